@@ -1,0 +1,240 @@
+"""The closed lists that everything the controller says is made of: condition types, reasons, drift kinds.
+
+Refuses free text: a message is a sentence for people, a reason is one of these words for machines.
+Each reason's docstring answers three things: what happened, whether it is retried, what a person should do.
+The reference page is generated from them.
+"""
+
+from enum import StrEnum
+
+
+class ConditionType(StrEnum):
+    """Adjectives about a workspace, as its owner would see it."""
+
+    READY = "Ready"
+    """The workspace is as its spec says and can be used; always present."""
+    RECONCILING = "Reconciling"
+    """The controller is at work on the workspace; present only while true."""
+    STALLED = "Stalled"
+    """Nothing more will happen until a person acts; present only while true."""
+    SPEC_ACCEPTED = "SpecAccepted"
+    """The spec file on disk is the one in force."""
+    GPUS_ALLOCATED = "GPUsAllocated"
+    """All GPUs that the spec asks for are granted."""
+    CONTAINER_RUNNING = "ContainerRunning"
+    """The container's main process runs."""
+    IDLE = "Idle"
+    """Nobody and nothing uses the workspace."""
+    CHANGE_PENDING = "ChangePending"
+    """A change of the spec waits for its time."""
+    NOT_ENFORCED = "NotEnforced"
+    """A field of the spec is accepted but has no effect yet; present only while true."""
+
+
+class ConditionStatus(StrEnum):
+    """Truth of a condition."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class DriftKind(StrEnum):
+    """In what respect a container differs from its spec."""
+
+    MISSING = "missing"
+    """There should be a container and there is none."""
+    ORPHAN = "orphan"
+    """There is a container of ours and no spec."""
+    STATE = "state"
+    """It should run and does not, or the other way round."""
+    IMAGE = "image"
+    """Its image is not the one that the reference has locally."""
+    ENV = "env"
+    """Its environment differs."""
+    COMMAND = "command"
+    """Its command, user or init differ."""
+    RESOURCES = "resources"
+    """Its limits differ, as read from the kernel where it runs."""
+    MOUNTS = "mounts"
+    """Its mounts differ."""
+    PORTS = "ports"
+    """Its published ports differ."""
+    LABELS = "labels"
+    """Its identity labels or its template hash differ."""
+    GPU = "gpu"
+    """Its devices differ from those that were granted."""
+    SLICE = "slice"
+    """The limits of its owner's slice differ."""
+    RESTART_POLICY = "restart_policy"
+    """The Engine would restart it by itself."""
+    NETWORK = "network"
+    """It is not on its network, or on others."""
+
+
+class Reason(StrEnum):
+    """Why a verdict, a condition, an event or an outcome is what it is."""
+
+    # verdicts without actions
+    AS_SPECIFIED = "AsSpecified"
+    """The container is as its spec says. Nothing is retried. Nothing to do."""
+    STOPPED = "Stopped"
+    """The spec says Stopped and the workspace is. Nothing is retried. Set `desiredState: Running` to start it."""
+    STOPPED_BY_REQUEST = "StoppedByRequest"
+    """A person stopped it with `wharf stop`. Nothing is retried. `wharf start NAME` starts it."""
+    IN_PROGRESS = "InProgress"
+    """Actions for this workspace are under way. The next pass looks again. Wait."""
+    CHANGE_PENDING = "ChangePending"
+    """A change needs a new container and waits for its time (`lifecycle.changes`). It happens when the workspace
+    is stopped. Stop the workspace (`wharf restart NAME`) to let it happen now."""
+    CONFIRMING = "Confirming"
+    """A change that disturbs a running workspace waits until its file has read the same for 5 s. It happens by
+    itself. End the file with the line `...` to skip the wait."""
+    CRASH_LOOP = "CrashLoop"
+    """The container exits soon after each start. It is started again with growing delays, 10 s to 5 min. Read
+    `wharf logs NAME` and mend the image, the command or the mounts."""
+    BACKING_OFF = "BackingOff"
+    """The last attempt failed. It is repeated with growing delays. Read the message of the last failure."""
+    NETWORK_PENDING = "NetworkPending"
+    """The workspace network is not there yet. It is made and the workspace follows. Wait."""
+    IMAGE_PENDING = "ImagePending"
+    """The image is being pulled. The workspace follows. Wait."""
+    CONTAINER_BUSY = "ContainerBusy"
+    """The Engine is removing or restarting the container. The next pass looks again. Wait; if it lasts, look at
+    the Engine's log."""
+    DELETION_GRACE = "DeletionGrace"
+    """The spec is gone and must stay gone for a second complete scan. It is removed after the grace. Put the file
+    back if that was not meant."""
+
+    # holds: a person or the host must do something
+    PAUSED = "Paused"
+    """A person paused the host or the workspace. Nothing is done until `wharf resume`. Resume it."""
+    OBSERVE_MODE = "ObserveMode"
+    """The controller only observes. Nothing is done. Set `mode: Enforce` to let it act."""
+    SPEC_REJECTED = "SpecRejected"
+    """The spec file is not valid and none was accepted before. It is read again when it changes. Mend the file:
+    the message names file, line and column."""
+    SPEC_CONFLICT = "SpecConflict"
+    """Two files declare the same workspace. The running one stays as it is. Remove one of the files."""
+    SPECS_UNREADABLE = "SpecsUnreadable"
+    """The spec directory cannot be read as a whole. What runs goes on, on its last accepted specs. Bring the
+    directory back."""
+    REMOVALS_HELD = "RemovalsHeld"
+    """More specs vanished at once than the budget allows, or the directory was replaced. Nothing is removed. Put
+    the files back, or delete workspaces one by one with `wharf delete workspace NAME`."""
+    OWNER_CHANGED = "OwnerChanged"
+    """`spec.owner` was edited, but an owner is for life. Nothing is done. Put the owner back, or make a new
+    workspace under another name."""
+    NOT_SUPPORTED = "NotSupported"
+    """The spec asks for something that this version cannot do safely. Nothing is done. Remove the field that the
+    message names, or use a version that supports it."""
+    POLICY_REJECTED = "PolicyRejected"
+    """The policy or the catalog is not valid and none was accepted before. It is read again when it changes. Mend
+    the file."""
+    CLASS_UNKNOWN = "ClassUnknown"
+    """The spec's class is not in the policy. It is tried again when either changes. Correct the name or add the
+    class."""
+    IMAGE_UNKNOWN = "ImageUnknown"
+    """The spec names no image, or an alias that the catalog lacks or has not approved. It is tried again when
+    either changes. Correct the alias or add it to the catalog."""
+    IMAGE_UNAVAILABLE = "ImageUnavailable"
+    """The image is not on this host and could not be pulled. It is tried again with growing delays. Correct the
+    reference, or bring the registry back, or load the image by hand."""
+    ACCOUNT_UNKNOWN = "AccountUnknown"
+    """The host does not know the owner and the workspace needs a uid. It is tried again. Create the account, or
+    set `security.runAs: Image`."""
+    SECRET_UNAVAILABLE = "SecretUnavailable"  # noqa: S105 - a reason, not a password
+    """A secret's file is missing or unsafe. It is tried again. Put the file below the secrets directory, owned by
+    root with mode 0600."""
+    MOUNT_OUTSIDE_ROOTS = "MountOutsideRoots"
+    """A mount's source lies beneath none of the policy's `mountRoots`. It is tried again when either changes.
+    Correct the source, or add the root."""
+    MOUNT_UNSAFE = "MountUnsafe"
+    """A directory above a mount's source can be swapped by others than root, or is a link. It is tried again.
+    Change its owner and mode as the message says."""
+    MOUNT_MISSING = "MountMissing"
+    """A mount's source does not exist. It is tried again. Mount the file system, or set `create: true`."""
+    PORT_POOL_EXHAUSTED = "PortPoolExhausted"
+    """No port is left in the pool or the owner's block. It is tried again. Enlarge the pool, or free a
+    workspace."""
+    PORT_TAKEN = "PortTaken"
+    """Another process listens on a port of this workspace. It is tried again. End that process, or name another
+    `hostPort`."""
+    NAME_TAKEN = "NameTaken"
+    """A container that is not ours has the workspace's container name. It is left alone. Rename or remove it."""
+    ENGINE_UNAVAILABLE = "EngineUnavailable"
+    """The Docker Engine does not answer. It is asked again all the time. Look at the Engine's service and log."""
+    LEDGER_UNAVAILABLE = "LedgerUnavailable"
+    """The ledger cannot be read or written. Nothing is changed until it can. Look at the disk of the state
+    directory."""
+    NETWORK_UNUSABLE = "NetworkUnusable"
+    """The network of the workspaces exists with other settings, or cannot be made. Nothing is started on it.
+    Remove the network, or change `network.subnet`."""
+
+    # verdicts with actions
+    CONTAINER_MISSING = "ContainerMissing"
+    """There is no container. One is created. Nothing to do."""
+    IMAGE_MISSING = "ImageMissing"
+    """The image is not on this host. It is pulled. Nothing to do."""
+    FIRST_START = "FirstStart"
+    """The container was created and never ran. It is started. Nothing to do."""
+    CONTAINER_EXITED = "ContainerExited"
+    """The container does not run though its spec says so. It is started again. Nothing to do; to stop it for
+    good use `wharf stop NAME`."""
+    CONTAINER_PAUSED = "ContainerPaused"
+    """Somebody froze the container with `docker pause`. It is thawed. Nothing to do."""
+    DRIFTED = "Drifted"
+    """The container differs in something that can be changed while it runs. It is changed. Nothing to do."""
+    SPEC_CHANGED = "SpecChanged"
+    """The spec changed in something that needs a new container. The container is replaced and the old one kept.
+    Nothing to do."""
+    REPLACEMENT_UNDER_WAY = "ReplacementUnderWay"
+    """A replacement is half done. It is carried on. Nothing to do."""
+    SPEC_STOPPED = "SpecStopped"
+    """The spec, or a person's request, says Stopped. The container is stopped. Nothing to do."""
+    SPEC_REMOVED = "SpecRemoved"
+    """The spec is gone. The container is stopped and kept. Nothing to do; put the file back to have it again."""
+    RESTART_REQUESTED = "RestartRequested"
+    """A person asked for a restart. The container is stopped and started. Nothing to do."""
+    PORTS_NEEDED = "PortsNeeded"
+    """The workspace needs host ports. They are granted and written to the ledger. Nothing to do."""
+    RETURNED = "Returned"
+    """The spec came back and its kept container is put back under its name. Nothing to do."""
+
+    # outcomes
+    EXECUTED = "Executed"
+    """The call succeeded."""
+    ALREADY_SO = "AlreadySo"
+    """The call found its work done. That is success."""
+    CHANGED_MEANWHILE = "ChangedMeanwhile"
+    """The object was not as expected any more, so nothing was done. The next pass looks again. Nothing to do."""
+    OUTCOME_UNKNOWN = "OutcomeUnknown"
+    """The Engine did not answer in time, or answered with an internal error; the call may have happened. The next
+    pass looks before anything is repeated. If it lasts, look at the Engine's log."""
+    REFUSED_BY_ENGINE = "RefusedByEngine"
+    """The Engine refused the call. It is tried again with growing delays. Read the message."""
+    NOT_APPLIED = "NotApplied"
+    """The Engine answered success, but the kernel has another value. It is tried again. Read the message; the
+    host may lack that controller."""
+    INTERNAL_ERROR = "InternalError"
+    """A defect in the controller. The workspace is tried again with growing delays. Report the log's traceback."""
+
+    # conditions and events beyond the above
+    NOT_YET_LISTENING = "NotYetListening"
+    """The container runs and a declared service does not listen. It is looked at again. Read `wharf logs NAME`."""
+    UNHEALTHY = "Unhealthy"
+    """The image's health check fails. It is looked at again. Read `wharf logs NAME`."""
+    STARTING = "Starting"
+    """The image's health check has not passed yet. It is looked at again. Wait."""
+    NOT_ENFORCED = "NotEnforced"
+    """A field is accepted and has no effect in this version; the workspace runs without it. Nothing is retried.
+    Remove the field if that matters."""
+    ACCEPTED = "Accepted"
+    """The file on disk is the spec in force. Nothing to do."""
+    SETTLING = "Settling"
+    """The file was changed a moment ago and must read the same twice. It is read again at once. Wait."""
+    NOT_SEEN = "NotSeen"
+    """That part of the world could not be looked at. It is looked at again. See the message."""
+    FOREIGN_CONTAINER = "ForeignContainer"
+    """A container carries our labels without a valid claim. It is reported and never touched. Remove it if you
+    do not know it."""

@@ -1,0 +1,1 @@
+"""The wharf command: parses, calls, prints. Refuses to decide."""

@@ -1,0 +1,1 @@
+"""Reads and changes the Docker Engine. Refuses to choose."""

@@ -1,0 +1,1 @@
+"""Keeps what Docker cannot tell. Refuses to hold what Docker can tell."""

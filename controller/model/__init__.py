@@ -1,0 +1,1 @@
+"""The nouns that the rooms exchange, frozen. Refuses behaviour beyond their own consistency."""

@@ -1,0 +1,268 @@
+"""The closed vocabulary of what the controller can do: one frozen value, one call, complete in itself.
+
+Refuses volume deletion, removal of volumes with a container, prune, forced removal and exec: there is no word
+for them here, so no plan can say them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from controller.model.memory import PortBlock, PortGrant, Restarts
+from controller.model.observed import Bind, Limits, PublishedPort
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a disturbing action expects of its container; the executor compares it by one inspect.
+
+    Attributes:
+        running: whether it must run.
+        started_at: of the run that was seen; None if it never ran.
+        pid: of the main process that was seen, 0 if none.
+    """
+
+    running: bool
+    started_at: datetime | None
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """All that a container is made from. What of it needs a new container is in its hash.
+
+    Attributes:
+        user: `uid:gid`, or None for the image's.
+        env: what is added to the image's.
+        command: None for the image's.
+        shm: bytes.
+        log_max_size, log_max_files: rotation of the container's log.
+        stop_grace: given to the Engine for those who stop it by hand.
+    """
+
+    image: str
+    hostname: str
+    command: tuple[str, ...] | None
+    env: tuple[tuple[str, str], ...]
+    user: str | None
+    init: bool
+    binds: tuple[Bind, ...]
+    ports: tuple[PublishedPort, ...]
+    network: str
+    shm: int
+    limits: Limits
+    stop_grace: timedelta
+    log_max_size: str = "10m"
+    log_max_files: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PullImage:
+    """Pull a reference. Already so: the Engine says it is up to date."""
+
+    workspace: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureNetwork:
+    """Create one of the workspaces' bridges. Already so: a network of that name exists."""
+
+    name: str
+    subnet: str | None
+    inter_container: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CreateContainer:
+    """Create a container under its name, not started. Already so: a container with this `.instance` has the name."""
+
+    workspace: str
+    name: str
+    template: Template
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StartContainer:
+    """Start a created or exited container. Already so: it runs."""
+
+    workspace: str
+    container_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopContainer:
+    """Stop a running container: TERM, and KILL after the grace. Already so: it does not run."""
+
+    workspace: str
+    container_id: str
+    name: str
+    grace: timedelta
+    expected: Expected
+
+
+@dataclass(frozen=True, slots=True)
+class UnpauseContainer:
+    """Thaw a container that somebody froze. Already so: it is not frozen."""
+
+    workspace: str
+    container_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenameContainer:
+    """Give a container another name. Already so: it has it."""
+
+    workspace: str
+    container_id: str
+    old_name: str
+    new_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveContainer:
+    """Remove a stopped container, never its volumes. Already so: it is gone."""
+
+    workspace: str
+    container_id: str
+    name: str
+    expected: Expected
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateLimits:
+    """Set the limits of a container and read them back from the kernel. Already so: they are set.
+
+    Attributes:
+        limits: complete; None means unlimited, which is written as the host's total.
+    """
+
+    workspace: str
+    container_id: str
+    name: str
+    limits: Limits
+    expected: Expected
+
+
+@dataclass(frozen=True, slots=True)
+class ClearRestartPolicy:
+    """Set the Engine's restart policy of a container back to `no`. Already so: it is."""
+
+    workspace: str
+    container_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectNetwork:
+    """Attach a container to its network. Already so: it is attached."""
+
+    workspace: str
+    container_id: str
+    name: str
+    network: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateMountSource:
+    """Make the missing directories of a mount's source, owned by the workspace's owner. Already so: it is there.
+
+    Attributes:
+        root: the mount root beneath which `path` lies.
+        mode: permission bits of the last directory; those above it are root's, 0755.
+    """
+
+    workspace: str
+    root: str
+    path: str
+    uid: int
+    gid: int
+    mode: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSecrets:
+    """Write a workspace's secrets anew for its next start: (name, file below the secrets directory) each."""
+
+    workspace: str
+    secrets: tuple[tuple[str, str], ...]
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class GrantPorts:
+    """Write port blocks and grants to the ledger before anything uses them."""
+
+    workspace: str
+    blocks: tuple[PortBlock, ...]
+    grants: tuple[PortGrant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRestarts:
+    """Write to the ledger that a container is started again."""
+
+    workspace: str
+    restarts: Restarts
+
+
+@dataclass(frozen=True, slots=True)
+class RetainContainer:
+    """Write to the ledger that a container is kept."""
+
+    workspace: str
+    container_id: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetRetained:
+    """Write to the ledger that a container is no longer only kept."""
+
+    workspace: str
+    container_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetWorkspace:
+    """Write to the ledger that a workspace is gone: its accepted spec, requests and port grants."""
+
+    workspace: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteRestart:
+    """Write to the ledger that the restart a person asked for was begun."""
+
+    workspace: str
+
+
+EngineAction: TypeAlias = (
+    PullImage
+    | EnsureNetwork
+    | CreateContainer
+    | StartContainer
+    | StopContainer
+    | UnpauseContainer
+    | RenameContainer
+    | RemoveContainer
+    | UpdateLimits
+    | ClearRestartPolicy
+    | ConnectNetwork
+)
+HostAction: TypeAlias = CreateMountSource | WriteSecrets
+LedgerAction: TypeAlias = (
+    GrantPorts
+    | RecordRestarts
+    | RetainContainer
+    | ForgetRetained
+    | ForgetWorkspace
+    | CompleteRestart
+)
+Action: TypeAlias = EngineAction | HostAction | LedgerAction

@@ -1,0 +1,267 @@
+"""What was seen of the world: containers, images, networks, accounts, mounts; each part Seen or Unseen.
+
+Refuses to be mistaken for a whole: what could not be looked at is a value of its own, never an empty one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from controller.api.conditions import Reason
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(Generic[T]):
+    """A part of the world that was looked at, completely, at the time `at`."""
+
+    value: T
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A part of the world that could not be looked at since `since`; nothing destructive rests on it."""
+
+    reason: Reason
+    message: str
+    since: datetime
+
+
+class ContainerState(StrEnum):
+    """The Engine's word for a container's state."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    RESTARTING = "restarting"
+    REMOVING = "removing"
+    EXITED = "exited"
+    DEAD = "dead"
+
+
+class Health(StrEnum):
+    """Result of the image's health check; NONE where it has none."""
+
+    NONE = "none"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of one container. None is unlimited (for `cpuset`: all CPUs).
+
+    Attributes:
+        nano_cpus: CPU quota in 10⁻⁹ CPUs.
+        cpuset: canonical list such as `0-3,8`.
+        memory: hard limit, bytes.
+        memory_reservation: guaranteed part, bytes.
+        memory_swap: memory plus swap, bytes.
+        pids: number of tasks.
+    """
+
+    nano_cpus: int | None = None
+    cpuset: str | None = None
+    memory: int | None = None
+    memory_reservation: int | None = None
+    memory_swap: int | None = None
+    pids: int | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Bind:
+    """One bind mount: host path, container path, and whether it is read-only."""
+
+    target: str
+    source: str
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PublishedPort:
+    """One published TCP port: container port, host address, host port."""
+
+    container_port: int
+    host_ip: str
+    host_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """How a container was made, as far as it can be compared with a template.
+
+    Attributes:
+        image: the reference it was created from.
+        env: complete environment, the image's own included.
+        command: argument vector, the image's where none was given.
+        user: `uid:gid`, or the image's, or empty.
+        init: whether docker-init is PID 1.
+        shm: size of /dev/shm, bytes.
+        limits: as the Engine's HostConfig says (the kernel's are in `Container.kernel_limits`).
+        networks: names of the networks it is attached to.
+        network_mode: the Engine's HostConfig.NetworkMode.
+        other: differences from what this controller ever writes (privileged, devices, ...), as short texts.
+    """
+
+    image: str
+    hostname: str
+    env: Mapping[str, str]
+    command: tuple[str, ...]
+    user: str
+    init: bool
+    binds: tuple[Bind, ...]
+    ports: tuple[PublishedPort, ...]
+    shm: int
+    limits: Limits
+    networks: frozenset[str]
+    network_mode: str
+    restart_policy: str
+    devices: tuple[str, ...] = ()
+    other: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container, from the list and its latest inspect.
+
+    Attributes:
+        id: all 64 hex digits.
+        created, started_at, finished_at: the Engine's clock; None before it happened.
+        pid: host pid of the main process, 0 when it does not run.
+        inspected_at: when `configuration` and the times were read.
+        kernel_limits: what the kernel enforces; Unseen where the container does not run or cannot be read.
+        listening: TCP ports on which something listens inside; Unseen likewise.
+    """
+
+    id: str
+    name: str
+    state: ContainerState
+    image_id: str
+    labels: Mapping[str, str]
+    created: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    pid: int
+    exit_code: int | None
+    oom_killed: bool
+    error: str
+    health: Health
+    configuration: Configuration
+    inspected_at: datetime
+    kernel_limits: Limits | Unseen
+    listening: frozenset[int] | Unseen
+    address: str = ""
+
+    @property
+    def running(self) -> bool:
+        """Whether its processes may run: running, paused and restarting all hold what they hold."""
+        return self.state in {ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.RESTARTING}
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What the Engine holds under an image id."""
+
+    id: str
+    env: Mapping[str, str]
+    command: tuple[str, ...]
+    user: str
+    health_check: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One of the workspaces' bridges.
+
+    Attributes:
+        id: the Engine's id.
+        name: `wharf` or `wharf-open`.
+        driver: the Engine's driver name, `bridge` when it is as made.
+        subnet: CIDR, empty if it has none.
+        inter_container: whether containers on it reach each other.
+    """
+
+    id: str
+    name: str
+    driver: str
+    subnet: str
+    inter_container: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EngineView:
+    """The Engine as one complete look found it.
+
+    Attributes:
+        engine_id: the Engine's own id.
+        containers: all of them, ours and others, by full id.
+        images: image id by every reference that was asked for; None where the Engine lacks it.
+        image_details: details by image id, for the images of our containers.
+        networks: the workspaces' networks that exist, by name.
+        total_memory, total_cpus: of the host, bytes and count; written where unlimited is meant.
+    """
+
+    engine_id: str
+    containers: Mapping[str, Container]
+    images: Mapping[str, str | None]
+    image_details: Mapping[str, Image]
+    networks: Mapping[str, Network]
+    total_memory: int
+    total_cpus: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account of the host, as NSS or the ledger knows it."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Something outside Docker that a workspace needs and does not have: a mount, a secret."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class MountCheck:
+    """What was found of one mount's source: usable, to be made, or an obstacle."""
+
+    usable: bool
+    to_create: bool = False
+    obstacle: Obstacle | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """The host beside Docker, as far as the specs ask for it.
+
+    Attributes:
+        accounts: by login name; None where the host does not know it.
+        mounts: check by (workspace, mount name).
+        secrets: obstacle by workspace, only where there is one.
+        listeners: TCP ports on which any process of the host listens, or Unseen.
+    """
+
+    accounts: Mapping[str, Account | None] = field(default_factory=dict)
+    mounts: Mapping[tuple[str, str], MountCheck] = field(default_factory=dict)
+    secrets: Mapping[str, Obstacle] = field(default_factory=dict)
+    listeners: frozenset[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that one pass looked at, apart from the specs."""
+
+    engine: Seen[EngineView] | Unseen
+    host: Seen[HostView] | Unseen

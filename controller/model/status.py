@@ -1,0 +1,130 @@
+"""What is said of a workspace, and the report of one pass that everything told is folded from.
+
+Refuses to be read back as truth: a status is wording, the next pass does not need it to be correct.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from controller.api.conditions import ConditionStatus, ConditionType, DriftKind, Reason
+from controller.model.desired import AcceptedSpec, Finding, RejectedFile
+from controller.model.observed import Container
+from controller.model.outcomes import Outcome
+from controller.model.plan import Decision, HostFinding, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition of a workspace; `last_transition` moves only when `status` changes."""
+
+    type: ConditionType
+    status: ConditionStatus
+    reason: Reason
+    message: str
+    last_transition: datetime
+    observed_generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveValue:
+    """One effective value in words, and where it came from: `policy.yaml:12 class vm`."""
+
+    path: str
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAddress:
+    """One service of a workspace and the host port that reaches it, None where it has none."""
+
+    service: str
+    container_port: int
+    host_port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceStatus:
+    """All that `wharf get workspace NAME -o yaml` shows beside the spec.
+
+    Attributes:
+        conditions: by type; READY always there.
+        drift_since: since when each kind of drift has existed.
+        next_attempt: of something that failed or waits, if any.
+    """
+
+    workspace: str
+    owner: str
+    uid: str
+    generation: int
+    observed_generation: int
+    created_at: datetime
+    desired_running: bool
+    conditions: Mapping[ConditionType, Condition]
+    decision: Decision
+    drift_since: Mapping[DriftKind, datetime] = field(default_factory=dict)
+    container: Container | None = None
+    image_id: str | None = None
+    services: tuple[ServiceAddress, ...] = ()
+    effective: tuple[EffectiveValue, ...] = ()
+    rejected: RejectedFile | None = None
+    spec: AcceptedSpec | None = None
+    next_attempt: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, for people: deduplicated by subject, reason and message.
+
+    Attributes:
+        subject: name of a workspace, a file or `host`.
+        warning: something a person should look at.
+    """
+
+    at: datetime
+    subject: str
+    reason: Reason
+    message: str
+    warning: bool
+    count: int = 1
+    first_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainReport:
+    """One finished chain: its decision and what came of each of its actions."""
+
+    decision: Decision
+    outcomes: tuple[Outcome, ...]
+    started_at: datetime
+    finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PassReport:
+    """All that one pass found, decided and started.
+
+    Attributes:
+        cause: event, spec, resync, startup, request or chain: what woke the pass.
+        seconds: how long the pass took.
+        complete: every part was Seen.
+        unseen: reason and message of each part that was not.
+        spec_files: number of files by (kind, state).
+        chains: finished since the pass before.
+    """
+
+    pass_id: int
+    at: datetime
+    seconds: float
+    cause: str
+    mode: str
+    plan: Plan
+    statuses: Mapping[str, WorkspaceStatus]
+    complete: bool
+    unseen: tuple[tuple[str, Reason, str], ...] = ()
+    spec_files: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    file_findings: tuple[Finding, ...] = ()
+    findings: tuple[HostFinding, ...] = ()
+    chains: tuple[ChainReport, ...] = ()
+    in_progress: frozenset[str] = frozenset()

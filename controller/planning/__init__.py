@@ -1,0 +1,1 @@
+"""Decides, purely, what shall happen to every workspace. Refuses every effect."""

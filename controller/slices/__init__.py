@@ -1,0 +1,1 @@
+"""Reads and writes cgroup files. Refuses to choose limits."""

@@ -1,0 +1,1 @@
+"""Words, purely, what shall be said of every workspace. Refuses every effect."""
