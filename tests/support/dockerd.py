@@ -1,0 +1,118 @@
+"""Knows how to have a real, disposable Docker Engine in a test: start, stop, kill, ask.
+
+It refuses to know how an Engine is made (deploy/dev/engine.py does) and to touch any that it did not start.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from deploy.dev import host
+
+ROOT = Path(__file__).resolve().parents[2]
+BASE = ROOT / ".dev" / "tests"
+VERB_DEADLINE = 300.0
+
+
+class DockerdError(AssertionError):
+    """The Engine could not be had; the message ends with what the set-up said."""
+
+
+class Dockerd:
+    """One private Engine in one directory; not started by its construction."""
+
+    def __init__(self, directory: Path, *, live_restore: bool = True) -> None:
+        self.directory = directory
+        self._live_restore = live_restore
+        self._clients: list[docker.APIClient] = []
+        status = json.loads(self._call("status", codes=(0, 3)))
+        self.socket = Path(status["socket"])
+        self.base_url = f"unix://{self.socket}"
+        self.bridge = str(status["bridge"])
+        self.log = Path(status["log"])
+
+    def start(self) -> None:
+        """Starts it with the sample images; after `kill9` with the same data. Running already is fine."""
+        self._call("up", "--live-restore" if self._live_restore else "--no-live-restore")
+        self._call("image")
+
+    def stop(self) -> None:
+        """Removes its containers and networks, ends it, removes its data and closes all its clients."""
+        self.close_clients()
+        self._call("down", "--purge")
+
+    def kill9(self) -> None:
+        """Ends dockerd alone with SIGKILL; its containerd and, with live restore, the containers go on."""
+        self._call("kill")
+
+    def restart(self) -> None:
+        """A crash and the start after it."""
+        self.kill9()
+        self.start()
+
+    def pid(self) -> int | None:
+        """The process id of dockerd; None when it does not run."""
+        pid = json.loads(self._call("status", codes=(0, 3)))["pid"]
+        return None if pid is None else int(pid)
+
+    def client(self) -> docker.APIClient:
+        """A new client with a negotiated API version; closed by `stop` if not before."""
+        client = docker.APIClient(base_url=self.base_url, version="auto", timeout=60)
+        self._clients.append(client)
+        return client
+
+    def close_clients(self) -> None:
+        """Closes every client that was handed out."""
+        while self._clients:
+            self._clients.pop().close()
+
+    def events(self, since: float, until: float) -> list[dict[str, Any]]:
+        """What happened between two times, in seconds since the epoch with fractions."""
+        client: Any = self.client()  # its types know whole seconds only
+        stream: Iterator[dict[str, Any]] = client.events(
+            since=f"{since:.6f}", until=f"{until:.6f}", decode=True
+        )
+        return list(stream)
+
+    def free_subnet(self) -> str:
+        """A /24 that this host has no route to, for a network of the test."""
+        return str(host.free_subnet(host.digest(self.directory / "network")))
+
+    def remove_everything(self) -> None:
+        """Removes all containers, all networks that were made, all volumes."""
+        client = self.client()
+        for container in client.containers(all=True):
+            client.remove_container(container["Id"], force=True, v=True)
+        for network in client.networks():
+            if network["Name"] not in {"bridge", "host", "none"}:
+                client.remove_network(network["Id"])
+        for volume in client.volumes()["Volumes"] or []:
+            client.remove_volume(volume["Name"], force=True)
+
+    def _call(self, *verb: str, codes: tuple[int, ...] = (0,)) -> str:
+        command = [sys.executable, "-m", "deploy.dev.engine", "--dir", str(self.directory), *verb]
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=VERB_DEADLINE,
+            check=False,
+        )
+        if done.returncode not in codes:
+            raise DockerdError(f"{command[1:]} ended with {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+
+def remove_leftovers() -> None:
+    """Ends the Engines of earlier test runs that were killed before they could do it themselves."""
+    for directory in BASE.glob("*-*"):
+        owner = directory.name.split("-")[0]
+        if not owner.isdigit() or not Path("/proc", owner).exists():
+            Dockerd(directory).stop()
