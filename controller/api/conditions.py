@@ -154,6 +154,15 @@ class Reason(StrEnum):
     Change its owner and mode as the message says."""
     MOUNT_MISSING = "MountMissing"
     """A mount's source does not exist. It is tried again. Mount the file system, or set `create: true`."""
+    AMBIGUOUS_GROUP = "AmbiguousGroup"
+    """The owner is in two groups of the policy and `groupOrder` does not decide. Nothing is done. Add `groupOrder`,
+    or take the owner out of one group."""
+    PORT_OUTSIDE_POOL = "PortOutsidePool"
+    """A service's `hostPort` lies neither in the owner's block nor in a pool for that service. It is tried again
+    when either changes. Name another port, or none."""
+    ORPHANED = "Orphaned"
+    """A container of ours has no spec and the ledger knows none. It is reported and left alone. Put its spec back,
+    or remove it by hand."""
     PORT_POOL_EXHAUSTED = "PortPoolExhausted"
     """No port is left in the pool or the owner's block. It is tried again. Enlarge the pool, or free a
     workspace."""

@@ -168,20 +168,23 @@ class ConnectNetwork:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateMountSource:
-    """Make the missing directories of a mount's source, owned by the workspace's owner. Already so: it is there.
+class PrepareMount:
+    """Check a mount's source once more, and make what is missing of it if it may be made. Already so: it is there.
 
     Attributes:
-        root: the mount root beneath which `path` lies.
-        mode: permission bits of the last directory; those above it are root's, 0755.
+        roots: the mount roots that are allowed.
+        create: whether missing directories are made; the last one belongs to uid and gid, mode 0700.
+        nosuid: whether the file system must be mounted nosuid,nodev.
     """
 
     workspace: str
-    root: str
-    path: str
+    mount: str
+    source: str
+    roots: tuple[str, ...]
+    create: bool
+    nosuid: bool
     uid: int
     gid: int
-    mode: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +259,7 @@ EngineAction: TypeAlias = (
     | ClearRestartPolicy
     | ConnectNetwork
 )
-HostAction: TypeAlias = CreateMountSource | WriteSecrets
+HostAction: TypeAlias = PrepareMount | WriteSecrets
 LedgerAction: TypeAlias = (
     GrantPorts
     | RecordRestarts

@@ -89,8 +89,7 @@ class AcceptedSpec:
         generation: counts changes of the spec, from 1.
         accepted_at: when this generation was accepted.
         confirmed: its file was read the same 5 s later, or is terminated.
-        missing_since: first complete scan in which its file was gone, else None.
-        missing_scans: complete scans in which it was gone.
+        missing_since: first complete scan in a row in which its file was gone, else None.
     """
 
     workspace: Workspace
@@ -101,7 +100,6 @@ class AcceptedSpec:
     accepted_at: datetime
     confirmed: bool
     missing_since: datetime | None = None
-    missing_scans: int = 0
     lines: Mapping[str, int] = field(default_factory=dict)
 
     @property
