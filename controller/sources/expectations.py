@@ -33,8 +33,9 @@ _KIND_MISMATCHES: Final = frozenset(
 class Problem:
     """One error of a model, at a path of the text.
 
-    `is_about_key` says that the key is wrong and not its value. `is_kind_mismatch` marks errors such as "expected
-    a list", which say little when a deeper error exists: they come from the other members of a union.
+    Attributes:
+        is_about_key: the key is wrong and not its value. is_kind_mismatch: it says "expected a list" or the
+            like; beside a deeper error that says little, because it comes from another member of a union.
     """
 
     path: Path

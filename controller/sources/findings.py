@@ -1,4 +1,4 @@
-"""What is wrong in a file, where, and how that is written down; knows no format and reads no file."""
+"""Places in a file and paths in a document, to say what is wrong there; knows no format, reads no file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import dataclasses
 import re
 from collections.abc import Iterable
 from typing import TypeAlias
+
+from controller.model.desired import Finding
 
 Path: TypeAlias = tuple[str | int, ...]
 """The way from the top of a document to a value: keys and list indices."""
@@ -24,27 +26,8 @@ class Position:
 START = Position(1, 1)
 
 
-@dataclasses.dataclass(frozen=True, slots=True, order=True)
-class Finding:
-    """One thing that is wrong in one file, and what was expected there.
-
-    `path` is the key's path as people write it (`spec.mounts[0].source`), empty for the file as a whole.
-    """
-
-    file: str
-    line: int
-    column: int
-    path: str
-    message: str
-
-    def __str__(self) -> str:
-        """`file:line:col: path: message`, the form that editors and CI systems understand."""
-        where = f"{self.file}:{self.line}:{self.column}: "
-        return where + (f"{self.path}: {self.message}" if self.path else self.message)
-
-
 def of_file(file: str, message: str) -> Finding:
-    """A finding about a file as a whole."""
+    """A finding about a file as a whole; it stands at the first character, where editors can go."""
     return Finding(file, START.line, START.column, "", message)
 
 

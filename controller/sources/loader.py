@@ -7,12 +7,13 @@ Which models there are is not known here: any pydantic model with camelCase alia
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Final, Generic, TypeVar
 
 import pydantic
 
+from controller.model.desired import Finding
 from controller.sources import expectations, findings, positions
-from controller.sources.findings import Finding
 
 ModelT = TypeVar("ModelT", bound=pydantic.BaseModel)
 
@@ -23,8 +24,11 @@ MAX_FINDINGS: Final = positions.MAX_FINDINGS
 class Parsed(Generic[ModelT]):
     """A valid document.
 
-    `name` is `metadata.name`, or None where the model has none. `place` is where the name stands.
-    `terminated` says that the file ends with the line `...`, so that it cannot be the head of a longer one.
+    Attributes:
+        name: `metadata.name`, or None where the model has none.
+        place: where the name stands.
+        terminated: the file ends with the line `...`, so that it cannot be the head of a longer one.
+        lines: line of each key, by its path as people write it.
     """
 
     file: str
@@ -32,6 +36,7 @@ class Parsed(Generic[ModelT]):
     name: str | None
     place: findings.Position
     terminated: bool
+    lines: Mapping[str, int]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,7 +70,8 @@ def parse_document(text: bytes, path: str, model: type[ModelT]) -> Parsed[ModelT
     except (RecursionError, MemoryError):
         return Rejection(path, (findings.of_file(path, "the file is too complex to be checked"),), name)
     place = document.values.get(("metadata", "name"), findings.START)
-    return Parsed(path, value, name, place, document.terminated)
+    lines = {findings.render_path(key): position.line for key, position in document.keys.items()}
+    return Parsed(path, value, name, place, document.terminated, lines)
 
 
 def _name(document: positions.Document) -> str | None:
@@ -119,7 +125,11 @@ def _translate(
         place = _key_place(document, path) if is_about_key else _value_place(document, path)
         shown = findings.render_path(path)
         found.append(Finding(document.file, place.line, place.column, shown, "; or ".join(words)))
-    return tuple(sorted(found)[:MAX_FINDINGS])
+    return tuple(sorted(found, key=_order)[:MAX_FINDINGS])
+
+
+def _order(finding: Finding) -> tuple[int, int, str]:
+    return finding.line, finding.column, finding.path
 
 
 def _key_place(document: positions.Document, path: findings.Path) -> findings.Position:

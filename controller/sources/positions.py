@@ -16,8 +16,9 @@ from typing import Final, TypeAlias
 
 import yaml
 
+from controller.model.desired import Finding
 from controller.sources import findings
-from controller.sources.findings import Finding, Path, Position
+from controller.sources.findings import Path, Position
 
 MAX_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 20
@@ -69,7 +70,7 @@ def parse(text: bytes, file: str) -> Document | tuple[Finding, ...]:
         return (*builder.findings, refused.finding)[:MAX_FINDINGS]
     if builder.findings:
         return tuple(builder.findings)
-    return Document(file, builder.value, builder.keys, builder.values, _ends_explicitly(text))
+    return Document(file, builder.value, builder.keys, builder.values, ends_explicitly(text))
 
 
 def _decode(text: bytes, file: str) -> str:
@@ -96,7 +97,8 @@ def _place(before: str) -> Position:
     return Position(len(lines), len(lines[-1]) + 1)
 
 
-def _ends_explicitly(text: bytes) -> bool:
+def ends_explicitly(text: bytes) -> bool:
+    """Whether the last line is `...`, the end of a document."""
     lines = text.splitlines()
     return bool(lines) and lines[-1] == b"..."
 
