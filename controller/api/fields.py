@@ -36,6 +36,7 @@ _REFERENCE = (
 DIGEST = r"sha256:[0-9a-f]{64}"
 _TIMESTAMP = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
 
+MAX_COUNT = 2**31 - 1
 PLACEHOLDERS = ("{owner}", "{name}", "{uid}", "{home}")
 
 
@@ -220,7 +221,7 @@ Digest = Annotated[
 AbsolutePath = Annotated[Text, AfterValidator(_check_path), Field(max_length=4096)]
 RelativeFile = Annotated[Text, AfterValidator(_check_relative_file), Field(max_length=4096)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Timestamp = Annotated[
     dt.datetime,
     BeforeValidator(_parse_timestamp),

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from controller.api import fields, meta, quantities, rules, workspace
 
+Allowance = Annotated[int, Field(ge=0, le=fields.MAX_COUNT)]
 Priority = Annotated[int, Field(ge=1, le=100)]
 
 
@@ -60,7 +61,7 @@ MountRoot = Annotated[fields.AbsolutePath, AfterValidator(_check_root)]
 class Quotas(meta.ApiModel):
     """Caps on what one owner may have. Absent means inherit; null means no cap."""
 
-    workspaces: fields.Count | None = Field(default=None, description="How many workspaces.")
+    workspaces: Allowance | None = Field(default=None, description="How many workspaces; 0: none.")
     gpu_equivalents: fields.DecimalText | None = Field(
         default=None, description="How many whole GPUs, or slices of the same share, as a decimal string."
     )

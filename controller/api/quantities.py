@@ -103,6 +103,8 @@ def parse_duration(text: str) -> dt.timedelta:
         raise ValueError(f'"{text}" is not a duration: {error}') from error
     if value > MAX_DURATION:
         raise ValueError(f'"{text}" is longer than {MAX_DURATION.days}d; write null for no limit')
+    if value % dt.timedelta(milliseconds=1):
+        raise ValueError(f'"{text}" is finer than a millisecond; write whole milliseconds, such as "300ms"')
     return value
 
 

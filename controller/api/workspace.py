@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, Literal, Self
 
-from pydantic import Field, field_validator, model_serializer, model_validator
+from pydantic import Field, GetJsonSchemaHandler, field_validator, model_serializer, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from controller.api import fields, meta, quantities, rules
 
@@ -115,10 +117,9 @@ CONTRACT_DEFAULTS: Final[Mapping[str, object]] = MappingProxyType(
 
 
 class ImageRef(meta.ApiModel):
-    """Which image: exactly one of the three is set.
+    """Which image: by alias or by reference. A plain string in its place is what the catalog makes of it."""
 
-    `name` is what a plain string becomes; the catalog decides whether it is an alias or a reference.
-    """
+    # `name` holds the plain string; nobody writes the key.
 
     alias: fields.Given[fields.ImageName] = Field(default=None, description="A name in the image catalog.")
     reference: fields.Given[fields.ImageName] = Field(
@@ -141,6 +142,21 @@ class ImageRef(meta.ApiModel):
         if sum(choice is not None for choice in (self.alias, self.reference, self.name)) != 1:
             raise fields.refusal("write exactly one of alias and reference")
         return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Publish that a plain string may stand in place of the mapping."""
+        reference = handler(schema)
+        published = handler.resolve_ref_schema(reference)
+        mapping = {**published, "minProperties": 1, "maxProperties": 1}
+        mapping["properties"] = {
+            key: value for key, value in published["properties"].items() if key != "name"
+        }
+        published.clear()
+        published["anyOf"] = [{"type": "string"}, mapping]
+        return reference
 
     @model_serializer
     def _serialize(self) -> str | dict[str, str]:
