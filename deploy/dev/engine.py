@@ -67,7 +67,9 @@ class PrivateEngine:
         host.ensure_programs(PACKAGES)
         self.directory.mkdir(parents=True, exist_ok=True)
         with host.exclusive(self.directory / "lock"):
-            if self.pid is not None and host.wait_until(self.api.answers, 30):
+            if (pid := self.pid) is not None:
+                if not host.wait_until(self.api.answers, 30):
+                    raise host.SetupError(f"dockerd {pid} runs but does not answer; see {self.log}")
                 if live_restore not in (None, self._settings()["live-restore"]):
                     raise host.SetupError("the Engine runs with the other live-restore; `down` it first")
                 return f"Engine already running at {self.socket}"
@@ -128,9 +130,8 @@ class PrivateEngine:
         self._write_docker_config(live_restore=live_restore)
         # The Engine refuses a pid file whose number any process has by now; ours was checked by the caller.
         (self.exec_root / "dockerd.pid").unlink(missing_ok=True)
-        if self.pid is None:
-            dockerd = self._spawn("dockerd", "--config-file", self._docker_config, self.log)
-            self._await(dockerd, self.api.answers, self.log)
+        dockerd = self._spawn("dockerd", "--config-file", self._docker_config, self.log)
+        self._await(dockerd, self.api.answers, self.log)
 
     def _spawn(self, program: str, option: str, config: Path, log: Path) -> subprocess.Popen[bytes]:
         path = host.find_program(program)

@@ -144,6 +144,47 @@ def test_a_stale_pid_file_is_nobody(tmp_path: Path) -> None:
         victim.wait()
 
 
+def test_the_engine_of_a_killed_test_run_is_ended_by_the_next_run() -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    orphan = dockerd_support.Dockerd(dockerd_support.BASE / f"{dead.pid}-orphan")
+    alive = dockerd_support.Dockerd(dockerd_support.BASE / f"{os.getpid()}-alive")
+    try:
+        orphan.start()
+        alive.start()
+        dockerd_support.remove_leftovers()
+        assert orphan.pid() is None
+        assert not orphan.directory.exists()
+        assert alive.pid() is not None
+    finally:
+        orphan.stop()
+        alive.stop()
+
+
+def test_a_deep_directory_and_containers_that_end_with_the_daemon(tmp_path: Path) -> None:
+    rig = dockerd_support.Dockerd(tmp_path / ("deep" * 30), live_restore=False)
+    try:
+        rig.start()
+        container = run_sample(rig.client())
+        rig.restart()
+        assert not rig.client().inspect_container(container)["State"]["Running"]
+    finally:
+        rig.stop()
+
+
+def test_a_failed_start_shows_the_end_of_the_daemons_log(tmp_path: Path) -> None:
+    rig = dockerd_support.Dockerd(tmp_path / "engine")
+    try:
+        (rig.directory / "data").mkdir(parents=True)
+        (rig.directory / "data" / "image").write_text("in the way of the Engine's own folder")
+        with pytest.raises(
+            dockerd_support.DockerdError, match=r"(?s)the end of .*dockerd\.log:.*not a directory"
+        ):
+            rig.start()
+    finally:
+        rig.stop()
+
+
 def test_up_twice_is_one_engine(engine: dockerd_support.Dockerd) -> None:
     before = engine.pid()
     engine.start()
