@@ -1,0 +1,108 @@
+"""Each action as one line for people: a verb first, then what it is done to.
+
+Refuses values of environment variables: names are enough to understand a plan.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from controller.api import quantities
+from controller.model import actions, observed
+
+
+def describe(action: actions.Action) -> str:
+    """One line without the workspace's name: `stop workspace-alice (grace 60s)`."""
+    tell = _TOLD_AT_LENGTH.get(type(action))
+    return tell(action) if tell else _PHRASES[type(action)].format(a=action)
+
+
+def limits_in_words(limits: observed.Limits) -> str:
+    """Limits that are set, as `cpus 0.5, memory 64m`; `unlimited` where none is."""
+    return ", ".join(_limits(limits)) or "unlimited"
+
+
+def _limits(limits: observed.Limits) -> Iterator[str]:
+    if limits.nano_cpus is not None:
+        yield f"cpus {quantities.format_cpus(limits.nano_cpus)}"
+    if limits.cpuset is not None:
+        yield f"cpuset {limits.cpuset}"
+    for name in ("memory", "memory_reservation", "memory_swap"):
+        value = getattr(limits, name)
+        if value is not None:
+            yield f"{name} {quantities.format_bytes(value)}"
+    if limits.pids is not None:
+        yield f"pids {limits.pids}"
+
+
+def _template(template: actions.Template) -> Iterator[str]:
+    yield f"network {template.network}"
+    if template.user:
+        yield f"user {template.user}"
+    yield from _limits(template.limits)
+    yield f"shm {quantities.format_bytes(template.shm)}"
+    for port in template.ports:
+        yield f"port {port.host_ip}:{port.host_port} to {port.container_port}"
+    for bind in template.binds:
+        yield f"mount {bind.source} at {bind.target}" + (" read-only" if bind.read_only else "")
+    if template.env:
+        yield "env " + " ".join(name for name, _ in template.env)
+    if template.command:
+        yield f"command {template.command[0]}"
+
+
+def _create(action: actions.Action) -> str:
+    assert isinstance(action, actions.CreateContainer)
+    return f"create {action.name} from {action.template.image} ({', '.join(_template(action.template))})"
+
+
+def _update(action: actions.Action) -> str:
+    assert isinstance(action, actions.UpdateLimits)
+    return f"update {action.name} to {limits_in_words(action.limits)}"
+
+
+def _write_secrets(action: actions.Action) -> str:
+    assert isinstance(action, actions.WriteSecrets)
+    return "write secrets " + (" ".join(name for name, _ in action.secrets) or "(none)")
+
+
+def _prepare_mount(action: actions.Action) -> str:
+    assert isinstance(action, actions.PrepareMount)
+    made = f" (made for {action.uid}:{action.gid} if missing)" if action.create else ""
+    return f"prepare mount {action.mount} from {action.source}{made}"
+
+
+def _grant(action: actions.Action) -> str:
+    assert isinstance(action, actions.GrantPorts)
+    blocks = [
+        f"ports {block.base}-{block.base + block.size - 1} of {block.pool} to {block.owner}"
+        for block in action.blocks
+    ]
+    return "grant " + ", ".join(
+        [*blocks, *(f"port {grant.port} to {grant.service}" for grant in action.grants)]
+    )
+
+
+_TOLD_AT_LENGTH: Final[Mapping[type, Callable[[actions.Action], str]]] = {
+    actions.CreateContainer: _create,
+    actions.UpdateLimits: _update,
+    actions.PrepareMount: _prepare_mount,
+    actions.WriteSecrets: _write_secrets,
+    actions.GrantPorts: _grant,
+}
+
+_PHRASES: Final[Mapping[type, str]] = {
+    actions.PullImage: "pull {a.reference}",
+    actions.EnsureNetwork: "create network {a.name}",
+    actions.StartContainer: "start {a.name}",
+    actions.StopContainer: "stop {a.name} (grace {a.grace.seconds}s)",
+    actions.UnpauseContainer: "unpause {a.name}",
+    actions.RenameContainer: "rename {a.old_name} to {a.new_name}",
+    actions.RemoveContainer: "remove {a.name}",
+    actions.ClearRestartPolicy: "clear restart policy of {a.name}",
+    actions.ConnectNetwork: "connect {a.name} to network {a.network}",
+    actions.RecordRestarts: "record restart {a.restarts.count}",
+    actions.RetainContainer: "retain {a.name} ({a.reason})",
+    actions.ForgetRetained: "forget retained {a.container_id:.12}",
+    actions.ForgetWorkspace: "forget {a.workspace}",
+    actions.CompleteRestart: "complete restart",
+}
