@@ -69,6 +69,15 @@ def _check_env_name(name: str) -> str:
     return name
 
 
+def _check_command(words: tuple[str, ...]) -> tuple[str, ...]:
+    if not words:
+        raise fields.refusal("name a program, or leave the key out for the image's own")
+    return words
+
+
+Command = Annotated[
+    fields.Items[fields.Text], AfterValidator(_check_command), Field(json_schema_extra={"minItems": 1})
+]
 Memory = Annotated[quantities.ByteSize, AfterValidator(_check_memory)]
 Space = Annotated[quantities.ByteSize, AfterValidator(_check_positive)]
 Timeout = Annotated[quantities.Duration, AfterValidator(_check_time)]

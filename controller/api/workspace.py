@@ -308,8 +308,8 @@ class Template(meta.ApiModel):
         default=None,
         description="The image. A plain string is an alias if the catalog has it, else a reference.",
     )
-    command: fields.Given[fields.Items[fields.Text]] = Field(
-        default=None, min_length=1, description="Program and arguments; absent: the image's."
+    command: fields.Given[rules.Command] = Field(
+        default=None, description="Program and arguments; absent: the image's."
     )
     env: fields.Given[fields.NamedTable[rules.EnvName, fields.Text]] = Field(
         default=None, description="Environment variables; values are strings."

@@ -15,6 +15,7 @@ from controller.api import schema
 from controller.cli import pages
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
+_READ_AS_OTHERS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_.$/-]*")
 
 
@@ -38,8 +39,8 @@ def render_yaml(value: schema.JsonObject) -> str:
 def _block(value: schema.Json) -> Iterator[str]:
     if isinstance(value, dict) and value:
         for key, below in value.items():
-            name = key if _PLAIN_KEY.fullmatch(key) else json.dumps(key)
-            yield from _entry(f"{name}:", below)
+            is_plain = _PLAIN_KEY.fullmatch(key) and key.lower() not in _READ_AS_OTHERS
+            yield from _entry(f"{key if is_plain else json.dumps(key)}:", below)
     elif isinstance(value, list) and value:
         for below in value:
             yield from _entry("-", below)
