@@ -1,0 +1,136 @@
+"""What is worth telling people about the step from one pass to the next.
+
+Refuses to repeat itself: while nothing changes there is no event, however often it is looked at.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Final
+
+from controller.api.conditions import Reason
+from controller.model.desired import Finding, RejectedFile
+from controller.model.outcomes import Failed, Skipped
+from controller.model.plan import Decision, HostFinding, Verdict
+from controller.model.status import ChainReport, Event, PassReport, WorkspaceStatus
+from controller.status import phrases, wording
+
+HOST: Final = "host"
+"""Subject of what concerns no single workspace."""
+
+_QUIET: Final = frozenset({Reason.AS_SPECIFIED, Reason.STOPPED, Reason.STOPPED_BY_REQUEST})
+_TROUBLE: Final = frozenset({Reason.CRASH_LOOP, Reason.BACKING_OFF})
+
+
+def derive(report_before: PassReport | None, report: PassReport) -> tuple[Event, ...]:
+    """Events of this pass, compared with the pass before; None: the first pass of this controller."""
+    return tuple(_derive(report_before, report))
+
+
+def _derive(before: PassReport | None, report: PassReport) -> Iterator[Event]:
+    yield from _parts(before, report)
+    for found in sorted(_host_findings(report) - (_host_findings(before) if before else set()), key=str):
+        yield _event(report.at, HOST, found.reason, f"{found.subject}: {found.message}", warning=True)
+    yield from _files(before, report)
+    for name in sorted(report.statuses):
+        yield from _spec(before, report.statuses[name], report.at)
+    for chain in report.chains:
+        yield from _chain(chain, report.at)
+    for name in sorted(report.plan.decisions):
+        yield from _decision(before, report.plan.decisions[name], report.at)
+    for name in sorted(report.statuses):
+        yield from _drifts(before, report.statuses[name], report.at)
+
+
+def _event(at: datetime, subject: str, reason: Reason, message: str, *, warning: bool) -> Event:
+    return Event(at=at, subject=subject, reason=reason, message=message, warning=warning, first_at=at)
+
+
+def _parts(before: PassReport | None, report: PassReport) -> Iterator[Event]:
+    lost_before = {part: reason for part, reason, _ in before.unseen} if before else {}
+    for part, reason, message in report.unseen:
+        if lost_before.get(part) is not reason:
+            yield _event(report.at, HOST, reason, f"{part}: {message}", warning=True)
+    lost = {part for part, _, _ in report.unseen}
+    for part in sorted(lost_before.keys() - lost):
+        yield _event(report.at, HOST, Reason.AS_SPECIFIED, f"{part} can be seen again", warning=False)
+
+
+def _host_findings(report: PassReport) -> set[HostFinding]:
+    return {*report.findings, *report.plan.findings}
+
+
+def _files(before: PassReport | None, report: PassReport) -> Iterator[Event]:
+    """Files that belong to no workspace; those that do are told with it."""
+    known_before = _first_findings(before) if before else {}
+    known = _first_findings(report)
+    for file in sorted(known):
+        if known_before.get(file) != known[file]:
+            yield _event(report.at, file, Reason.SPEC_REJECTED, str(known[file]), warning=True)
+    for file in sorted(known_before.keys() - known.keys()):
+        yield _event(report.at, file, Reason.ACCEPTED, "nothing is wrong with it any more", warning=False)
+
+
+def _first_findings(report: PassReport) -> Mapping[str, Finding]:
+    told = {one.rejected.file for one in report.statuses.values() if one.rejected is not None}
+    first: dict[str, Finding] = {}
+    for finding in report.file_findings:
+        if finding.file not in told:
+            first.setdefault(finding.file, finding)
+    return first
+
+
+def _spec(before: PassReport | None, status: WorkspaceStatus, at: datetime) -> Iterator[Event]:
+    prior = before.statuses.get(status.workspace) if before else None
+    if status.rejected is not None and (prior is None or prior.rejected != status.rejected):
+        yield _event(at, status.workspace, status.rejected.reason, _why(status.rejected), warning=True)
+    known = prior is not None and (prior.uid, prior.generation) == (status.uid, status.generation)
+    if before is not None and not known and status.spec is not None:
+        message = f"generation {status.generation} of {status.spec.file} is in force"
+        yield _event(at, status.workspace, Reason.ACCEPTED, message, warning=False)
+
+
+def _why(rejected: RejectedFile) -> str:
+    return str(rejected.findings[0]) if rejected.findings else f"{rejected.file} is not in force"
+
+
+def _chain(chain: ChainReport, at: datetime) -> Iterator[Event]:
+    name, stopped_early = chain.decision.workspace, False
+    for outcome in chain.outcomes:
+        what = phrases.describe(outcome.action)
+        if isinstance(outcome, Failed):
+            stopped_early = True
+            yield _event(at, name, outcome.reason, f"{what}: {outcome.message}", warning=True)
+        elif isinstance(outcome, Skipped):
+            stopped_early = True
+            message = f"{what}: {outcome.message}"
+            yield _event(at, name, Reason.CHANGED_MEANWHILE, message, warning=False)
+    if chain.outcomes and not stopped_early:
+        done = "; ".join(phrases.describe(outcome.action) for outcome in chain.outcomes)
+        yield _event(at, name, Reason.EXECUTED, f"{chain.decision.verdict}: {done}", warning=False)
+
+
+def _decision(before: PassReport | None, decision: Decision, at: datetime) -> Iterator[Event]:
+    if decision.reason is Reason.IN_PROGRESS:
+        return
+    prior = before.plan.decisions.get(decision.workspace) if before else None
+    if prior is None and decision.reason in _QUIET:
+        return
+    if prior is not None and (prior.verdict, prior.reason) == (decision.verdict, decision.reason):
+        return
+    warning = decision.verdict is Verdict.HOLD or decision.reason in _TROUBLE
+    yield _event(
+        at, decision.workspace, decision.reason, decision.message or decision.verdict, warning=warning
+    )
+
+
+def _drifts(before: PassReport | None, status: WorkspaceStatus, at: datetime) -> Iterator[Event]:
+    prior = before.statuses.get(status.workspace) if before else None
+    if prior is None or prior.uid != status.uid:
+        return
+    appeared = status.drift_since.keys() - prior.drift_since.keys()
+    for drift in status.decision.drifts:
+        if drift.kind in appeared:
+            message = f"drift: {wording.drift_in_words(drift)}"
+            yield _event(at, status.workspace, Reason.DRIFTED, message, warning=False)
+    for kind in sorted(prior.drift_since.keys() - status.drift_since.keys()):
+        yield _event(at, status.workspace, Reason.AS_SPECIFIED, f"drift is gone: {kind}", warning=False)

@@ -1,0 +1,161 @@
+"""What is said of a workspace in each situation."""
+
+from dataclasses import replace
+
+import pytest
+
+from controller.api.conditions import ConditionStatus, ConditionType, DriftKind, Reason
+from controller.model.desired import Finding, RejectedFile
+from controller.model.memory import Suspension
+from controller.model.observed import Container, ContainerState, Health, Unseen
+from controller.model.plan import Decision, Drift, NotEnforced, Remedy, Verdict
+from controller.model.status import Condition, ServiceAddress
+from controller.status import summary
+from tests.support import reports
+
+JUPYTER = ServiceAddress("jupyter", 8888, 10003)
+BLIND = Unseen(Reason.NOT_SEEN, "cannot read /proc", reports.NOW)
+EXITED = reports.container(state=ContainerState.EXITED, exit_code=137, oom_killed=True)
+
+
+def condition(
+    kind: ConditionType, container: Container | None, decision: Decision | None = None, **facts: object
+) -> Condition:
+    status = summary.summarize(
+        None,
+        reports.spec(),
+        decision or reports.decision(),
+        container,
+        replace(summary.Facts(services=(JUPYTER,)), **facts),  # type: ignore[arg-type] # by name
+        reports.NOW,
+    )
+    return status.conditions[kind]
+
+
+@pytest.mark.parametrize(
+    ("container", "status", "reason"),
+    [
+        (reports.container(), "True", Reason.AS_SPECIFIED),
+        (reports.container(listening=frozenset({22})), "False", Reason.NOT_YET_LISTENING),
+        (reports.container(listening=BLIND), "Unknown", Reason.NOT_SEEN),
+        (reports.container(health=Health.UNHEALTHY), "False", Reason.UNHEALTHY),
+        (reports.container(health=Health.STARTING), "False", Reason.STARTING),
+        (reports.container(health=Health.HEALTHY), "True", Reason.AS_SPECIFIED),
+        (reports.container(state=ContainerState.PAUSED), "False", Reason.CONTAINER_PAUSED),
+        (EXITED, "False", Reason.CONTAINER_EXITED),
+    ],
+)
+def test_ready_follows_the_container(container: Container, status: str, reason: Reason) -> None:
+    ready = condition(ConditionType.READY, container)
+    assert (ready.status, ready.reason) == (status, reason)
+
+
+def test_a_silent_service_is_named() -> None:
+    ready = condition(ConditionType.READY, reports.container(listening=frozenset()))
+    assert "jupyter" in ready.message
+    assert "8888" in ready.message
+
+
+def test_without_services_nothing_needs_to_listen() -> None:
+    ready = condition(ConditionType.READY, reports.container(listening=BLIND), services=())
+    assert ready.status is ConditionStatus.TRUE
+
+
+def test_a_workspace_that_does_not_run_tells_the_decision() -> None:
+    held = reports.decision(
+        verdict=Verdict.HOLD, reason=Reason.IMAGE_UNAVAILABLE, message="no such image: sample:2"
+    )
+    ready = condition(ConditionType.READY, None, held)
+    assert (ready.status, ready.reason, ready.message) == (
+        "False",
+        "ImageUnavailable",
+        "no such image: sample:2",
+    )
+
+
+def test_a_stopped_spec_is_ready_once_it_is_stopped() -> None:
+    stop = reports.decision(verdict=Verdict.STOP, reason=Reason.SPEC_STOPPED)
+    kept = reports.decision(reason=Reason.STOPPED)
+    running = condition(ConditionType.READY, reports.container(), stop, spec_running=False)
+    assert (running.status, running.reason) == ("False", "SpecStopped")
+    for container in (EXITED, None):
+        stopped = condition(ConditionType.READY, container, kept, spec_running=False)
+        assert (stopped.status, stopped.reason) == ("True", "Stopped")
+
+
+def test_a_workspace_stopped_by_request_is_not_ready_and_says_so() -> None:
+    word = Suspension(running=False, desired_state="Running", at=reports.NOW, by="alice")
+    kept = reports.decision(reason=Reason.STOPPED_BY_REQUEST)
+    ready = condition(ConditionType.READY, EXITED, kept, suspension=word)
+    assert (ready.status, ready.reason) == ("False", "StoppedByRequest")
+
+
+def test_a_request_that_repeats_the_spec_changes_nothing() -> None:
+    word = Suspension(running=False, desired_state="Stopped", at=reports.NOW, by="alice")
+    kept = reports.decision(reason=Reason.STOPPED)
+    ready = condition(ConditionType.READY, EXITED, kept, suspension=word, spec_running=False)
+    assert (ready.status, ready.reason) == ("True", "Stopped")
+
+
+def test_an_engine_out_of_sight_makes_nobody_ready_or_not() -> None:
+    lost = Unseen(Reason.ENGINE_UNAVAILABLE, "no answer", reports.NOW)
+    held = reports.decision(verdict=Verdict.HOLD, reason=Reason.ENGINE_UNAVAILABLE)
+    for kind in (ConditionType.READY, ConditionType.CONTAINER_RUNNING):
+        told = condition(kind, None, held, engine=lost)
+        assert (told.status, told.reason, told.message) == ("Unknown", "EngineUnavailable", "no answer")
+
+
+def _kinds(decision: Decision) -> set[ConditionType]:
+    status = summary.summarize(
+        None, reports.spec(), decision, reports.container(), summary.Facts(), reports.NOW
+    )
+    return set(status.conditions)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason", "progress"),
+    [
+        (Verdict.REPLACE, Reason.SPEC_CHANGED, ConditionType.RECONCILING),
+        (Verdict.WAIT, Reason.IN_PROGRESS, ConditionType.RECONCILING),
+        (Verdict.WAIT, Reason.CHANGE_PENDING, None),
+        (Verdict.HOLD, Reason.MOUNT_UNSAFE, ConditionType.STALLED),
+        (Verdict.HOLD, Reason.ENGINE_UNAVAILABLE, None),
+        (Verdict.KEEP, Reason.AS_SPECIFIED, None),
+    ],
+)
+def test_progress_is_told_only_while_there_is_some(
+    verdict: Verdict, reason: Reason, progress: ConditionType | None
+) -> None:
+    shown = _kinds(reports.decision(verdict=verdict, reason=reason))
+    assert shown & {ConditionType.RECONCILING, ConditionType.STALLED} == ({progress} if progress else set())
+
+
+def test_a_parked_replacement_is_a_pending_change() -> None:
+    drift = Drift(DriftKind.IMAGE, "image", "a", "b", Remedy.REPLACE)
+    parked = reports.decision(verdict=Verdict.WAIT, reason=Reason.CHANGE_PENDING, drifts=(drift,))
+    begun = reports.decision(verdict=Verdict.REPLACE, reason=Reason.SPEC_CHANGED, drifts=(drift,))
+    kind = ConditionType.CHANGE_PENDING
+    assert condition(kind, reports.container(), parked).status is ConditionStatus.TRUE
+    assert condition(kind, reports.container(), begun).status is ConditionStatus.FALSE
+
+
+def test_a_rejected_file_is_told_with_its_place() -> None:
+    findings = (Finding("alice.yaml", 3, 5, "spec.env.A", 'write "1"'), Finding("alice.yaml", 4, 1, "", "x"))
+    rejected = RejectedFile("alice.yaml", "alice", Reason.SPEC_REJECTED, findings)
+    told = condition(ConditionType.SPEC_ACCEPTED, reports.container(), rejected=rejected)
+    assert (told.status, told.reason) == ("False", "SpecRejected")
+    assert "alice.yaml:3:5" in told.message
+    assert "1 more" in told.message
+
+
+def test_what_has_no_effect_yet_is_told() -> None:
+    gap = NotEnforced("spec.gpu", "GPUs come later")
+    told = condition(ConditionType.NOT_ENFORCED, reports.container(), reports.decision(not_enforced=(gap,)))
+    assert told.status is ConditionStatus.TRUE
+    assert "spec.gpu" in told.message
+
+
+def test_an_exit_is_told_with_its_code_and_cause() -> None:
+    told = condition(ConditionType.CONTAINER_RUNNING, EXITED)
+    assert "137" in told.message
+    assert "memory" in told.message

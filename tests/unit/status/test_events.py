@@ -1,0 +1,143 @@
+"""What people are told between two passes, and that they are told it once."""
+
+from dataclasses import replace
+
+from controller.api.conditions import DriftKind, Reason
+from controller.model import actions
+from controller.model.desired import Finding, RejectedFile
+from controller.model.outcomes import Failed, Outcome, Skipped, Succeeded
+from controller.model.plan import Decision, Drift, HostFinding, Remedy, Verdict
+from controller.model.status import ChainReport, Event, PassReport, WorkspaceStatus
+from controller.status import events, summary
+from tests.support import reports
+
+START = actions.StartContainer("alice", reports.ID, "workspace-alice")
+QUIET = reports.report([reports.status()])
+ENV = Drift(DriftKind.ENV, "API_TOKEN", "hunter2", "hunter3", Remedy.REPLACE)
+
+
+def told(before: PassReport | None, report: PassReport) -> list[tuple[str, Reason, bool]]:
+    return [(event.subject, event.reason, event.warning) for event in events.derive(before, report)]
+
+
+def decided(verdict: Verdict, reason: Reason, **fields: object) -> PassReport:
+    decision: Decision = replace(reports.decision(verdict=verdict, reason=reason), **fields)  # type: ignore[arg-type] # by name
+    return reports.report([replace(reports.status(), decision=decision)])
+
+
+def drifted(status: WorkspaceStatus, *drifts: Drift) -> WorkspaceStatus:
+    decision = reports.decision(drifts=drifts)
+    return summary.summarize(
+        status, status.spec, decision, status.container, summary.Facts(), reports.later(1)
+    )
+
+
+def chain(*outcomes: Outcome) -> ChainReport:
+    decision = reports.decision(verdict=Verdict.START, reason=Reason.FIRST_START, actions=(START,))
+    return ChainReport(decision, outcomes, reports.NOW, reports.later(1))
+
+
+def test_nothing_is_told_of_a_quiet_host() -> None:
+    assert told(None, QUIET) == []
+    assert told(QUIET, QUIET) == []
+
+
+def test_a_hold_is_told_once_and_its_end_too() -> None:
+    held = decided(Verdict.HOLD, Reason.MOUNT_MISSING, message="/mnt/alice is not there")
+    (event,) = events.derive(QUIET, held)
+    assert event == Event(
+        reports.NOW,
+        "alice",
+        Reason.MOUNT_MISSING,
+        "/mnt/alice is not there",
+        warning=True,
+        first_at=reports.NOW,
+    )
+    assert told(held, held) == []
+    assert told(held, QUIET) == [("alice", Reason.AS_SPECIFIED, False)]
+
+
+def test_a_hold_is_told_at_startup() -> None:
+    assert told(None, decided(Verdict.HOLD, Reason.NAME_TAKEN)) == [("alice", Reason.NAME_TAKEN, True)]
+
+
+def test_work_under_way_is_no_news() -> None:
+    assert (
+        told(decided(Verdict.CREATE, Reason.IMAGE_MISSING), decided(Verdict.WAIT, Reason.IN_PROGRESS)) == []
+    )
+
+
+def test_a_crash_loop_is_a_warning() -> None:
+    assert told(QUIET, decided(Verdict.WAIT, Reason.CRASH_LOOP)) == [("alice", Reason.CRASH_LOOP, True)]
+
+
+def test_a_drift_is_told_when_it_appears_and_when_it_is_gone() -> None:
+    clean = reports.status()
+    dirty = drifted(clean, ENV)
+    before, during = reports.report([clean]), reports.report([dirty])
+    after = reports.report([drifted(dirty)])
+    (appeared,) = events.derive(before, during)
+    assert (appeared.subject, appeared.reason) == ("alice", Reason.DRIFTED)
+    assert "API_TOKEN" in appeared.message
+    assert "hunter" not in appeared.message
+    assert told(during, during) == []
+    (gone,) = events.derive(during, after)
+    assert "env" in gone.message
+
+
+def test_a_chain_is_told_by_its_end() -> None:
+    done = reports.report([reports.status()], chains=(chain(Succeeded(START, 0.1)),))
+    (event,) = events.derive(QUIET, done)
+    assert (event.reason, event.warning) == (Reason.EXECUTED, False)
+    assert "start workspace-alice" in event.message
+    failed = Failed(START, 0.1, Reason.REFUSED_BY_ENGINE, "no such program: httpd", retryable=True)
+    refused = reports.report([reports.status()], chains=(chain(failed),))
+    (event,) = events.derive(QUIET, refused)
+    assert (event.reason, event.warning) == (Reason.REFUSED_BY_ENGINE, True)
+    assert "no such program" in event.message
+    skipped = reports.report([reports.status()], chains=(chain(Skipped(START, 0.1, "it was restarted")),))
+    assert told(QUIET, skipped) == [("alice", Reason.CHANGED_MEANWHILE, False)]
+
+
+def test_a_spec_is_told_when_it_comes_into_force() -> None:
+    changed = replace(reports.status(), generation=2, spec=reports.spec(generation=2))
+    assert told(QUIET, reports.report([changed])) == [("alice", Reason.ACCEPTED, False)]
+    assert told(reports.report(), QUIET) == [("alice", Reason.ACCEPTED, False)]
+    assert told(None, QUIET) == []
+
+
+def test_a_rejected_file_is_told_once_for_each_change_of_it() -> None:
+    def rejected(message: str) -> PassReport:
+        findings = (Finding("alice.yaml", 3, 5, "spec.env.A", message),)
+        file = RejectedFile("alice.yaml", "alice", Reason.SPEC_REJECTED, findings)
+        return reports.report([replace(reports.status(), rejected=file)], file_findings=findings)
+
+    (event,) = events.derive(QUIET, rejected('write "1"'))
+    assert (event.subject, event.reason, event.warning) == ("alice", Reason.SPEC_REJECTED, True)
+    assert "alice.yaml:3:5" in event.message
+    assert told(rejected('write "1"'), rejected('write "1"')) == []
+    assert told(rejected('write "1"'), rejected("unknown key")) == [("alice", Reason.SPEC_REJECTED, True)]
+
+
+def test_a_file_of_nobody_is_told_under_its_own_name() -> None:
+    broken = reports.report(file_findings=(Finding("x.yaml", 1, 1, "", "not YAML"),))
+    assert told(reports.report(), broken) == [("x.yaml", Reason.SPEC_REJECTED, True)]
+    assert told(broken, broken) == []
+    assert told(broken, reports.report()) == [("x.yaml", Reason.ACCEPTED, False)]
+
+
+def test_a_lost_part_of_the_world_is_told_with_its_return() -> None:
+    lost = reports.report(unseen=(("engine", Reason.ENGINE_UNAVAILABLE, "no answer since 12:00"),))
+    still = reports.report(unseen=(("engine", Reason.ENGINE_UNAVAILABLE, "no answer since 12:01"),))
+    assert told(None, lost) == [("host", Reason.ENGINE_UNAVAILABLE, True)]
+    assert told(lost, still) == []
+    assert told(still, reports.report()) == [("host", Reason.AS_SPECIFIED, False)]
+
+
+def test_a_finding_about_the_host_is_told_once() -> None:
+    found = HostFinding(Reason.FOREIGN_CONTAINER, "copy-of-alice", "its claim is not ours")
+    foreign = reports.report(findings=(found,))
+    (event,) = events.derive(reports.report(), foreign)
+    assert event.subject == "host"
+    assert "copy-of-alice" in event.message
+    assert told(foreign, foreign) == []
