@@ -1,0 +1,121 @@
+"""Each change of what the ledger remembers, made in the tables and in the image of them at once.
+
+It refuses to make anything durable by itself: that is the transaction around it. What is so already is not
+written, and the image comes back as the same object.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TypeVar
+
+from controller.api.conditions import Reason
+from controller.ledger import ports, shelves, specs
+from controller.ledger.database import Database
+from controller.ledger.image import Image
+from controller.model import actions, memory
+from controller.model.desired import AcceptedSpec
+
+T = TypeVar("T")
+
+
+def accept(database: Database, image: Image, accepted: Iterable[AcceptedSpec]) -> Image:
+    """Put specs in force; their owners' blocks no longer run out."""
+    known = image.memory.accepted
+    changed = {spec.name: spec for spec in accepted if known.get(spec.name) != spec}
+    if not changed:
+        return image
+    for spec in changed.values():
+        specs.put(database, spec)
+    book = ports.keep(database, image.book, {specs.owner(spec) for spec in changed.values()})
+    return image.having(accepted={**known, **changed}).booking(book)
+
+
+def record_spec_identity(database: Database, image: Image, identity: tuple[int, int]) -> Image:
+    """Remember which directory the accepted specs came from."""
+    if image.memory.spec_identity == identity:
+        return image
+    device, inode = map(str, identity)
+    shelves.replace_row(database, "spec_directory", {"id": 1, "device": device, "inode": inode})
+    return image.having(spec_identity=identity)
+
+
+def put(database: Database, image: Image, shelf: shelves.Shelf[T], key: str, value: T | None) -> Image:
+    """Put a value on a shelf, or (None) take away what is there."""
+    known: Mapping[str, T] = getattr(image.memory, shelf.table)
+    if known.get(key) == value:
+        return image
+    rest = {name: one for name, one in known.items() if name != key}
+    if value is None:
+        shelf.remove(database, key)
+    else:
+        shelf.put(database, key, value)
+        rest = {**known, key: value}
+    return image.having(**{shelf.table: rest})
+
+
+def pause(database: Database, image: Image, workspace: str | None, value: memory.Pause | None) -> Image:
+    """Put the pause of a workspace or (None) the host, or take it away."""
+    if workspace is not None:
+        return put(database, image, shelves.PAUSES, workspace, value)
+    if image.memory.host_pause == value:
+        return image
+    if value is None:
+        shelves.PAUSES.remove(database, shelves.HOST)
+    else:
+        shelves.PAUSES.put(database, shelves.HOST, value)
+    return image.having(host_pause=value)
+
+
+def carry_out(database: Database, image: Image, action: actions.LedgerAction, now: datetime) -> Image:
+    """Carry out an action.
+
+    Raises:
+        database.Conflict: a port or a block is somebody else's.
+    """
+    match action:
+        case actions.GrantPorts():
+            book = ports.grant(database, image.book, action.blocks, action.grants, now)
+            return image if book is image.book else image.booking(book)
+        case actions.RecordRestarts():
+            return put(database, image, shelves.RESTARTS, action.workspace, action.restarts)
+        case actions.RetainContainer():
+            return _retain(database, image, action, now)
+        case actions.ForgetRetained():
+            return put(database, image, shelves.RETAINED, action.container_id, None)
+        case actions.ForgetWorkspace():
+            return _forget(database, image, action.workspace, now)
+        case actions.CompleteRestart():
+            return put(database, image, shelves.RESTART_REQUESTS, action.workspace, None)
+
+
+def _retain(database: Database, image: Image, action: actions.RetainContainer, now: datetime) -> Image:
+    known = image.memory.retained.get(action.container_id)
+    value = memory.Retained(
+        container_id=action.container_id,
+        workspace=action.workspace,
+        name=action.name,
+        at=known.at if known else now,
+        reason=Reason(action.reason),
+    )
+    return put(database, image, shelves.RETAINED, action.container_id, value)
+
+
+def _forget(database: Database, image: Image, workspace: str, now: datetime) -> Image:
+    image = put(database, image, shelves.SUSPENSIONS, workspace, None)
+    image = put(database, image, shelves.PAUSES, workspace, None)
+    image = put(database, image, shelves.RESTARTS, workspace, None)
+    image = put(database, image, shelves.BACKOFFS, workspace, None)
+    image = put(database, image, shelves.RESTART_REQUESTS, workspace, None)
+    spec = image.memory.accepted.get(workspace)
+    owners = {one.owner for one in image.book.grants.values() if one.workspace == workspace}
+    if owners:
+        image = image.booking(ports.free(database, workspace))
+    if spec is not None:
+        specs.remove(database, workspace)
+        owners.add(specs.owner(spec))
+        rest = {name: one for name, one in image.memory.accepted.items() if name != workspace}
+        image = image.having(accepted=rest)
+    owners -= {specs.owner(one) for one in image.memory.accepted.values()}
+    for owner in owners:
+        image = image.booking(ports.release(database, image.book, owner, now))
+    return image

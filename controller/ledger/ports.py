@@ -1,0 +1,128 @@
+"""Who was given which host ports: the owners' blocks and what was granted from them.
+
+It refuses to choose a port, and to give one twice: the schema decides, whatever the caller believes.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+import pydantic
+
+from controller.ledger import shelves
+from controller.ledger.database import Database, Row
+from controller.model.memory import PortBlock, PortGrant
+
+HOLD: Final = timedelta(days=7)
+"""How long an owner's block is kept after the owner's last workspace went."""
+
+_BLOCK = pydantic.TypeAdapter(PortBlock)
+_GRANT = pydantic.TypeAdapter(PortGrant)
+_SINCE: pydantic.TypeAdapter[datetime | None] = pydantic.TypeAdapter(datetime | None)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Book:
+    """All blocks by base, all grants by port, and since when a block has been without a workspace."""
+
+    blocks: Mapping[int, PortBlock]
+    grants: Mapping[int, PortGrant]
+    released: Mapping[int, datetime]
+
+    def held(self, now: datetime) -> tuple[PortBlock, ...]:
+        """Return the blocks whose hold is not over."""
+        if not self.released:
+            return tuple(self.blocks.values())
+        return tuple(block for base, block in self.blocks.items() if not self._over(base, now))
+
+    def over(self, now: datetime) -> tuple[int, ...]:
+        """Return the bases of the blocks whose hold is over."""
+        return tuple(base for base in self.released if self._over(base, now))
+
+    def _over(self, base: int, now: datetime) -> bool:
+        return base in self.released and now >= self.released[base] + HOLD
+
+
+def load(database: Database, report: Callable[[str], None]) -> Book:
+    """Read the whole book; call `report` with a sentence for each row that cannot be read."""
+    blocks: dict[int, PortBlock] = {}
+    grants: dict[int, PortGrant] = {}
+    released: dict[int, datetime] = {}
+    for row in database.execute("SELECT * FROM port_blocks ORDER BY base"):
+        block = shelves.decode(_BLOCK, row, "port_blocks", report)
+        if block is not None:
+            blocks[block.base] = block
+            since = shelves.decode(
+                _SINCE, row["released_at"], f"the release of port block {block.base}", report
+            )
+            if since is not None:
+                released[block.base] = since
+    for row in database.execute("SELECT * FROM port_grants ORDER BY port"):
+        grant = shelves.decode(_GRANT, row, "port_grants", report)
+        if grant is not None:
+            grants[grant.port] = grant
+    return Book(blocks, grants, released)
+
+
+def grant(
+    database: Database, book: Book, blocks: Iterable[PortBlock], grants: Iterable[PortGrant], now: datetime
+) -> Book:
+    """Write blocks and grants; a service that is granted another port loses the one it had.
+
+    Blocks whose hold is over make room first. Nothing to write: the same book comes back.
+
+    Raises:
+        database.Conflict: a port or a block is somebody else's.
+    """
+    new_blocks = [block for block in blocks if book.blocks.get(block.base) != block]
+    new_grants = [one for one in grants if book.grants.get(one.port) != one]
+    if not new_blocks and not new_grants:
+        return book
+    for base in book.over(now):
+        database.execute("DELETE FROM port_blocks WHERE base = ?", (base,))
+    for block in new_blocks:
+        _insert(database, "port_blocks", shelves.columns(_BLOCK, block))
+    for one in new_grants:
+        database.execute(
+            "DELETE FROM port_grants WHERE workspace = ? AND service = ?", (one.workspace, one.service)
+        )
+    for one in new_grants:
+        _insert(database, "port_grants", shelves.columns(_GRANT, one))
+    owners = {block.owner for block in new_blocks} | {one.owner for one in new_grants}
+    return keep(database, _reload(database), owners)
+
+
+def keep(database: Database, book: Book, owners: Iterable[str]) -> Book:
+    """End the running-out of the blocks of these owners: they have a workspace again."""
+    wanted = set(owners)
+    bases = [base for base in book.released if book.blocks[base].owner in wanted]
+    for base in bases:
+        database.execute("UPDATE port_blocks SET released_at = NULL WHERE base = ?", (base,))
+    return _reload(database) if bases else book
+
+
+def free(database: Database, workspace: str) -> Book:
+    """Take back all that was granted to a workspace."""
+    database.execute("DELETE FROM port_grants WHERE workspace = ?", (workspace,))
+    return _reload(database)
+
+
+def release(database: Database, book: Book, owner: str, now: datetime) -> Book:
+    """Begin the running-out of an owner's blocks, unless it has begun or the owner has grants."""
+    if any(one.owner == owner for one in book.grants.values()):
+        return book
+    database.execute(
+        "UPDATE port_blocks SET released_at = ? WHERE owner = ? AND released_at IS NULL",
+        (now.isoformat(), owner),
+    )
+    return _reload(database)
+
+
+def _insert(database: Database, table: str, row: Row) -> None:
+    names, marks = ", ".join(row), ", ".join("?" * len(row))
+    database.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 - constants
+
+
+def _reload(database: Database) -> Book:
+    return load(database, lambda _: None)
