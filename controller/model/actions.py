@@ -261,11 +261,6 @@ EngineAction: TypeAlias = (
 )
 HostAction: TypeAlias = PrepareMount | WriteSecrets
 LedgerAction: TypeAlias = (
-    GrantPorts
-    | RecordRestarts
-    | RetainContainer
-    | ForgetRetained
-    | ForgetWorkspace
-    | CompleteRestart
+    GrantPorts | RecordRestarts | RetainContainer | ForgetRetained | ForgetWorkspace | CompleteRestart
 )
 Action: TypeAlias = EngineAction | HostAction | LedgerAction

@@ -199,11 +199,13 @@ class EngineView:
 
     Attributes:
         engine_id: the Engine's own id.
-        containers: all of them, ours and others, by full id.
+        containers: by full id, those with our workspace label or a name of ours; others are not looked at.
         images: image id by every reference that was asked for; None where the Engine lacks it.
         image_details: details by image id, for the images of our containers.
         networks: the workspaces' networks that exist, by name.
         total_memory, total_cpus: of the host, bytes and count; written where unlimited is meant.
+        unknown: names of containers that are there and could not be inspected: nothing rests on them, though
+            an older snapshot may still be in `containers`.
     """
 
     engine_id: str
@@ -213,6 +215,7 @@ class EngineView:
     networks: Mapping[str, Network]
     total_memory: int
     total_cpus: int
+    unknown: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

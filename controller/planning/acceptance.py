@@ -1,0 +1,168 @@
+"""Knows which spec is in force for each workspace, given what the files say now and what was accepted before.
+
+Refuses to take a rejected, half-written or vanished file for a decision: the last accepted spec stays in force.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from controller.api.conditions import Reason
+from controller.model.desired import AcceptedSpec, Finding, RejectedFile, SpecFile, SpecScan
+from controller.model.memory import Memory
+from controller.model.observed import Seen, Unseen
+from controller.planning import resolve
+
+CONFIRM_AFTER = timedelta(seconds=5)
+"""A change that disturbs a running workspace waits until its file has read the same for this long."""
+FREE_REMOVALS = 2
+REMOVAL_SHARE = 5
+"""More than two vanished specs, and more than one in five, are held: that is an accident, not a wish."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Specs in force after a scan.
+
+    Attributes:
+        specs: by name.
+        changed: those that the ledger must write before anything rests on them.
+        rejected: files not in force, by workspace name, or by file where no name can be told.
+        removals_held: why nothing is removed, or empty.
+        identity: of the directory, when it is proven to be the one that the accepted specs came from.
+    """
+
+    specs: Mapping[str, AcceptedSpec]
+    changed: tuple[AcceptedSpec, ...]
+    rejected: Mapping[str, RejectedFile]
+    removals_held: str
+    identity: tuple[int, int] | None
+    next_look: datetime | None
+
+
+def accept(
+    scan: Seen[SpecScan] | Unseen, memory: Memory, new_uid: Callable[[str], str], now: datetime
+) -> Acceptance:
+    """Lay a scan over what was accepted before; `new_uid` gives the uid of a workspace that is new."""
+    if isinstance(scan, Unseen):
+        return Acceptance(memory.accepted, (), {}, scan.message, None, None)
+    rejected = _rejected(scan.value, memory)
+    specs: dict[str, AcceptedSpec] = {}
+    for name, file in scan.value.files.items():
+        before = memory.accepted.get(name)
+        if before is not None and resolve.owner_of(before.workspace) != resolve.owner_of(file.workspace):
+            rejected[name] = _owner_changed(file, before)
+            specs[name] = _present(before)
+            continue
+        specs[name] = _accepted(file, before, new_uid, now)
+    settling = frozenset(scan.value.settling)
+    for name, before in memory.accepted.items():
+        if name not in specs:
+            there = name in rejected or before.file in settling
+            specs[name] = _present(before) if there else _missing(before, scan.at)
+    held = _removals_held(scan.value, memory, specs, rejected)
+    changed = tuple(spec for name, spec in specs.items() if spec is not memory.accepted.get(name))
+    return Acceptance(
+        specs=specs,
+        changed=changed,
+        rejected=rejected,
+        removals_held=held,
+        identity=None if _gone(specs) else scan.value.identity,
+        next_look=_next_look(scan.value, specs, now),
+    )
+
+
+def _accepted(
+    file: SpecFile, before: AcceptedSpec | None, new_uid: Callable[[str], str], now: datetime
+) -> AcceptedSpec:
+    name = file.workspace.metadata.name
+    if before is None:
+        return AcceptedSpec(
+            workspace=file.workspace,
+            uid=new_uid(name),
+            generation=1,
+            digest=file.digest,
+            file=file.file,
+            accepted_at=now,
+            confirmed=file.terminated,
+            lines=file.lines,
+        )
+    if before.workspace != file.workspace:
+        return replace(
+            before,
+            workspace=file.workspace,
+            generation=before.generation + 1,
+            digest=file.digest,
+            file=file.file,
+            accepted_at=now,
+            confirmed=file.terminated,
+            missing_since=None,
+            lines=file.lines,
+        )
+    due = file.terminated or now - max(before.accepted_at, file.settled_at) >= CONFIRM_AFTER
+    confirmed = before.confirmed or due
+    same = (before.digest, before.file, before.confirmed) == (file.digest, file.file, confirmed)
+    if same and before.missing_since is None:
+        return before
+    return replace(
+        before,
+        digest=file.digest,
+        file=file.file,
+        confirmed=confirmed,
+        missing_since=None,
+        lines=file.lines,
+    )
+
+
+def _present(before: AcceptedSpec) -> AcceptedSpec:
+    return before if before.missing_since is None else replace(before, missing_since=None)
+
+
+def _missing(before: AcceptedSpec, at: datetime) -> AcceptedSpec:
+    return before if before.missing_since is not None else replace(before, missing_since=at)
+
+
+def _rejected(scan: SpecScan, memory: Memory) -> dict[str, RejectedFile]:
+    by_file = {spec.file: name for name, spec in memory.accepted.items()}
+    return {file.name or by_file.get(file.file) or file.file: file for file in scan.rejected}
+
+
+def _owner_changed(file: SpecFile, before: AcceptedSpec) -> RejectedFile:
+    was, now = resolve.owner_of(before.workspace), resolve.owner_of(file.workspace)
+    message = f'the owner is for life: it was "{was}" and the file now says "{now}"; put "{was}" back'
+    line = file.lines.get("spec.owner", 0)
+    finding = Finding(file.file, line, 1 if line else 0, "spec.owner", message)
+    return RejectedFile(file.file, file.workspace.metadata.name, Reason.OWNER_CHANGED, (finding,))
+
+
+def _gone(specs: Mapping[str, AcceptedSpec]) -> list[str]:
+    return sorted(name for name, spec in specs.items() if spec.missing_since is not None)
+
+
+def _removals_held(
+    scan: SpecScan,
+    memory: Memory,
+    specs: Mapping[str, AcceptedSpec],
+    rejected: Mapping[str, RejectedFile],
+) -> str:
+    gone = _gone(specs)
+    if not gone:
+        return ""
+    if memory.spec_identity is not None and memory.spec_identity != scan.identity:
+        return f"the spec directory was replaced by another one, and {len(gone)} specs are not in it"
+    nameless = [file.file for name, file in rejected.items() if file.name is None and name == file.file]
+    if nameless:
+        return f"{nameless[0]} cannot be read, and it may be the file of one of {', '.join(gone)}"
+    if len(gone) > FREE_REMOVALS and len(gone) * REMOVAL_SHARE > len(specs):
+        return f"{len(gone)} of {len(specs)} specs vanished at once"
+    return ""
+
+
+def _next_look(scan: SpecScan, specs: Mapping[str, AcceptedSpec], now: datetime) -> datetime | None:
+    times = [scan.next_look] if scan.next_look else []
+    times += [
+        spec.accepted_at + CONFIRM_AFTER
+        for spec in specs.values()
+        if not spec.confirmed and spec.missing_since is None and spec.accepted_at + CONFIRM_AFTER > now
+    ]
+    return min(times, default=None)

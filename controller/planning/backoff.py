@@ -1,0 +1,80 @@
+"""Knows when something is tried again: restarts of what exits, and repetitions of what failed.
+
+Refuses to count by itself: counts are in the ledger, so that a new controller waits as long as the old one.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from controller.api.conditions import Reason
+from controller.model.memory import BackOff, Restarts
+from controller.model.observed import Container
+from controller.model.plan import Decision, Verdict
+from controller.planning.acceptance import CONFIRM_AFTER
+from controller.planning.case import Case
+
+__all__ = ["CONFIRM_AFTER", "after_failure", "delay", "hold_back", "next_restart"]
+
+FIRST = timedelta(seconds=10)
+LONGEST = timedelta(minutes=5)
+RAN_WELL = timedelta(minutes=10)
+"""A container that ran this long is not in a crash loop: counting begins anew."""
+
+
+def delay(failures: int) -> timedelta:
+    """Return the wait before the next try: nothing, then 10 s, doubling up to 5 min."""
+    if failures <= 0:
+        return timedelta(0)
+    doublings = min(failures - 1, 10)
+    return min(FIRST * (1 << doublings), LONGEST)
+
+
+def next_restart(restarts: Restarts | None, container: Container) -> tuple[int, datetime]:
+    """Return how often an exited container will have been started again, and when that is due.
+
+    The first time is due at once, at the moment when it ended.
+    """
+    ended = container.finished_at or container.created
+    began = container.started_at or ended
+    counted = restarts is not None and restarts.container_id == container.id
+    before = restarts.count if restarts is not None and counted and ended - began < RAN_WELL else 0
+    return before + 1, ended + delay(before)
+
+
+def after_failure(before: BackOff | None, reason: Reason, message: str, key: str, now: datetime) -> BackOff:
+    """Return the back-off after one more failure of what `key` names."""
+    failures = before.failures + 1 if before is not None and before.key == key else 1
+    return BackOff(failures, now + delay(failures), reason, message, key)
+
+
+def hold_back(case: Case, decision: Decision) -> Decision:
+    """Take the actions of a decision that failed a moment ago; its reason stays that of the failure."""
+    wait = case.memory.backoffs.get(case.name)
+    if not decision.actions or wait is None or wait.key != decision.key or wait.next_attempt <= case.now:
+        return decision
+    message = f"{wait.message} (tried {wait.failures} times; again at {wait.next_attempt:%H:%M:%S})"
+    reason = wait.reason if wait.reason in NAMED else Reason.BACKING_OFF
+    return replace(
+        decision,
+        verdict=Verdict.WAIT if reason is Reason.BACKING_OFF else Verdict.HOLD,
+        reason=reason,
+        message=message,
+        actions=(),
+        retry_at=wait.next_attempt,
+        disrupts=False,
+    )
+
+
+NAMED = frozenset(
+    {
+        Reason.IMAGE_UNAVAILABLE,
+        Reason.PORT_TAKEN,
+        Reason.MOUNT_MISSING,
+        Reason.MOUNT_UNSAFE,
+        Reason.MOUNT_OUTSIDE_ROOTS,
+        Reason.SECRET_UNAVAILABLE,
+        Reason.NAME_TAKEN,
+        Reason.NETWORK_UNUSABLE,
+    }
+)
+"""Failures that a person can mend: the workspace is held with them rather than with a back-off."""

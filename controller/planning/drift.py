@@ -1,0 +1,234 @@
+"""Knows in what a container differs from its template, field by field, and how each difference is cured.
+
+Refuses to act on it: a drift is a statement. Rules never depend on each other's order; all matches are collected.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+
+from controller.api import labels, quantities
+from controller.api.conditions import DriftKind
+from controller.model.actions import Template
+from controller.model.observed import Container, ContainerState, EngineView, Image, Limits
+from controller.model.plan import Drift, Remedy
+
+PAGE = 4096
+"""The kernel keeps memory limits in whole pages, bytes."""
+
+MAY_BE_UNREADABLE = frozenset({"memory_swap", "memory_reservation"})
+"""Limits that some kernels do not account: not seeing them there is no difference."""
+
+FIELD_REMEDIES: Mapping[str, Remedy] = {
+    "image": Remedy.REPLACE,
+    "hostname": Remedy.REPLACE,
+    "command": Remedy.REPLACE,
+    "env": Remedy.REPLACE,
+    "user": Remedy.REPLACE,
+    "init": Remedy.REPLACE,
+    "binds": Remedy.REPLACE,
+    "ports": Remedy.REPLACE,
+    "network": Remedy.REPLACE,
+    "shm": Remedy.REPLACE,
+    "limits": Remedy.LIVE,
+    "stop_grace": Remedy.LIVE,
+    "log_max_size": Remedy.REPORT,
+    "log_max_files": Remedy.REPORT,
+}
+"""How a change of each field of the template reaches the container; a test fails when a field is in none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is compared: a container, and what it should be."""
+
+    template: Template
+    identity: Mapping[str, str]
+    optional_targets: frozenset[str]
+    container: Container
+    wanted_image: str | None
+    image: Image | None
+    total_memory: int
+    total_cpus: int
+
+
+def subject(
+    template: Template,
+    identity: Mapping[str, str],
+    optional_targets: frozenset[str],
+    container: Container,
+    view: EngineView,
+) -> Subject:
+    """Bundle a comparison; `optional_targets` are mounts that may be missing."""
+    return Subject(
+        template,
+        identity,
+        optional_targets,
+        container,
+        view.images.get(template.image),
+        view.image_details.get(container.image_id),
+        view.total_memory,
+        view.total_cpus,
+    )
+
+
+def detect(case: Subject) -> tuple[Drift, ...]:
+    """Return every difference but those of state, in a fixed order."""
+    found = [drift for rule in RULES for drift in rule(case)]
+    if not any(drift.remedy is Remedy.REPLACE for drift in found):
+        found += _template_hash(case)
+    return tuple(found)
+
+
+def _image(case: Subject) -> Iterator[Drift]:
+    if case.wanted_image is not None and case.wanted_image != case.container.image_id:
+        observed, desired = _short(case.container.image_id), _short(case.wanted_image)
+        yield Drift(DriftKind.IMAGE, case.template.image, observed, desired, Remedy.REPLACE)
+
+
+def _short(image_id: str) -> str:
+    return image_id.removeprefix("sha256:")[:12]
+
+
+def _env(case: Subject) -> Iterator[Drift]:
+    observed, desired = case.container.configuration.env, dict(case.template.env)
+    base = case.image.env if case.image is not None else {}
+    if case.image is not None:
+        for name in observed.keys() - desired.keys() - base.keys():
+            yield Drift(DriftKind.ENV, name, observed[name], "<unset>", Remedy.REPLACE)
+    for name, value in {**base, **desired}.items():
+        if observed.get(name) != value:
+            yield Drift(DriftKind.ENV, name, observed.get(name, "<unset>"), value, Remedy.REPLACE)
+
+
+def _command(case: Subject) -> Iterator[Drift]:
+    observed, template = case.container.configuration, case.template
+    command = template.command or (case.image.command if case.image else observed.command)
+    if observed.command != command:
+        yield Drift(
+            DriftKind.COMMAND, "command", " ".join(observed.command), " ".join(command), Remedy.REPLACE
+        )
+    user = template.user or (case.image.user if case.image else observed.user)
+    if observed.user != user:
+        yield Drift(DriftKind.COMMAND, "user", observed.user or "<unset>", user or "<unset>", Remedy.REPLACE)
+    if observed.init != template.init:
+        yield Drift(DriftKind.COMMAND, "init", str(observed.init), str(template.init), Remedy.REPLACE)
+    if observed.hostname != template.hostname:
+        yield Drift(DriftKind.COMMAND, "hostname", observed.hostname, template.hostname, Remedy.REPLACE)
+
+
+def _mounts(case: Subject) -> Iterator[Drift]:
+    observed = {bind.target: bind for bind in case.container.configuration.binds}
+    desired = {bind.target: bind for bind in case.template.binds}
+    for target in sorted(observed.keys() | desired.keys()):
+        before, after = observed.get(target), desired.get(target)
+        if before == after or (before is None and target in case.optional_targets):
+            continue
+        texts = [
+            f"{b.source}{' (read only)' if b.read_only else ''}" if b else "<none>" for b in (before, after)
+        ]
+        yield Drift(DriftKind.MOUNTS, target, texts[0], texts[1], Remedy.REPLACE)
+
+
+def _ports(case: Subject) -> Iterator[Drift]:
+    observed, desired = set(case.container.configuration.ports), set(case.template.ports)
+    for port in sorted(observed ^ desired):
+        text = f"{port.host_ip}:{port.host_port}"
+        before, after = (text, "<none>") if port in observed else ("<none>", text)
+        yield Drift(DriftKind.PORTS, str(port.container_port), before, after, Remedy.REPLACE)
+
+
+def _shm(case: Subject) -> Iterator[Drift]:
+    observed, desired = case.container.configuration.shm, case.template.shm
+    if observed != desired:
+        texts = quantities.format_bytes(observed), quantities.format_bytes(desired)
+        yield Drift(DriftKind.RESOURCES, "shm", *texts, Remedy.REPLACE)
+
+
+def _limits(case: Subject) -> Iterator[Drift]:
+    desired, configured = case.template.limits, case.container.configuration.limits
+    kernel = case.container.kernel_limits
+    enforced = kernel if isinstance(kernel, Limits) else None
+    for item in fields(Limits):
+        want = getattr(desired, item.name)
+        for source in (enforced, configured):
+            have = getattr(source, item.name) if source is not None else want
+            unreadable = source is enforced and have is None and item.name in MAY_BE_UNREADABLE
+            if unreadable or same_limit(item.name, have, want, case.total_memory, case.total_cpus):
+                continue
+            texts = _limit_text(item.name, have), _limit_text(item.name, want)
+            yield Drift(DriftKind.RESOURCES, item.name, *texts, Remedy.LIVE)
+            break
+
+
+def same_limit(name: str, have: object, want: object, total_memory: int, total_cpus: int) -> bool:
+    """Tell whether an observed limit means the same as a desired one.
+
+    Unlimited is written as the host's total, so that much or more is the same as None.
+    """
+    if name == "cpuset":
+        everything = quantities.parse_cpuset(f"0-{total_cpus - 1}") if total_cpus > 1 else "0"
+        return (have or everything) == (want or everything)
+    totals = {"nano_cpus": total_cpus * 10**9, "pids": 2**22, "memory_reservation": 2**62}
+    total = totals.get(name, total_memory)
+    left = have if isinstance(have, int) and have < total else None
+    right = want if isinstance(want, int) and want < total else None
+    if name.startswith("memory") and left is not None and right is not None:
+        return left // PAGE == right // PAGE
+    return left == right
+
+
+def _limit_text(name: str, value: object) -> str:
+    if not isinstance(value, int):
+        return "unlimited" if value is None else str(value)
+    if name.startswith("memory"):
+        return quantities.format_bytes(value)
+    return quantities.format_cpus(value) if name == "nano_cpus" else str(value)
+
+
+def _labels(case: Subject) -> Iterator[Drift]:
+    for name in labels.COMPARED:
+        if name == labels.TEMPLATE_HASH:
+            continue
+        before, after = case.container.labels.get(name, "<unset>"), case.identity[name]
+        if before != after:
+            yield Drift(DriftKind.LABELS, name, before or "<empty>", after or "<empty>", Remedy.REPLACE)
+
+
+def _template_hash(case: Subject) -> Iterator[Drift]:
+    before, after = case.container.labels.get(labels.TEMPLATE_HASH, ""), case.identity[labels.TEMPLATE_HASH]
+    same_version = before.split(":")[0] == after.split(":")[0]
+    if same_version and before != after:
+        yield Drift(DriftKind.LABELS, labels.TEMPLATE_HASH, before[:15], after[:15], Remedy.REPLACE)
+
+
+def _restart_policy(case: Subject) -> Iterator[Drift]:
+    policy = case.container.configuration.restart_policy
+    if policy not in {"", "no"}:
+        yield Drift(DriftKind.RESTART_POLICY, "restart", policy, "no", Remedy.LIVE)
+
+
+def _network(case: Subject) -> Iterator[Drift]:
+    configuration, wanted = case.container.configuration, case.template.network
+    if configuration.network_mode != wanted:
+        yield Drift(DriftKind.NETWORK, "network", configuration.network_mode, wanted, Remedy.REPLACE)
+    elif wanted not in configuration.networks:
+        yield Drift(DriftKind.NETWORK, "network", "<disconnected>", wanted, Remedy.LIVE)
+    for name in sorted(configuration.networks - {wanted, configuration.network_mode}):
+        yield Drift(DriftKind.NETWORK, name, "connected", "<none>", Remedy.REPORT)
+
+
+RULES = (_image, _env, _command, _mounts, _ports, _shm, _limits, _labels, _restart_policy, _network)
+"""All of them are asked, in this order."""
+
+
+def of_state(container: Container | None, *, should_run: bool) -> tuple[Drift, ...]:
+    """Return the difference between a container's state and whether it should run."""
+    if container is None:
+        return (
+            (Drift(DriftKind.MISSING, "container", "<none>", "running", Remedy.LIVE),) if should_run else ()
+        )
+    if should_run and container.state is not ContainerState.RUNNING:
+        return (Drift(DriftKind.STATE, "state", container.state.value, "running", Remedy.LIVE),)
+    if not should_run and container.running:
+        return (Drift(DriftKind.STATE, "state", container.state.value, "stopped", Remedy.LIVE),)
+    return ()

@@ -1,0 +1,86 @@
+"""Knows how a resolved workspace becomes a container template, and what of it needs a new container.
+
+Refuses to choose ports or devices: they are given to it.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from controller.api import labels
+from controller.model.actions import Template
+from controller.model.desired import AcceptedSpec
+from controller.model.effective import Effective
+from controller.model.observed import Bind, PublishedPort
+from controller.planning import claims
+
+HASH_VERSION = "v1"
+"""Names the projection below. A container with a hash of another version is not compared by hash."""
+
+
+def render(effective: Effective, ports: tuple[PublishedPort, ...], secrets_dir: str) -> Template:
+    """Return the template of a workspace; `secrets_dir` is the host directory with its secrets."""
+    account = effective.account
+    env = {"WHARF_WORKSPACE": effective.workspace, "WHARF_OWNER": effective.owner}
+    if account is not None:
+        env |= {"WHARF_UID": str(account.uid), "WHARF_GID": str(account.gid)}
+    env |= dict(effective.env)
+    env["NVIDIA_VISIBLE_DEVICES"] = "void"
+    binds = [Bind(mount.target, mount.source, mount.read_only) for mount in effective.mounts]
+    if effective.secrets:
+        binds.append(Bind(labels.SECRETS_TARGET, secrets_dir, read_only=True))
+    return Template(
+        image=effective.image,
+        hostname=effective.workspace,
+        command=effective.command,
+        env=tuple(sorted(env.items())),
+        user=f"{account.uid}:{account.gid}" if effective.run_as_owner and account else None,
+        init=effective.init,
+        binds=tuple(sorted(binds)),
+        ports=tuple(sorted(ports)),
+        network=labels.NETWORK_OPEN if effective.open_network else labels.NETWORK_PRIVATE,
+        shm=effective.shm,
+        limits=effective.limits,
+        stop_grace=effective.stop_grace,
+    )
+
+
+def digest(template: Template) -> str:
+    """Return `v1:` and the SHA-256 of all that needs a new container when it changes.
+
+    The image is not in it (a reference that names the same image is no change), nor what can be changed live.
+    """
+    projection = {
+        "hostname": template.hostname,
+        "command": template.command,
+        "env": template.env,
+        "user": template.user,
+        "init": template.init,
+        "binds": [(bind.target, bind.source, bind.read_only) for bind in template.binds],
+        "ports": [(port.container_port, port.host_ip, port.host_port) for port in template.ports],
+        "network": template.network,
+        "shm": template.shm,
+    }
+    text = json.dumps(projection, sort_keys=True, separators=(",", ":"))
+    return f"{HASH_VERSION}:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def identity(
+    accepted: AcceptedSpec, effective: Effective, template_hash: str, epoch: int
+) -> Mapping[str, str]:
+    """Return the labels of a workspace's container, but for `.instance` and `.claim`."""
+    return {
+        labels.WORKSPACE: accepted.name,
+        labels.UID: accepted.uid,
+        labels.OWNER: effective.owner,
+        labels.GENERATION: str(accepted.generation),
+        labels.EPOCH: str(epoch),
+        labels.TEMPLATE_HASH: template_hash,
+        labels.GPUS: "",
+    }
+
+
+def signed(identity_labels: Mapping[str, str], instance: str, key: bytes) -> Mapping[str, str]:
+    """Return the labels with `.instance` and the claim over all of them."""
+    named = {**identity_labels, labels.INSTANCE: instance}
+    return {**named, labels.CLAIM: claims.sign(key, named)}
