@@ -1,0 +1,168 @@
+"""`wharf describe`: all that is known of one workspace, for a person to read.
+
+It refuses to be parsed: scripts use `wharf get workspace NAME -o json`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Final, cast
+
+import click
+
+from controller.cli import addresses, entry, session, tables, trees, views
+from controller.status import objects, wording
+
+_LABEL_WIDTH: Final = 14
+_EVENTS: Final = 20
+_ID_LENGTH: Final = 12
+
+
+@click.command(
+    cls=entry.Command,
+    examples=[
+        ("wharf describe workspace alice", "spec, effective values, conditions, drift, decision, events"),
+        ("wharf get workspace alice -o json", "the same for a script"),
+    ],
+)
+@click.argument("kind", type=entry.Kind({"workspace": ("workspaces", "ws")}))
+@click.argument("names", nargs=-1, required=True, metavar="NAME…")
+@session.PASS_SESSION
+def describe(this: session.Session, kind: str, names: tuple[str, ...]) -> None:
+    """Show all about the workspaces that are named, and end with the lines to connect.
+
+    The KIND is workspace (ws). Each effective value comes with its origin. It works while no controller runs.
+    """
+    assert kind == "workspace", "the only kind of the table"
+    view = views.open_view(this)
+    found = view.workspaces()
+    host = addresses.host_of(this.settings)
+    for position, name in enumerate(names):
+        item = views.find(found, name)
+        events = view.events(name, _EVENTS)
+        lines = _lines(item, found.at, trees.each(events.value, "items"), host)
+        click.echo("\n".join(([""] if position else []) + list(lines)))
+
+
+def _lines(item: trees.Object, now: datetime, events: Sequence[trees.Object], host: str) -> Iterator[str]:
+    yield from _facts(item, now)
+    yield from _section("Spec", tables.to_yaml(trees.at(item, "spec")).splitlines())
+    yield from _section("Effective values", _effective(item))
+    yield from _section("Conditions", _conditions(item, now))
+    yield from _section("Drift", _drift(item, now))
+    yield from _section("Last decision", _decision(item))
+    yield from _section("Events", _events(events, now))
+    yield from _section("Connect", addresses.connect_lines(item, host))
+
+
+def _facts(item: trees.Object, now: datetime) -> Iterator[str]:
+    workspace = cast("objects.WorkspaceObject", item)
+    generation, observed = (
+        trees.text(item, "metadata", "generation"),
+        trees.text(item, "status", "observedGeneration"),
+    )
+    facts = {
+        "Name": trees.name_of(item),
+        "Owner": trees.text(item, "status", "owner"),
+        "Class": trees.text(item, "spec", "class"),
+        "File": trees.text(item, "status", "file"),
+        "Generation": generation if generation == observed else f"{generation} (acted on: {observed})",
+        "UID": trees.text(item, "metadata", "uid"),
+        "Created": _moment(trees.text(item, "metadata", "creationTimestamp"), now),
+        "State": wording.state(workspace),
+        "Ready": f"{wording.ready(workspace)} ({wording.reason(workspace)})",
+        "Container": _container(item, now),
+        "Image": trees.text(item, "status", "container", "image"),
+        "Next attempt": trees.text(item, "status", "nextAttempt"),
+    }
+    for label, fact in facts.items():
+        yield f"{label + ':':<{_LABEL_WIDTH}}{fact}"
+
+
+def _container(item: trees.Object, now: datetime) -> str:
+    container = trees.at(item, "status", "container")
+    if container is None:
+        return trees.NONE
+    identity = trees.text(container, "id")[:_ID_LENGTH]
+    started = trees.at(container, "startedAt")
+    since = f", started {_moment(started, now)}" if isinstance(started, str) else ""
+    code = trees.at(container, "exitCode")
+    ended = "" if code is None else f", exit code {code}"
+    return f"{trees.text(container, 'name')} ({identity}){since}{ended}"
+
+
+def _moment(moment: str, now: datetime) -> str:
+    """A time with its age, both for people."""
+    return f"{moment} ({wording.age(datetime.fromisoformat(moment), now)} ago)"
+
+
+def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
+    """A heading with its lines beneath it, or `<none>` beside it."""
+    found = list(lines)
+    yield "" if found else f"\n{title}: {trees.NONE}"
+    if found:
+        yield f"{title}:"
+        yield from (f"  {line}" for line in found)
+
+
+def _effective(item: trees.Object) -> list[str]:
+    rows = [
+        [trees.text(value, "path"), trees.text(value, "value", default='""'), trees.text(value, "origin")]
+        for value in trees.each(item, "status", "effective")
+    ]
+    return _table(["FIELD", "VALUE", "ORIGIN"], rows)
+
+
+def _conditions(item: trees.Object, now: datetime) -> list[str]:
+    rows = [
+        [
+            trees.text(condition, "type"),
+            trees.text(condition, "status"),
+            trees.text(condition, "reason"),
+            wording.age(datetime.fromisoformat(trees.text(condition, "lastTransitionTime")), now),
+            trees.text(condition, "message", default=""),
+        ]
+        for condition in trees.each(item, "status", "conditions")
+    ]
+    return _table(["TYPE", "STATUS", "REASON", "AGE", "MESSAGE"], rows)
+
+
+def _drift(item: trees.Object, now: datetime) -> Iterator[str]:
+    for drift in trees.each(item, "status", "drift"):
+        since = drift.get("since")
+        age = f", for {wording.age(datetime.fromisoformat(since), now)}" if isinstance(since, str) else ""
+        change = f"{trees.text(drift, 'observed')} -> {trees.text(drift, 'desired')}"
+        remedy = f"remedy: {trees.text(drift, 'remedy')}{age}"
+        yield f"{trees.text(drift, 'kind')} {trees.text(drift, 'field')} {change} ({remedy})"
+
+
+def _decision(item: trees.Object) -> Iterator[str]:
+    decision = trees.at(item, "status", "decision")
+    verdict, reason = trees.text(decision, "verdict"), trees.text(decision, "reason")
+    message = trees.text(decision, "message", default="")
+    yield f"{verdict} ({reason}){': ' + message if message else ''}"
+    for gap in trees.each(decision, "notEnforced"):
+        yield f"not enforced: {trees.text(gap, 'path')}: {trees.text(gap, 'message')}"
+    actions = trees.at(decision, "actions")
+    if isinstance(actions, Sequence) and not isinstance(actions, str):
+        yield from (f"- {action}" for action in actions)
+    findings = trees.at(item, "status", "findings")
+    if isinstance(findings, Sequence) and not isinstance(findings, str):
+        yield from (f"finding: {finding}" for finding in findings)
+
+
+def _events(events: Sequence[trees.Object], now: datetime) -> list[str]:
+    rows = [
+        [
+            wording.age(datetime.fromisoformat(trees.text(event, "time")), now),
+            trees.text(event, "type"),
+            trees.text(event, "reason"),
+            trees.text(event, "count"),
+            trees.text(event, "message", default=""),
+        ]
+        for event in events
+    ]
+    return _table(["LAST", "TYPE", "REASON", "COUNT", "MESSAGE"], rows)
+
+
+def _table(headers: list[str], rows: list[list[str]]) -> list[str]:
+    return tables.render(headers, rows, header=True, colour=False) if rows else []

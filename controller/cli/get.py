@@ -1,0 +1,270 @@
+"""`wharf get`: rows of every kind of object.
+
+It knows the columns of each kind; `views` knows where the objects come from, `tables` how they are printed.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, cast
+
+import click
+
+from controller.cli import control, entry, exits, session, tables, trees, views
+from controller.status import wording
+
+if TYPE_CHECKING:
+    from controller.status import objects
+
+KINDS: Final[Mapping[str, Sequence[str]]] = {
+    "workspaces": ("workspace", "ws"),
+    "events": ("event", "ev"),
+    "ports": ("port",),
+    "retained": (),
+    "policy": ("policies",),
+    "images": ("image",),
+}
+_POLL_SECONDS: Final = 1.0
+_EVENT_LIMIT: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What was asked for: the kind, the names (empty: all), and the format."""
+
+    kind: str
+    names: tuple[str, ...]
+    form: str
+    header: bool
+
+
+def _column(header: str, *path: str, wide: bool = False) -> tables.Column:
+    return tables.Column(header, lambda item: trees.text(item, *path), wide)
+
+
+def _age(header: str, now: datetime, *path: str) -> tables.Column:
+    def cell(item: trees.Object) -> str:
+        since = trees.at(item, *path)
+        return wording.age(datetime.fromisoformat(since), now) if isinstance(since, str) else trees.NONE
+
+    return tables.Column(header, cell)
+
+
+def _workspaces(now: datetime) -> tables.Kind:
+    def cell(index: int) -> Callable[[trees.Object], str]:
+        return lambda item: wording.row(cast("objects.WorkspaceObject", item), now)[index]
+
+    columns = [tables.Column(header, cell(index)) for index, header in enumerate(wording.COLUMNS)]
+    columns += [
+        _column("CLASS", "spec", "class", wide=True),
+        tables.Column("IMAGE", _image, wide=True),
+        tables.Column("PORTS", _host_ports, wide=True),
+        _column("ADDRESS", "status", "container", "address", wide=True),
+    ]
+    return tables.Kind("workspace", "workspaces", columns)
+
+
+def _image(item: trees.Object) -> str:
+    image = trees.at(item, "spec", "image")
+    if isinstance(image, Mapping):
+        return trees.text(image, "alias", default=trees.text(image, "reference"))
+    return trees.text(item, "spec", "image")
+
+
+def _host_ports(item: trees.Object) -> str:
+    ports = (trees.text(port, "hostPort", default="") for port in trees.each(item, "status", "ports"))
+    return ",".join(filter(None, ports)) or trees.NONE
+
+
+def _events(now: datetime) -> tables.Kind:
+    columns = [
+        _age("LAST", now, "time"),
+        _column("TYPE", "type"),
+        _column("REASON", "reason"),
+        _column("SUBJECT", "subject"),
+        _column("COUNT", "count"),
+        _column("MESSAGE", "message"),
+    ]
+    return tables.Kind("event", "events", columns)
+
+
+def _ports(_: datetime) -> tables.Kind:
+    columns = [
+        _column("PORT", "port"),
+        _column("OWNER", "owner"),
+        _column("WORKSPACE", "workspace"),
+        _column("SERVICE", "service"),
+    ]
+    return tables.Kind("port", "ports", columns)
+
+
+def _retained(now: datetime) -> tables.Kind:
+    columns = [
+        _column("NAME", "name"),
+        _column("WORKSPACE", "workspace"),
+        _column("REASON", "reason"),
+        _column("ID", "id", wide=True),
+        _age("AGE", now, "since"),
+    ]
+    return tables.Kind("retained", "kept containers", columns)
+
+
+def _policy(_: datetime) -> tables.Kind:
+    def names(*path: str) -> Callable[[trees.Object], str]:
+        return lambda item: _names(trees.at(item, *path))
+
+    columns = [
+        _column("NAME", "metadata", "name"),
+        _column("DEFAULT-CLASS", "spec", "defaultClass"),
+        tables.Column("CLASSES", names("spec", "classes")),
+        tables.Column("GROUPS", names("spec", "groups")),
+        tables.Column("USERS", names("spec", "users")),
+        tables.Column("PORT-POOLS", names("spec", "portPools")),
+        tables.Column("MOUNT-ROOTS", names("spec", "mountRoots"), wide=True),
+    ]
+    return tables.Kind("policy", "policy", columns)
+
+
+def _names(value: trees.Json) -> str:
+    if isinstance(value, Mapping):
+        return ",".join(value) or trees.NONE
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ",".join(trees.name_of(item) or trees.text(item) for item in value) or trees.NONE
+    return trees.NONE
+
+
+def _images(_: datetime) -> tables.Kind:
+    columns = [
+        _column("NAME", "name"),
+        _column("REFERENCE", "reference"),
+        _column("GPU", "gpu"),
+        _column("APPROVED", "approved"),
+        _column("DIGEST", "digest", wide=True),
+    ]
+    return tables.Kind("image", "images", columns)
+
+
+_SHAPES: Final[Mapping[str, Callable[[datetime], tables.Kind]]] = {
+    "workspaces": _workspaces,
+    "events": _events,
+    "ports": _ports,
+    "retained": _retained,
+    "policy": _policy,
+    "images": _images,
+}
+
+
+@click.command(
+    cls=entry.Command,
+    examples=[
+        ("wharf get workspaces", "all workspaces"),
+        ("wharf get workspaces -w", "the same, and each change until Ctrl-C"),
+        ("wharf get workspace alice -o yaml", "one workspace: its spec and all of its status"),
+        ("wharf get ws -o name", "names for a script"),
+        ("wharf get events alice", "what happened to one workspace"),
+        ("wharf get ports -o wide", "which host port reaches what"),
+    ],
+)
+@click.argument("kind", type=entry.Kind(KINDS))
+@click.argument("names", nargs=-1, metavar="[NAME…]")
+@click.option("-o", "--output", "form", type=click.Choice(tables.FORMATS), default="table", help="Format.")
+@click.option("-w", "--watch", is_flag=True, help="Then print each row again whenever it changes.")
+@click.option("--no-headers", "bare", is_flag=True, help="Leave out the line of headers.")
+@session.PASS_SESSION
+def get(this: session.Session, /, kind: str, names: tuple[str, ...], form: str, **flags: bool) -> None:
+    """Show objects of one KIND as rows.
+
+    KIND is workspaces (ws), events (ev), ports, retained, policy or images. With names, only those; for
+    events and ports a name is the workspace's. A name that does not exist is exit code 3.
+
+    It works while no controller runs: then files, Engine and ledger are read, and that is said.
+    """
+    request = _Request(kind, names, form, not flags["bare"])
+    if flags["watch"]:
+        _watch(this, request)
+        return
+    click.echo(_show(request, _read(this, request)), nl=False)
+
+
+def _read(this: session.Session, request: _Request) -> control.Answer:
+    """The objects that were asked for, as `{"items": [...]}`."""
+    if request.kind in {"policy", "images"}:
+        from controller.cli import documents  # noqa: PLC0415 - the other kinds do not need it
+
+        found = documents.policy(this) if request.kind == "policy" else documents.images(this)
+        return _chosen(request, found)
+    view = views.open_view(this)
+    if request.kind == "events" and len(request.names) == 1:
+        return view.events(request.names[0], _EVENT_LIMIT)
+    readers = {
+        "workspaces": view.workspaces,
+        "events": lambda: view.events(None, _EVENT_LIMIT),
+        "ports": view.ports,
+        "retained": view.retained,
+    }
+    return _chosen(request, readers[request.kind]())
+
+
+def _chosen(request: _Request, found: control.Answer) -> control.Answer:
+    """Only the objects that were named; each name of a workspace must exist."""
+    if not request.names:
+        return found
+    items = trees.each(found.value, "items")
+    if request.kind in {"events", "ports"}:
+        key = "subject" if request.kind == "events" else "workspace"
+        return control.Answer({"items": [item for item in items if item.get(key) in request.names]}, found.at)
+    by_name = {trees.name_of(item): item for item in items}
+    missing = [name for name in request.names if name not in by_name]
+    if missing:
+        raise views.not_found(_SHAPES[request.kind](found.at).name, missing)
+    return control.Answer({"items": [by_name[name] for name in request.names]}, found.at)
+
+
+def _show(request: _Request, found: control.Answer) -> str:
+    kind = _SHAPES[request.kind](found.at)
+    items = trees.each(found.value, "items")
+    is_one = len(request.names) == 1 and len(items) == 1
+    if is_one and request.form in {"json", "yaml"}:
+        printed = tables.to_json(items[0]) if request.form == "json" else tables.to_yaml(items[0])
+        return printed.rstrip("\n") + "\n"
+    if not items and request.form in {"table", "wide"}:
+        session.say(f"no {kind.title}")
+    return tables.show(kind, items, request.form, header=request.header)
+
+
+def _watch(this: session.Session, request: _Request) -> None:
+    """Print the rows, then each row that is new or differs but for its age, until interrupted."""
+    if request.form not in {"table", "wide", "name"} or request.kind in {"policy", "images"}:
+        raise click.UsageError("--watch shows rows of what runs; use it with -o table, wide or name")
+    view = views.open_view(this)
+    if not view.online:
+        raise exits.Failure(exits.ExitCode.UNREACHABLE, "--watch needs a running controller")
+    known: dict[str, trees.Object] = {}
+    header = request.header
+    for found in _poll(this, request):
+        changed = _changes(known, trees.each(found.value, "items"))
+        shown = tables.show(_SHAPES[request.kind](found.at), changed, request.form, header=header)
+        header = header and not changed
+        sys.stdout.write(shown)
+        sys.stdout.flush()
+
+
+def _poll(this: session.Session, request: _Request) -> Iterator[control.Answer]:
+    while True:
+        yield _read(this, request)
+        time.sleep(_POLL_SECONDS)
+
+
+def _changes(known: dict[str, trees.Object], items: Sequence[trees.Object]) -> list[trees.Object]:
+    """The items that are not as they were last time; `known` is brought up to date."""
+    changed = []
+    for item in items:
+        key = trees.name_of(item) or str({name: item.get(name) for name in ("port", "subject", "reason")})
+        if known.get(key) != item:
+            changed.append(item)
+        known[key] = item
+    return changed

@@ -1,0 +1,110 @@
+"""The `wharf` command: the table of its commands, and how its errors become messages and exit codes.
+
+It knows no command from within: each is imported when it is called, so that small ones stay quick.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from controller.cli import entry, exits, session
+
+_LOOK: Final = "Look"
+_CHANGE: Final = "Change"
+_RUN: Final = "Run"
+
+ENTRIES: Final = {
+    "get": entry.Entry("controller.cli.get:get", "Show workspaces, events, ports and more as rows.", _LOOK),
+    "describe": entry.Entry("controller.cli.describe:describe", "Show all about one workspace.", _LOOK),
+    "plan": entry.Entry("controller.cli.plan:plan", "Show what would be done now, and why.", _LOOK),
+    "validate": entry.Entry("controller.cli.validate:validate", "Check files without an Engine.", _LOOK),
+    "logs": entry.Entry("controller.cli.logs:logs", "Print the log of a workspace's container.", _LOOK),
+    "apply": entry.Entry("controller.cli.apply:apply", "Write a workspace's spec and wait for it.", _CHANGE),
+    "delete": entry.Entry("controller.cli.delete:delete", "Remove a workspace; its data is kept.", _CHANGE),
+    "start": entry.Entry("controller.cli.lifecycle:start", "Start a workspace.", _CHANGE),
+    "stop": entry.Entry("controller.cli.lifecycle:stop", "Stop a workspace until `wharf start`.", _CHANGE),
+    "restart": entry.Entry("controller.cli.lifecycle:restart", "Stop and start a workspace.", _CHANGE),
+    "pause": entry.Entry("controller.cli.lifecycle:pause", "Change nothing by itself any more.", _CHANGE),
+    "resume": entry.Entry("controller.cli.lifecycle:resume", "End a pause.", _CHANGE),
+    "run": entry.Entry("controller.cli.run:run", "Be the controller.", _RUN),
+    "version": entry.Entry("controller.cli.about:version", "Print the version.", _RUN),
+    "completion": entry.Entry("controller.cli.about:completion", "Print a shell's completion script.", _RUN),
+}
+
+_HELP: Final = """Keeps each user's workspace container as its spec file says.
+
+Data is printed on stdout, messages on stderr.
+
+\b
+Exit codes:
+  0    done, or already so
+  1    error
+  2    changes are pending (plan only)
+  3    not found
+  4    not permitted
+  5    refused by policy, or held until a person acts
+  6    timed out
+  7    the controller or the Engine is not reachable
+  64   the command line is wrong
+  130  interrupted
+"""
+
+_EXAMPLES: Final = (
+    ("wharf get workspaces", "what there is and how it is"),
+    ("wharf describe workspace alice", "all about one workspace"),
+    ("wharf apply -f alice.yaml", "make or change a workspace"),
+    ("wharf plan", "what the controller would do now, and why"),
+)
+
+
+@click.group(cls=entry.Group, entries=ENTRIES, examples=_EXAMPLES, help=_HELP, context_settings=entry.CONTEXT)
+@click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="WHARF_CONFIG",
+    help="The controller's configuration, also WHARF_CONFIG; default: /etc/wharfinger/controller.yaml.",
+)
+@click.pass_context
+def wharf(context: click.Context, config_file: Path | None) -> None:
+    """Carry the configuration to the command that is called."""
+    context.obj = session.Session(config_file, dict(os.environ))
+
+
+def invoke(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line (None: the process's own) and return its exit code; messages go to stderr."""
+    try:
+        result = wharf.main(
+            None if arguments is None else list(arguments), prog_name="wharf", standalone_mode=False
+        )
+    except click.UsageError as error:
+        error.show()
+        return exits.ExitCode.USAGE
+    except click.ClickException as error:
+        error.show()
+        return exits.ExitCode.ERROR
+    except exits.Failure as failure:
+        session.say(failure.message)
+        return failure.code
+    except (click.Abort, KeyboardInterrupt):
+        session.say("interrupted")
+        return exits.ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        _silence_stdout()
+        return exits.ExitCode.OK
+    return result if isinstance(result, int) else exits.ExitCode.OK
+
+
+def _silence_stdout() -> None:
+    """Keep the interpreter from flushing to a reader that is gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def main() -> None:
+    """Be the `wharf` command."""
+    sys.exit(invoke())

@@ -1,0 +1,190 @@
+"""What can be read of a host: from the controller when it answers, else from files, Engine and ledger.
+
+It changes nothing, and gives the same objects whichever way they were read.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from controller import settings
+from controller.api.conditions import Reason
+from controller.cli import control, exits, session, trees
+from controller.model import memory, status
+from controller.model.errors import EffectError
+from controller.status import objects, records, wording
+
+if TYPE_CHECKING:
+    from controller.ledger import ledger
+
+_NO_NONCE: Final = bytes(32)
+OFFLINE: Final = "the controller is not running; this is read from files, Engine and ledger"
+
+
+class View(Protocol):
+    """The readable side of a host. All may raise exits.Failure."""
+
+    @property
+    def online(self) -> bool:
+        """Whether a controller answers."""
+        ...
+
+    def workspaces(self) -> control.Answer:
+        """The objects of all workspaces, as `{"items": [...]}`, by name."""
+        ...
+
+    def plan(self) -> control.Answer:
+        """The plan, as `controller.status.objects.PlanObject`."""
+        ...
+
+    def events(self, subject: str | None, limit: int) -> control.Answer:
+        """Events as `{"items": [...]}`, newest last."""
+        ...
+
+    def retained(self) -> control.Answer:
+        """Kept containers as `{"items": [...]}`."""
+        ...
+
+    def ports(self) -> control.Answer:
+        """Port blocks and grants, as `controller.status.records.PortsObject`."""
+        ...
+
+
+class _Online:
+    """Asks the controller."""
+
+    online = True
+
+    def __init__(self, client: control.Client) -> None:
+        self._client = client
+
+    def workspaces(self) -> control.Answer:
+        return self._client.get("workspaces")
+
+    def plan(self) -> control.Answer:
+        return self._client.get("plan")
+
+    def events(self, subject: str | None, limit: int) -> control.Answer:
+        query = {"limit": str(limit)} | ({} if subject is None else {"subject": subject})
+        return self._client.get("events", **query)
+
+    def retained(self) -> control.Answer:
+        return self._client.get("retained")
+
+    def ports(self) -> control.Answer:
+        return self._client.get("ports")
+
+
+class _Offline:
+    """Looks and decides as the controller would, and carries nothing out."""
+
+    online = False
+
+    def __init__(self, chosen: settings.Settings) -> None:
+        self._settings = chosen
+        self._report: status.PassReport | None = None
+
+    def workspaces(self) -> control.Answer:
+        report = self._survey()
+        found = [wording.object_of(report.statuses[name]) for name in sorted(report.statuses)]
+        return _answer({"items": found}, report.at)
+
+    def plan(self) -> control.Answer:
+        report = self._survey()
+        return _answer(objects.plan_object(report.plan), report.at)
+
+    def events(self, subject: str | None, limit: int) -> control.Answer:
+        opened = self._open()
+        if opened is None:
+            return _answer({"items": []}, self._survey().at)
+        try:
+            found = opened.events(subject, limit)
+        finally:
+            opened.close()
+        return _answer({"items": [records.event_object(event) for event in found]}, self._survey().at)
+
+    def retained(self) -> control.Answer:
+        return _answer({"items": records.retained_objects(self._recall())}, self._survey().at)
+
+    def ports(self) -> control.Answer:
+        return _answer(records.ports_object(self._recall()), self._survey().at)
+
+    def _recall(self) -> memory.Memory:
+        opened = self._open()
+        if opened is None:
+            return memory.Memory(epoch=0, claim_key=b"", nonce=_NO_NONCE)
+        try:
+            return opened.recall(_NO_NONCE, self._survey().at)
+        finally:
+            opened.close()
+
+    def _open(self) -> ledger.Ledger | None:
+        from controller.ledger import ledger  # noqa: PLC0415 - needless while a controller answers
+
+        try:
+            return ledger.Ledger.open_read_only(self._settings.state_dir)
+        except EffectError as error:
+            raise failure(error) from error
+
+    def _survey(self) -> status.PassReport:
+        if self._report is None:
+            self._report = survey(self._settings)
+        return self._report
+
+
+def survey(chosen: settings.Settings) -> status.PassReport:
+    """One look and decision without a controller; what could not be looked at is said on stderr.
+
+    Raises:
+        exits.Failure: the look failed as a whole.
+    """
+    from controller import manager  # noqa: PLC0415 - needless while a controller answers
+
+    try:
+        report = manager.survey(chosen)
+    except EffectError as error:
+        raise failure(error) from error
+    for part, _, message in report.unseen:
+        session.say(f"{part} could not be looked at: {message}")
+    return report
+
+
+def failure(error: EffectError) -> exits.Failure:
+    """The failure that an effect's error means for the command."""
+    unreachable = error.reason is Reason.ENGINE_UNAVAILABLE
+    code = exits.ExitCode.UNREACHABLE if unreachable else exits.ExitCode.ERROR
+    return exits.Failure(code, error.message)
+
+
+def open_view(this: session.Session) -> View:
+    """The view of the host: the controller's if it answers; if not, that is said on stderr."""
+    client = this.controller()
+    try:
+        client.get("version")
+    except control.UnreachableError:
+        session.say(OFFLINE)
+        return _Offline(this.settings)
+    return _Online(client)
+
+
+def find(found: control.Answer, name: str) -> trees.Object:
+    """The workspace object of that name.
+
+    Raises:
+        exits.Failure: there is none.
+    """
+    for item in trees.each(found.value, "items"):
+        if trees.name_of(item) == name:
+            return item
+    raise not_found("workspace", [name])
+
+
+def not_found(kind: str, names: list[str]) -> exits.Failure:
+    """The failure that names what is not there."""
+    missing = ", ".join(f"{kind}/{name}" for name in names)
+    return exits.Failure(exits.ExitCode.NOT_FOUND, f"{missing}: not found")
+
+
+def _answer(value: object, at: datetime) -> control.Answer:
+    return control.Answer(cast("trees.Json", value), at)
