@@ -1,0 +1,290 @@
+"""Knows how to reach one Docker Engine: sockets, versions, time-outs, and another try for failed reads.
+
+It refuses to interpret: every call of the Engine's API is one thin method of `calls.EngineClient`, and this
+module only carries them. The only door to docker, requests, urllib3 and tenacity.
+"""
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+
+import docker
+import docker.auth
+import docker.transport
+import docker.types
+import requests
+import tenacity
+import urllib3
+
+from controller.engine import calls, refusals, transport
+
+OLDEST_API = (1, 41)
+NEWEST_API = (1, 45)
+"""The newest that this was tried with; a newer Engine is spoken to in this one."""
+READ_ATTEMPTS = 3
+
+OnRequest = Callable[[str, str, float], None]
+"""Operation, code (HTTP status or a `Silence`), seconds."""
+
+
+def connect(base_url: str, request_timeout: timedelta, on_request: OnRequest) -> calls.EngineClient:
+    """A client for the Engine at `base_url` (`unix:///path` or `tcp://host:port`); nothing is sent yet."""
+    return calls.EngineClient(SocketTransport(base_url, request_timeout, on_request), request_timeout)
+
+
+class OnePoolAdapter(docker.transport.UnixHTTPAdapter):
+    """The library's adapter for unix sockets, with one pool for the socket instead of one for each URL."""
+
+    def get_connection(self, url: str | bytes | None, proxies: Any = None) -> Any:  # noqa: ANN401, ARG002 - the library's signature
+        """The pool of the socket, whatever the URL."""
+        return super().get_connection("http+docker://localhost")
+
+
+class _LineStream:
+    """Lines of JSON from a response."""
+
+    def __init__(self, response: requests.Response) -> None:
+        self._response = response
+        self._closing = threading.Event()
+
+    def __iter__(self) -> Iterator[transport.Row]:
+        try:
+            for line in self._response.iter_lines(chunk_size=None):
+                if line:
+                    yield _object(line)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            if not self._closing.is_set():
+                raise _unanswered(error) from error
+        finally:
+            self._response.close()
+
+    def close(self) -> None:
+        self._closing.set()
+        with contextlib.suppress(OSError, AttributeError, ValueError):  # it may just have ended by itself
+            docker.types.CancellableStream(iter(()), self._response).close()
+
+
+class SocketTransport:
+    """Carries requests over one session for each thread, in the newest API version that both sides know."""
+
+    def __init__(self, base_url: str, request_timeout: timedelta, on_request: OnRequest) -> None:
+        self._base_url = base_url
+        self._seconds = int(request_timeout.total_seconds())
+        self._on_request = on_request
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._sessions: list[docker.APIClient] = []
+
+    def call(self, request: transport.Request) -> transport.Answer:
+        """See `transport.Transport`; reads whose connection failed are tried thrice within a second."""
+        if request.method != "GET":
+            return self._call_once(request)
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_worth_another_try),
+            stop=tenacity.stop_after_attempt(READ_ATTEMPTS),
+            wait=tenacity.wait_exponential(multiplier=0.1, max=1),
+            reraise=True,
+        )
+        return retrying(self._call_once, request)
+
+    def stream(self, request: transport.Request) -> transport.Stream | transport.Answer:
+        """See `transport.Transport`."""
+        with self._measured(request) as codes:
+            response = self._send(request, stream=True)
+            codes.append(str(response.status_code))
+            if response.status_code != HTTPStatus.OK:
+                return _answer(response)
+            return _LineStream(response)
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._lock:
+            while self._sessions:
+                self._sessions.pop().close()
+        self._local = threading.local()
+
+    def _call_once(self, request: transport.Request) -> transport.Answer:
+        with self._measured(request) as codes:
+            answer = _answer(self._send(request, stream=False))
+            codes.append(str(answer.status))
+            return answer
+
+    @contextlib.contextmanager
+    def _measured(self, request: transport.Request) -> Iterator[list[str]]:
+        begin = time.monotonic()
+        codes: list[str] = []
+        try:
+            yield codes
+        except (requests.RequestException, docker.errors.DockerException, OSError) as error:
+            unanswered = _unanswered(error)
+            codes.append(unanswered.silence.value)
+            self._drop_session()
+            raise unanswered from error
+        except transport.UnansweredError as error:
+            codes.append(error.silence.value)
+            raise
+        finally:
+            self._on_request(request.operation, codes[-1] if codes else "error", time.monotonic() - begin)
+
+    def _send(self, request: transport.Request, *, stream: bool) -> requests.Response:
+        session = self._session()
+        headers = _credentials(session, request.registry)
+        return session.request(
+            request.method,
+            f"{session.base_url}/v{session.api_version}{request.path}",
+            params=dict(request.query),
+            json=request.body,
+            headers=headers,
+            timeout=(min(self._seconds, request.timeout), request.timeout),
+            stream=stream,
+        )
+
+    def _session(self) -> docker.APIClient:
+        session: docker.APIClient | None = getattr(self._local, "session", None)
+        if session is None:
+            version = self._negotiated()
+            session = self._new_session(version)
+            self._local.session = session
+            with self._lock:
+                self._sessions.append(session)
+        return session
+
+    def _new_session(self, version: str) -> docker.APIClient:
+        session = docker.APIClient(base_url=self._base_url, version=version, timeout=self._seconds)
+        session.trust_env = False  # no proxy and no netrc stand between us and the Engine
+        if self._base_url.startswith("unix://"):
+            session.mount(
+                "http+docker://",
+                OnePoolAdapter(self._base_url.replace("unix://", "http+unix://"), self._seconds),
+            )
+        return session
+
+    def _negotiated(self) -> str:
+        with contextlib.closing(self._new_session(_text(OLDEST_API))) as session:
+            known = session.version(api_version=False)
+        newest, oldest = _numbers(known["ApiVersion"]), _numbers(known.get("MinAPIVersion", "1.0"))
+        chosen = min(newest, NEWEST_API)
+        if chosen < OLDEST_API or chosen < oldest:
+            raise transport.UnansweredError(
+                transport.Silence.UNSUPPORTED,
+                f"the Engine speaks API {_text(oldest)} to {_text(newest)}; "
+                f"this version of the controller speaks {_text(OLDEST_API)} to {_text(NEWEST_API)}",
+            )
+        return _text(chosen)
+
+    def _drop_session(self) -> None:
+        session: docker.APIClient | None = getattr(self._local, "session", None)
+        if session is not None:
+            self._local.session = None
+            session.close()
+            with self._lock, contextlib.suppress(ValueError):
+                self._sessions.remove(session)
+
+
+def _worth_another_try(error: BaseException) -> bool:
+    return isinstance(error, transport.UnansweredError) and error.silence in {
+        transport.Silence.REFUSED,
+        transport.Silence.BROKEN,
+    }
+
+
+def _credentials(session: docker.APIClient, reference: str | None) -> dict[str, str]:
+    if reference is None:
+        return {}
+    registry, _ = docker.auth.resolve_repository_name(reference)
+    header = docker.auth.get_config_header(session, registry)
+    return {"X-Registry-Auth": header.decode("ascii")} if header else {}
+
+
+def _object(line: bytes) -> transport.Row:
+    value = json.loads(line)
+    if not isinstance(value, dict):
+        raise ValueError(f"not a JSON object: {line[:80]!r}")  # noqa: TRY004 - garbage is garbage, of whatever type
+    return value
+
+
+def _answer(response: requests.Response) -> transport.Answer:
+    content = response.content
+    try:
+        body = json.loads(content) if content else None
+    except ValueError:
+        body = content.decode(errors="replace").strip()
+    return transport.Answer(response.status_code, body)
+
+
+def _unanswered(error: BaseException) -> transport.UnansweredError:
+    """The kind of silence that a library's exception stands for: the cause that is deepest inside decides."""
+    causes = list(_causes(error))
+    text = str(causes[-1]) or type(error).__name__
+    if any(
+        isinstance(cause, FileNotFoundError | ConnectionRefusedError | PermissionError | BlockingIOError)
+        for cause in causes
+    ):
+        return transport.UnansweredError(transport.Silence.REFUSED, f"the Engine cannot be reached: {text}")
+    if any(isinstance(cause, requests.ConnectTimeout) for cause in causes):
+        return transport.UnansweredError(transport.Silence.REFUSED, f"the Engine cannot be reached: {text}")
+    if any(
+        isinstance(cause, requests.Timeout | TimeoutError | urllib3.exceptions.TimeoutError)
+        for cause in causes
+    ):
+        return transport.UnansweredError(
+            transport.Silence.TIMEOUT, f"the Engine did not answer in time: {text}"
+        )
+    return transport.UnansweredError(transport.Silence.BROKEN, f"the connection to the Engine broke: {text}")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    pending: list[BaseException] = [error]
+    while pending:
+        current = pending.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        pending += [
+            item
+            for item in (
+                current.__cause__,
+                current.__context__,
+                getattr(current, "reason", None),
+                *current.args,
+            )
+            if isinstance(item, BaseException)
+        ]
+
+
+def _numbers(version: str) -> tuple[int, int]:
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
+
+
+def _text(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"
+
+
+def read_log(base_url: str, container_id: str, *, follow: bool, tail: int | None) -> Iterator[bytes]:
+    """A container's output as it was written, stdout and stderr together; `tail` lines of it, None for all.
+
+    With `follow` it goes on until the container ends. For people who read it, never for decisions.
+
+    Raises:
+        errors.EffectError: the Engine does not answer, or refuses.
+    """
+    try:
+        with contextlib.closing(docker.APIClient(base_url=base_url, version="auto", timeout=None)) as session:
+            yield from session.logs(
+                container_id, stream=True, follow=follow, tail="all" if tail is None else tail
+            )
+    except docker.errors.APIError as error:
+        answer = transport.Answer(
+            error.status_code or HTTPStatus.INTERNAL_SERVER_ERROR, str(error.explanation)
+        )
+        raise refusals.translate_read(answer) from error
+    except (requests.RequestException, docker.errors.DockerException, OSError) as error:
+        raise refusals.translate_read_silence(_unanswered(error)) from error

@@ -1,0 +1,201 @@
+"""Knows how each action on the Engine is carried out: one call, compared before with what it expects.
+
+It refuses to choose and to look anything up that the action does not carry. What the action expects of a
+container (full id, start time, pid) is compared by one inspect before the call; a difference is `Skipped`.
+"""
+
+import time
+from collections.abc import Callable
+from typing import assert_never
+
+from controller.api import labels
+from controller.api.conditions import Reason
+from controller.engine import calls, parsing, templates, transport
+from controller.model import actions, errors, observed, outcomes
+
+ReadLimits = Callable[[int], observed.Limits]
+_MISSING = "the container is gone"
+
+
+class _ChangedError(Exception):
+    """The object is not as the action expects."""
+
+
+class EngineExecutor:
+    """Carries out actions on one Engine, from any thread.
+
+    Attributes of construction:
+        read_limits: what the kernel enforces on a host pid; raises `errors.EffectError` if it cannot be read.
+        on_progress: reference and one line of a pull's progress.
+    """
+
+    def __init__(
+        self,
+        client: calls.EngineClient,
+        read_limits: ReadLimits,
+        on_progress: Callable[[str, transport.Row], None] = lambda _reference, _row: None,
+    ) -> None:
+        self._client = client
+        self._read_limits = read_limits
+        self._on_progress = on_progress
+        self._facts: parsing.HostFacts | None = None
+
+    def execute(self, action: actions.EngineAction) -> outcomes.Outcome:
+        """Carry out one action. Raises nothing on the Engine's account; our own defects pass through."""
+        begin = time.monotonic()
+        try:
+            changed = self._carry_out(action)
+        except _ChangedError as change:
+            return outcomes.Skipped(action, time.monotonic() - begin, str(change))
+        except errors.EffectError as error:
+            return _fail(action, time.monotonic() - begin, error)
+        return outcomes.Succeeded(action, time.monotonic() - begin, already=not changed)
+
+    def _carry_out(self, action: actions.EngineAction) -> bool:  # noqa: C901 - one case for each word of the vocabulary
+        """Whether anything had to be done."""
+        match action:
+            case actions.PullImage():
+                return self._client.pull(
+                    action.reference, lambda row: self._on_progress(action.reference, row)
+                )
+            case actions.EnsureNetwork():
+                return _unless(
+                    "already exists", lambda: self._client.create_network(templates.render_network(action))
+                )
+            case actions.CreateContainer():
+                return self._create(action)
+            case actions.StartContainer():
+                return self._client.start(action.container_id)
+            case actions.StopContainer():
+                return self._stop(action)
+            case actions.UnpauseContainer():
+                return _unless("is not paused", lambda: self._client.unpause(action.container_id))
+            case actions.RenameContainer():
+                return self._rename(action)
+            case actions.RemoveContainer():
+                return self._remove(action)
+            case actions.UpdateLimits():
+                return self._update_limits(action)
+            case actions.ClearRestartPolicy():
+                self._client.update(action.container_id, templates.NO_RESTART)
+                return True
+            case actions.ConnectNetwork():
+                return _unless(
+                    "already exists in network",
+                    lambda: self._client.connect_network(action.network, action.container_id),
+                )
+            case _:
+                assert_never(action)
+
+    def _create(self, action: actions.CreateContainer) -> bool:
+        try:
+            self._client.create_container(action.name, templates.render_container(action))
+        except errors.EffectError as error:
+            if error.reason is not Reason.NAME_TAKEN:
+                raise
+            holder = self._client.inspect_container(action.name)
+            instance = action.labels.get(labels.INSTANCE)
+            if holder is None or (holder["Config"].get("Labels") or {}).get(labels.INSTANCE) != instance:
+                raise
+            return False
+        return True
+
+    def _stop(self, action: actions.StopContainer) -> bool:
+        row = self._client.inspect_container(action.container_id)
+        if row is None or not _runs(row):
+            return False
+        _compare(action.expected, row)
+        return self._client.stop(action.container_id, action.grace)
+
+    def _rename(self, action: actions.RenameContainer) -> bool:
+        try:
+            return _unless(
+                "same name as its current name",
+                lambda: self._client.rename(action.container_id, action.new_name),
+            )
+        except errors.EffectError as error:
+            if error.reason is not Reason.NAME_TAKEN:
+                raise
+            holder = self._client.inspect_container(action.new_name)
+            if holder is None or holder["Id"] != action.container_id:
+                raise
+            return False
+
+    def _remove(self, action: actions.RemoveContainer) -> bool:
+        row = self._client.inspect_container(action.container_id)
+        if row is None:
+            return False
+        _compare(action.expected, row)
+        try:
+            self._client.remove(action.container_id)
+        except errors.EffectError as error:
+            if error.reason is Reason.CONTAINER_BUSY or "No such container" in error.message:
+                return False  # somebody else's removal is under way or over
+            raise
+        return True
+
+    def _update_limits(self, action: actions.UpdateLimits) -> bool:
+        row = self._client.inspect_container(action.container_id)
+        if row is None:
+            raise _ChangedError(_MISSING)
+        _compare(action.expected, row)
+        if self._facts is None:
+            self._facts = parsing.parse_facts(self._client.info())
+        facts = self._facts
+        body = templates.render_update(action.limits, row["HostConfig"], facts)
+        self._client.update(action.container_id, body)
+        differing = templates.differing_limits(action.limits, self._read_back(action.container_id), facts)
+        if differing:
+            raise errors.Retryable(Reason.NOT_APPLIED, f"not applied: {', '.join(differing)}")
+        return True
+
+    def _read_back(self, container_id: str) -> observed.Limits:
+        """What the kernel enforces, or, where nothing runs, what the Engine will ask of it."""
+        row = self._client.inspect_container(container_id)
+        if row is None:
+            raise _ChangedError(_MISSING)
+        if _runs(row):
+            return self._read_limits(int(row["State"]["Pid"]))
+        return parsing.parse_limits(row["HostConfig"])
+
+
+def _runs(row: transport.Row) -> bool:
+    return bool(row["State"]["Running"])
+
+
+def _compare(expected: actions.Expected, row: transport.Row) -> None:
+    """Raise unless the container is in the run that the action was planned for."""
+    state = row["State"]
+    found = actions.Expected(
+        _runs(row), parsing.parse_time(state.get("StartedAt")), int(state.get("Pid") or 0)
+    )
+    if found != expected:
+        raise _ChangedError(f"the container changed: expected {_text(expected)}, found {_text(found)}")
+
+
+def _text(run: actions.Expected) -> str:
+    return f"{'running' if run.running else 'stopped'} since {run.started_at}, pid {run.pid}"
+
+
+def _unless(already: str, call: Callable[[], None]) -> bool:
+    """Whether the call did something: a refusal with these words says that there was nothing to do."""
+    try:
+        call()
+    except errors.EffectError as error:
+        if already in error.message:
+            return False
+        raise
+    return True
+
+
+def _fail(action: actions.EngineAction, seconds: float, error: errors.EffectError) -> outcomes.Outcome:
+    if error.reason is Reason.CHANGED_MEANWHILE:
+        return outcomes.Skipped(action, seconds, error.message)
+    return outcomes.Failed(
+        action,
+        seconds,
+        error.reason,
+        error.message,
+        retryable=isinstance(error, errors.Retryable),
+        unknown=error.reason is Reason.OUTCOME_UNKNOWN,
+    )

@@ -1,0 +1,117 @@
+"""Knows where the kernel keeps the limits of a process's cgroups, in both versions, and reads them.
+
+It refuses to write, and to take a missing file for "unlimited" where the cgroup itself is missing.
+Formats: cgroups(7), and the kernel's admin-guide on cgroup-v1 and cgroup-v2.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from controller.api import quantities
+from controller.api.conditions import Reason
+from controller.model import errors, observed
+
+PROC = Path("/proc")
+UNLIMITED_V1 = 2**62
+"""Version 1 has no word for unlimited: it shows the largest multiple of a page, or as much as was written."""
+BILLION = 10**9
+
+
+def read_limits(pid: int, proc: Path = PROC) -> observed.Limits:
+    """The limits that the kernel enforces on a host process; None where there is none.
+
+    Raises:
+        errors.Retryable: the process is gone, or its cgroups cannot be read.
+    """
+    try:
+        mounts = _mounts((proc / "self/mountinfo").read_text(encoding="utf-8"))
+        paths = _paths((proc / str(pid) / "cgroup").read_text(encoding="utf-8"))
+        folders = {
+            controller: _folder(mounts[controller], path)
+            for controller, path in paths.items()
+            if controller in mounts
+        }
+        if "memory" in folders or "cpu" in folders:
+            return _read_v1(folders)
+        return _read_v2(folders[""])
+    except (OSError, ValueError, KeyError) as error:
+        raise errors.Retryable(Reason.NOT_SEEN, f"cgroup of process {pid}: {error}") from error
+
+
+def _mounts(mountinfo: str) -> dict[str, tuple[str, str]]:
+    """Mount point and root by controller; version 2 under the empty name. Later mounts do not count."""
+    mounts: dict[str, tuple[str, str]] = {}
+    for line in mountinfo.splitlines():
+        left, _, right = line.partition(" - ")
+        kind, _, options = right.split(" ")[:3]
+        root, point = left.split(" ")[3:5]
+        if kind == "cgroup2":
+            mounts.setdefault("", (point, root))
+        elif kind == "cgroup":
+            for controller in options.split(","):
+                mounts.setdefault(controller, (point, root))
+    return mounts
+
+
+def _paths(cgroup: str) -> dict[str, str]:
+    """Path by controller."""
+    paths: dict[str, str] = {}
+    for line in cgroup.splitlines():
+        _, controllers, path = line.split(":", 2)
+        for controller in controllers.split(","):
+            paths[controller] = path
+    return paths
+
+
+def _folder(mount: tuple[str, str], path: str) -> Path:
+    point, root = mount
+    below = path.removeprefix(root) if root != "/" and path.startswith(root) else path
+    folder = Path(point + "/" + below.lstrip("/"))
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no {folder}")
+    return folder
+
+
+def _read_v1(folders: Mapping[str, Path]) -> observed.Limits:
+    quota = _number(folders.get("cpu"), "cpu.cfs_quota_us")
+    period = _number(folders.get("cpu"), "cpu.cfs_period_us")
+    return observed.Limits(
+        nano_cpus=quota * BILLION // period if quota is not None and period else None,
+        cpuset=_text(folders.get("cpuset"), "cpuset.cpus", quantities.parse_cpuset),
+        memory=_number(folders.get("memory"), "memory.limit_in_bytes"),
+        memory_reservation=_number(folders.get("memory"), "memory.soft_limit_in_bytes"),
+        memory_swap=_number(folders.get("memory"), "memory.memsw.limit_in_bytes"),
+        pids=_number(folders.get("pids"), "pids.max"),
+    )
+
+
+def _read_v2(folder: Path) -> observed.Limits:
+    memory = _number(folder, "memory.max")
+    swap = _number(folder, "memory.swap.max", zero=0)
+    quota, _, period = (_text(folder, "cpu.max", str) or "max").partition(" ")
+    return observed.Limits(
+        nano_cpus=None if quota == "max" else int(quota) * BILLION // int(period),
+        cpuset=_text(folder, "cpuset.cpus", quantities.parse_cpuset),
+        memory=memory,
+        memory_reservation=_number(folder, "memory.low"),
+        memory_swap=None if swap is None or memory is None else memory + swap,
+        pids=_number(folder, "pids.max"),
+    )
+
+
+def _number(folder: Path | None, name: str, zero: int | None = None) -> int | None:
+    """A limit; None for unlimited, for a controller that is not there, and `zero` for 0."""
+    value = _text(folder, name, str)
+    if value is None or value == "max":
+        return None
+    number = int(value)
+    if number == 0:
+        return zero
+    return number if 0 < number < UNLIMITED_V1 else None
+
+
+def _text(folder: Path | None, name: str, parse: Callable[[str], str]) -> str | None:
+    if folder is None or not (folder / name).exists():
+        return None
+    text = (folder / name).read_text(encoding="ascii").strip()
+    return parse(text) if text else None
