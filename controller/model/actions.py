@@ -133,12 +133,17 @@ class RemoveContainer:
     expected: Expected
 
 
+LEAST_RESERVATION = 6 * 2**20
+"""The least guaranteed memory that the Engine takes, bytes; this or less is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class UpdateLimits:
     """Set the limits of a container and read them back from the kernel. Already so: they are set.
 
     Attributes:
-        limits: complete; None means unlimited, which is written as the host's total.
+        limits: complete; None means unlimited, which is written as the host's total, and for the reservation
+            nothing guaranteed, which is written as `LEAST_RESERVATION`: the Engine ignores zeros.
     """
 
     workspace: str
