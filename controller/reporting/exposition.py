@@ -1,0 +1,138 @@
+"""The metrics that are read off the last pass, as lines of the Prometheus text format (version 0.0.4).
+
+Refuses to keep anything of its own: what the report lacks has no series. A thousand workspaces have forty
+thousand samples; as objects of the client library they would cost ten times the time.
+Source of the format: https://prometheus.io/docs/instrumenting/exposition_formats/
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from controller.api.conditions import ConditionStatus, Reason
+from controller.model.status import PassReport, WorkspaceStatus
+from controller.reporting import instruments
+
+Line = tuple[str, float]
+"""Labels between braces, and the value."""
+
+_ENGINE: Final = "engine"
+_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+
+def render(report: PassReport | None) -> str:
+    """All families of the last pass; before the first one, those of the host alone, at 0."""
+    return "".join(_family(name, lines(report)) for name, lines in _FAMILIES.items())
+
+
+def _family(name: str, lines: Iterator[Line]) -> str:
+    declared = instruments.BY_NAME[name]
+    full = declared.full_name
+    head = f"# HELP {full} {declared.help}\n# TYPE {full} {declared.kind}\n"
+    return head + "".join(
+        [f"{full}{{{labels}}} {value}\n" if labels else f"{full} {value}\n" for labels, value in lines]
+    )
+
+
+def escape(value: str) -> str:
+    """A label's value as it stands between quotes."""
+    return value.translate(_ESCAPES)
+
+
+def _modes(report: PassReport | None) -> Iterator[Line]:
+    mode = report.mode.lower() if report else ""
+    for known in instruments.MODES:
+        yield f'mode="{known}"', float(known == mode)
+
+
+def _workers(report: PassReport | None) -> Iterator[Line]:
+    yield 'controller="workspace"', float(len(report.in_progress) if report else 0)
+
+
+def _spec_files(report: PassReport | None) -> Iterator[Line]:
+    counts: dict[tuple[str, str], int] = {
+        (kind, state): 0 for kind in instruments.SPEC_STATES[0] for state in instruments.SPEC_STATES[1]
+    }
+    counts.update(report.spec_files if report else {})
+    for (kind, state), count in counts.items():
+        yield f'kind="{escape(kind)}",state="{escape(state)}"', float(count)
+
+
+def _found(reason: Reason) -> Callable[[PassReport | None], Iterator[Line]]:
+    def lines(report: PassReport | None) -> Iterator[Line]:
+        found = {*report.findings, *report.plan.findings} if report else set()
+        yield "", float(sum(finding.reason is reason for finding in found))
+
+    return lines
+
+
+def _docker_up(report: PassReport | None) -> Iterator[Line]:
+    yield "", float(report is not None and all(part != _ENGINE for part, _, _ in report.unseen))
+
+
+def _of_each(
+    lines: Callable[[WorkspaceStatus], Iterator[Line]],
+) -> Callable[[PassReport | None], Iterator[Line]]:
+    def of_all(report: PassReport | None) -> Iterator[Line]:
+        for status in report.statuses.values() if report else ():
+            yield from lines(status)
+
+    return of_all
+
+
+def _info(status: WorkspaceStatus) -> Iterator[Line]:
+    image = status.container.configuration.image if status.container else ""
+    yield f'workspace="{status.workspace}",owner="{escape(status.owner)}",image="{escape(image)}"', 1.0
+
+
+def _value(read: Callable[[WorkspaceStatus], float]) -> Callable[[WorkspaceStatus], Iterator[Line]]:
+    def lines(status: WorkspaceStatus) -> Iterator[Line]:
+        yield f'workspace="{status.workspace}"', read(status)
+
+    return lines
+
+
+def _conditions(status: WorkspaceStatus) -> Iterator[Line]:
+    for kind in instruments.CONDITIONS:
+        condition = status.conditions.get(kind)
+        truth = (condition.status if condition else ConditionStatus.FALSE).lower()
+        for known in instruments.TRUTHS:
+            yield (
+                f'workspace="{status.workspace}",condition="{kind}",status="{known}"',
+                1.0 if known == truth else 0.0,
+            )
+
+
+def _started(status: WorkspaceStatus) -> Iterator[Line]:
+    if status.container is not None and status.container.running and status.container.started_at is not None:
+        yield f'workspace="{status.workspace}"', status.container.started_at.timestamp()
+
+
+def _drift(status: WorkspaceStatus) -> Iterator[Line]:
+    for kind in instruments.KINDS_OF_DRIFT:
+        yield f'workspace="{status.workspace}",kind="{kind}"', 1.0 if kind in status.drift_since else 0.0
+
+
+def _drift_since(status: WorkspaceStatus) -> Iterator[Line]:
+    for kind, since in status.drift_since.items():
+        yield f'workspace="{status.workspace}",kind="{kind}"', since.timestamp()
+
+
+_FAMILIES: Final[Mapping[str, Callable[[PassReport | None], Iterator[Line]]]] = {
+    "controller_mode": _modes,
+    "active_workers": _workers,
+    "spec_files": _spec_files,
+    "orphan_containers": _found(Reason.ORPHANED),
+    "foreign_containers": _found(Reason.FOREIGN_CONTAINER),
+    "docker_up": _docker_up,
+    "workspace_info": _of_each(_info),
+    "workspace_created_timestamp_seconds": _of_each(_value(lambda status: status.created_at.timestamp())),
+    "workspace_spec_running": _of_each(_value(lambda status: float(status.desired_running))),
+    "workspace_metadata_generation": _of_each(_value(lambda status: float(status.generation))),
+    "workspace_status_observed_generation": _of_each(
+        _value(lambda status: float(status.observed_generation))
+    ),
+    "workspace_status_condition": _of_each(_conditions),
+    "workspace_container_start_timestamp_seconds": _of_each(_started),
+    "workspace_drift": _of_each(_drift),
+    "workspace_drift_since_timestamp_seconds": _of_each(_drift_since),
+}

@@ -1,0 +1,280 @@
+"""Every metric that is published, declared once: name, type, labels, help, and label values known beforehand.
+
+Refuses to measure: `metrics` does.
+"""
+
+import itertools
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from controller.api.conditions import ConditionStatus, ConditionType, DriftKind
+from controller.model import actions
+
+PREFIX: Final = "wharfinger_"
+"""Of every name."""
+
+
+class Kind(StrEnum):
+    """How a metric behaves."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """One metric.
+
+    Attributes:
+        name: without the prefix, with the suffix of its unit.
+        known: for each label the values known beforehand; their series start at 0. Empty: none are.
+        buckets: upper bounds in seconds, of a histogram.
+        passing: read from the last pass at each scrape, so that what is gone vanishes.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    known: tuple[tuple[str, ...], ...] = ()
+    buckets: tuple[float, ...] = ()
+    passing: bool = False
+
+    @property
+    def full_name(self) -> str:
+        """The name that is published."""
+        return PREFIX + self.name
+
+    def known_sets(self) -> Iterator[tuple[str, ...]]:
+        """The label sets whose series start at 0."""
+        return itertools.product(*self.known) if self.known else iter(())
+
+
+def action_label(action: type) -> str:
+    """An action's name in metrics and logs: `create_container`."""
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in action.__name__).lstrip("_")
+
+
+_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+_REQUEST: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_QUEUE: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0)
+
+CONTROLLERS: Final = ("pass", "workspace")
+RESULTS: Final = ("success", "error", "requeue")
+ACTIONS: Final = tuple(sorted(action_label(kind) for kind in typing.get_args(actions.Action)))
+ACTION_RESULTS: Final = ("success", "error", "unknown", "skipped")
+CAUSES: Final = ("startup", "event", "spec", "resync", "request", "chain")
+MODES: Final = ("enforce", "observe", "paused")
+SPEC_STATES: Final = (("Workspace",), ("valid", "invalid", "ignored", "settling"))
+CONDITIONS: Final = (
+    ConditionType.READY,
+    ConditionType.RECONCILING,
+    ConditionType.STALLED,
+    ConditionType.SPEC_ACCEPTED,
+    ConditionType.CONTAINER_RUNNING,
+    ConditionType.CHANGE_PENDING,
+    ConditionType.NOT_ENFORCED,
+)
+TRUTHS: Final = tuple(str(status).lower() for status in ConditionStatus)
+KINDS_OF_DRIFT: Final = tuple(str(kind) for kind in DriftKind)
+
+
+def _counter(name: str, text: str, *labels: str, known: tuple[tuple[str, ...], ...] = ()) -> Instrument:
+    return Instrument(name, Kind.COUNTER, text, labels, known)
+
+
+def _gauge(name: str, text: str, *labels: str, known: tuple[tuple[str, ...], ...] = ()) -> Instrument:
+    return Instrument(name, Kind.GAUGE, text, labels, known)
+
+
+def _passing(name: str, text: str, *labels: str) -> Instrument:
+    return Instrument(name, Kind.GAUGE, text, labels, passing=True)
+
+
+def _histogram(
+    name: str, text: str, *labels: str, buckets: tuple[float, ...], known: tuple[tuple[str, ...], ...] = ()
+) -> Instrument:
+    return Instrument(name, Kind.HISTOGRAM, text, labels, known, buckets)
+
+
+DECLARED: Final[tuple[Instrument, ...]] = (
+    # the controller itself
+    _gauge(
+        "build_info",
+        "Build information of the running controller; the value is always 1.",
+        "version",
+        "python_version",
+    ),
+    _passing("controller_mode", "Mode of the controller as a state set: enforce, observe or paused.", "mode"),
+    _counter(
+        "reconcile_total",
+        "Passes over the host and chains of a workspace that ended, by result.",
+        "controller",
+        "result",
+        known=(CONTROLLERS, RESULTS),
+    ),
+    _counter("reconcile_errors_total", "What went wrong in them, by reason.", "controller", "reason"),
+    _counter(
+        "terminal_reconcile_errors_total",
+        "Failures that are not retried before the spec or the host changes.",
+        "controller",
+        known=(CONTROLLERS,),
+    ),
+    _counter(
+        "reconcile_panics_total",
+        "Defects of the controller that were caught.",
+        "controller",
+        known=(CONTROLLERS,),
+    ),
+    _histogram(
+        "reconcile_time_seconds",
+        "Time taken by one pass, or by one chain of actions.",
+        "controller",
+        buckets=_SECONDS,
+        known=(CONTROLLERS,),
+    ),
+    _passing("active_workers", "Workspaces with a chain of actions under way.", "controller"),
+    _gauge("loop_heartbeat_timestamp_seconds", "Unix time of the last beat of a background loop.", "loop"),
+    _gauge("resync_last_success_timestamp_seconds", "Unix time of the last complete pass."),
+    _histogram("resync_duration_seconds", "Duration of the periodic passes.", buckets=_SECONDS),
+    _counter(
+        "log_messages_total",
+        "Log messages by level.",
+        "level",
+        known=(("debug", "info", "warning", "error", "critical"),),
+    ),
+    # the work queue
+    _gauge("workqueue_depth", "Items waiting in the work queue.", "name"),
+    _counter("workqueue_adds_total", "Items added to the work queue.", "name"),
+    _counter("workqueue_retries_total", "Items added again with back-off after a failure.", "name"),
+    _histogram(
+        "workqueue_queue_duration_seconds",
+        "Time an item waited in the queue before a worker took it.",
+        "name",
+        buckets=_QUEUE,
+    ),
+    _histogram(
+        "workqueue_work_duration_seconds", "Time a worker spent on one item.", "name", buckets=_SECONDS
+    ),
+    _gauge("workqueue_unfinished_work_seconds", "Sum of the ages of items in work.", "name"),
+    _gauge(
+        "workqueue_longest_running_processor_seconds",
+        "Age of the item that has been in work for longest.",
+        "name",
+    ),
+    # specs
+    _passing("spec_files", "Spec files by kind and state.", "kind", "state"),
+    _counter("spec_parse_errors_total", "Files that were refused, by reason.", "reason"),
+    # workspaces
+    _passing(
+        "workspace_info",
+        "Information about a workspace; the value is always 1.",
+        "workspace",
+        "owner",
+        "image",
+    ),
+    _passing(
+        "workspace_created_timestamp_seconds", "Unix time at which the workspace was created.", "workspace"
+    ),
+    _passing(
+        "workspace_spec_running",
+        "Whether the workspace is asked to run (1) or to be stopped (0).",
+        "workspace",
+    ),
+    _passing("workspace_metadata_generation", "Generation of the spec in force.", "workspace"),
+    _passing(
+        "workspace_status_observed_generation",
+        "Generation of the spec that was acted upon last.",
+        "workspace",
+    ),
+    _passing(
+        "workspace_status_condition",
+        "Condition of a workspace as a state set over status: true, false or unknown.",
+        "workspace",
+        "condition",
+        "status",
+    ),
+    _passing(
+        "workspace_container_start_timestamp_seconds",
+        "Unix time at which the current container was started.",
+        "workspace",
+    ),
+    # drift and actions
+    _passing(
+        "workspace_drift", "Whether a workspace differs from its spec, by kind of drift.", "workspace", "kind"
+    ),
+    _passing(
+        "workspace_drift_since_timestamp_seconds",
+        "Unix time since which the drift has existed; absent without drift.",
+        "workspace",
+        "kind",
+    ),
+    _counter(
+        "drift_detected_total",
+        "Drifts detected, by kind and by what woke the pass.",
+        "kind",
+        "source",
+        known=(KINDS_OF_DRIFT, CAUSES),
+    ),
+    _counter("actions_total", "Actions by result.", "action", "result", known=(ACTIONS, ACTION_RESULTS)),
+    _histogram(
+        "action_duration_seconds", "Duration of actions.", "action", buckets=_SECONDS, known=(ACTIONS,)
+    ),
+    _passing("orphan_containers", "Containers of ours that have no spec."),
+    _passing("foreign_containers", "Containers that carry our labels without a valid claim."),
+    # Docker
+    _passing("docker_up", "Whether the last look at the Docker Engine succeeded."),
+    _counter(
+        "docker_requests_total",
+        "Requests to the Docker API by operation and HTTP status code, or class of error without one.",
+        "operation",
+        "code",
+    ),
+    _histogram(
+        "docker_request_duration_seconds", "Latency of Docker API requests.", "operation", buckets=_REQUEST
+    ),
+    _counter("docker_events_total", "Events received from the Docker Engine.", "type", "action"),
+    _gauge("docker_event_stream_connected", "Whether the event stream is connected."),
+    _counter(
+        "docker_event_stream_reconnects_total",
+        "Reconnects of the event stream by reason.",
+        "reason",
+        known=(("eof", "error"),),
+    ),
+    # HTTP and ledger
+    _counter(
+        "http_requests_total",
+        "HTTP requests served, by server (metrics or control).",
+        "server",
+        "method",
+        "route",
+        "code",
+    ),
+    _gauge("state_db_size_bytes", "Size of the ledger's file."),
+    _counter(
+        "state_db_errors_total", "Errors of the ledger.", "kind", known=(("busy", "corrupt", "io", "full"),)
+    ),
+)
+
+BY_NAME: Final = {instrument.name: instrument for instrument in DECLARED}
+"""Every instrument, by its name without the prefix."""
+
+
+def reference() -> str:
+    """The reference page of all metrics, Markdown."""
+    return (
+        "# Metrics\n\n"
+        "Served at `/metrics` of `metrics.listen`, in the Prometheus text format. Series of a deleted\n"
+        "workspace disappear with the pass that finds it gone. `process_*` and `python_*` come with the library.\n\n"
+        "| metric | type | labels | help |\n| --- | --- | --- | --- |\n"
+        + "".join(_row(instrument) for instrument in DECLARED)
+    )
+
+
+def _row(instrument: Instrument) -> str:
+    labels = ", ".join(f"`{label}`" for label in instrument.labels) or "-"
+    return f"| `{instrument.full_name}` | {instrument.kind} | {labels} | {instrument.help} |\n"

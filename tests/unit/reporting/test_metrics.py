@@ -1,0 +1,220 @@
+"""What Prometheus reads, read as Prometheus reads it."""
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from prometheus_client import parser
+
+from controller.api.conditions import DriftKind, Reason
+from controller.model import actions
+from controller.model.desired import Finding
+from controller.model.outcomes import Failed, Outcome, Skipped, Succeeded
+from controller.model.plan import Drift, HostFinding, Remedy, Verdict
+from controller.model.status import ChainReport, PassReport
+from controller.reporting import instruments, metrics
+from controller.status import summary
+from tests.support import reports
+
+START = actions.StartContainer("alice", reports.ID, "workspace-alice")
+CREATED = re.compile("_created$")
+
+
+@pytest.fixture
+def published() -> metrics.Metrics:
+    return metrics.Metrics("1.2.3")
+
+
+def read(published: metrics.Metrics) -> Mapping[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Every sample by name and labels; a series that is there twice fails."""
+    samples: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
+    for family in parser.text_string_to_metric_families(published.expose().decode()):
+        for sample in family.samples:
+            key = (sample.name, frozenset(sample.labels.items()))
+            assert key not in samples, key
+            samples[key] = sample.value
+    return samples
+
+
+def value(published: metrics.Metrics, name: str, /, **labels: str) -> float | None:
+    return read(published).get((f"wharfinger_{name}", frozenset(labels.items())))
+
+
+def chain(*outcomes: Outcome) -> ChainReport:
+    decision = reports.decision(verdict=Verdict.START, reason=Reason.FIRST_START)
+    return ChainReport(decision, outcomes, reports.NOW, reports.later(2))
+
+
+def drifted_report(**fields: object) -> PassReport:
+    clean = reports.status()
+    drift = Drift(DriftKind.ENV, "FOO", "a", "b", Remedy.REPLACE)
+    decision = reports.decision(verdict=Verdict.WAIT, reason=Reason.CHANGE_PENDING, drifts=(drift,))
+    dirty = summary.summarize(clean, clean.spec, decision, clean.container, summary.Facts(), reports.later(1))
+    return replace(reports.report([dirty]), **fields)  # type: ignore[arg-type] # by name
+
+
+def test_every_declared_metric_is_published_and_no_other(published: metrics.Metrics) -> None:
+    published.publish(drifted_report())
+    families = {
+        family.name: family.type
+        for family in parser.text_string_to_metric_families(published.expose().decode())
+        if not family.name.startswith(("process_", "python_"))
+    }
+    declared = {one.full_name.removesuffix("_total"): str(one.kind) for one in instruments.DECLARED}
+    assert families == declared
+
+
+def test_names_follow_the_rules() -> None:
+    for one in instruments.DECLARED:
+        assert re.fullmatch(r"wharfinger_[a-z][a-z0-9_]*[a-z0-9]", one.full_name), one.name
+        assert (one.kind is instruments.Kind.COUNTER) == one.name.endswith("_total"), one.name
+        assert not one.name.endswith(("_count", "_sum", "_bucket", "_created")), one.name
+        assert one.kind is not instruments.Kind.HISTOGRAM or one.name.endswith("_seconds"), one.name
+        assert one.help.endswith("."), one.name
+        assert "le" not in one.labels, one.name
+        assert "user" not in one.labels, one.name
+    assert len(instruments.BY_NAME) == len(instruments.DECLARED)
+
+
+def test_known_series_start_at_zero(published: metrics.Metrics) -> None:
+    assert value(published, "actions_total", action="create_container", result="error") == 0
+    assert value(published, "drift_detected_total", kind="gpu", source="resync") == 0
+    assert value(published, "reconcile_total", controller="workspace", result="success") == 0
+    assert value(published, "spec_files", kind="Workspace", state="invalid") == 0
+    assert value(published, "docker_up") == 0
+
+
+def test_nothing_doubles_the_series(published: metrics.Metrics) -> None:
+    published.publish(drifted_report())
+    assert [name for name, _ in read(published) if CREATED.search(name)] == []
+
+
+def test_the_state_of_a_workspace_is_published_and_vanishes(published: metrics.Metrics) -> None:
+    published.publish(
+        drifted_report(spec_files={("Workspace", "valid"): 1}, in_progress=frozenset({"alice"}))
+    )
+    condition = {"workspace": "alice", "condition": "Ready"}
+    assert value(published, "workspace_info", workspace="alice", owner="alice", image="sample:1") == 1
+    assert value(published, "workspace_status_condition", **condition, status="true") == 1
+    assert value(published, "workspace_status_condition", **condition, status="false") == 0
+    assert value(published, "workspace_drift", workspace="alice", kind="env") == 1
+    assert value(published, "workspace_drift", workspace="alice", kind="image") == 0
+    since = value(published, "workspace_drift_since_timestamp_seconds", workspace="alice", kind="env")
+    assert since == reports.later(1).timestamp()
+    assert value(published, "workspace_spec_running", workspace="alice") == 1
+    assert value(published, "spec_files", kind="Workspace", state="valid") == 1
+    assert value(published, "active_workers", controller="workspace") == 1
+    assert value(published, "controller_mode", mode="enforce") == 1
+    published.publish(reports.report())
+    assert [labels for _, labels in read(published) if ("workspace", "alice") in labels] == []
+
+
+def test_the_engine_out_of_sight_is_down(published: metrics.Metrics) -> None:
+    published.publish(reports.report())
+    assert value(published, "docker_up") == 1
+    lost = reports.report(
+        unseen=(("engine", Reason.ENGINE_UNAVAILABLE, "x"),), complete=False, at=reports.later(9)
+    )
+    published.publish(lost)
+    assert value(published, "docker_up") == 0
+    assert value(published, "reconcile_total", controller="pass", result="error") == 1
+    assert value(published, "resync_last_success_timestamp_seconds") == reports.NOW.timestamp()
+    assert value(published, "loop_heartbeat_timestamp_seconds", loop="pass") == reports.later(9).timestamp()
+
+
+def test_a_drift_is_counted_once_with_what_found_it(published: metrics.Metrics) -> None:
+    report = drifted_report(cause="event")
+    published.publish(report)
+    published.publish(replace(report, cause="resync"))
+    assert value(published, "drift_detected_total", kind="env", source="event") == 1
+    assert value(published, "drift_detected_total", kind="env", source="resync") == 0
+
+
+def test_outcomes_are_counted(published: metrics.Metrics) -> None:
+    failed = Failed(START, 0.2, Reason.REFUSED_BY_ENGINE, "no", retryable=False)
+    lost = Failed(START, 60.0, Reason.OUTCOME_UNKNOWN, "?", retryable=True, unknown=True)
+    chains = (
+        chain(Succeeded(START, 0.1)),
+        chain(failed),
+        chain(lost),
+        chain(Skipped(START, 0.1, "changed")),
+    )
+    published.publish(reports.report(chains=chains))
+    for result in ("success", "error", "unknown", "skipped"):
+        assert value(published, "actions_total", action="start_container", result=result) == 1
+    for result, count in {"success": 1, "error": 2, "requeue": 1}.items():
+        assert value(published, "reconcile_total", controller="workspace", result=result) == count
+    assert value(published, "terminal_reconcile_errors_total", controller="workspace") == 1
+    assert value(published, "action_duration_seconds_count", action="start_container") == 4
+    assert value(published, "reconcile_time_seconds_sum", controller="workspace") == 8
+
+
+def test_a_refused_file_is_counted_once(published: metrics.Metrics) -> None:
+    broken = reports.report(file_findings=(Finding("x.yaml", 1, 1, "", "not YAML"),))
+    published.publish(broken)
+    published.publish(broken)
+    assert value(published, "spec_parse_errors_total", reason="SpecRejected") == 1
+
+
+def test_findings_about_the_host_are_counted(published: metrics.Metrics) -> None:
+    found = (HostFinding(Reason.ORPHANED, "a", ""), HostFinding(Reason.FOREIGN_CONTAINER, "b", ""))
+    published.publish(reports.report(findings=found))
+    assert value(published, "orphan_containers") == 1
+    assert value(published, "foreign_containers") == 1
+
+
+def test_what_others_count_is_published(published: metrics.Metrics) -> None:
+    published.count_request("create", "201", 0.2)
+    published.count_engine_event("container", "health_status: healthy")
+    published.count_reconnect("eof")
+    published.set_stream_connected(True)
+    published.count_log("warning")
+    published.count_http("metrics", "GET", "/metrics", 200)
+    published.set_ledger_size(4096)
+    published.count_ledger_error("busy")
+    published.count_queue_add("workspaces")
+    published.count_queue_retry("workspaces")
+    published.observe_queue("workspaces", 0.1, 2.0)
+    published.watch_queue("workspaces", lambda: 3, lambda: {"alice": 2.0, "bob": 5.0})
+    assert value(published, "docker_requests_total", operation="create", code="201") == 1
+    assert value(published, "docker_request_duration_seconds_count", operation="create") == 1
+    assert value(published, "docker_events_total", type="container", action="health_status") == 1
+    assert value(published, "docker_event_stream_reconnects_total", reason="eof") == 1
+    assert value(published, "docker_event_stream_connected") == 1
+    assert value(published, "log_messages_total", level="warning") == 1
+    http = {"server": "metrics", "method": "GET", "route": "/metrics", "code": "200"}
+    assert value(published, "http_requests_total", **http) == 1
+    assert value(published, "state_db_size_bytes") == 4096
+    assert value(published, "state_db_errors_total", kind="busy") == 1
+    assert value(published, "workqueue_adds_total", name="workspaces") == 1
+    assert value(published, "workqueue_retries_total", name="workspaces") == 1
+    assert value(published, "workqueue_depth", name="workspaces") == 3
+    assert value(published, "workqueue_unfinished_work_seconds", name="workspaces") == 7
+    assert value(published, "workqueue_longest_running_processor_seconds", name="workspaces") == 5
+    assert value(published, "workqueue_work_duration_seconds_sum", name="workspaces") == 2
+
+
+def test_a_strange_image_name_cannot_break_the_format(published: metrics.Metrics) -> None:
+    strange = 'a"b\\c\nd'
+    clean = reports.status()
+    assert clean.container is not None
+    made_from = replace(clean.container, configuration=replace(clean.container.configuration, image=strange))
+    published.publish(reports.report([replace(clean, container=made_from)]))
+    assert value(published, "workspace_info", workspace="alice", owner="alice", image=strange) == 1
+
+
+def test_a_thousand_workspaces_are_scraped_quickly(published: metrics.Metrics) -> None:
+    published.publish(reports.report([reports.status(f"ws{number}") for number in range(1000)]))
+    seconds = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        published.expose()
+        seconds.append(time.perf_counter() - begun)
+    assert min(seconds) < 0.15
+
+
+def test_the_reference_page_names_every_metric() -> None:
+    page = instruments.reference()
+    assert all(f"`{one.full_name}`" in page for one in instruments.DECLARED)
