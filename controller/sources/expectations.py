@@ -16,18 +16,6 @@ from pydantic_core import ErrorDetails
 from controller.sources.findings import Path
 from controller.sources.positions import Value
 
-_KIND_MISMATCHES: Final = frozenset(
-    {
-        "model_type",
-        "model_attributes_type",
-        "dict_type",
-        "mapping_type",
-        "list_type",
-        "tuple_type",
-        "string_type",
-    }
-)
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Problem:
@@ -39,19 +27,23 @@ class Problem:
     """
 
     path: Path
-    message: str
+    detail: ErrorDetails
     is_about_key: bool
     is_kind_mismatch: bool
 
 
-def problem(detail: ErrorDetails, value: Value, model: type[pydantic.BaseModel]) -> Problem:
-    """The error `detail` of `model`, as a path in `value` and a sentence that says what to write."""
+def problem(detail: ErrorDetails, value: Value) -> Problem:
+    """The error `detail` as a path in `value`; its words are put together only on demand."""
     kind = detail["type"]
-    path = _path(detail["loc"], value, kind)
-    word = _WORDING.get(kind)
-    message = word(detail, path, model) if word else _plain(detail)
     is_about_key = kind == "extra_forbidden" or detail["loc"][-1:] == ("[key]",)
-    return Problem(path, message, is_about_key, kind in _KIND_MISMATCHES)
+    path = _path(detail["loc"], value, kind)
+    return Problem(path, detail, is_about_key, kind.endswith(("_type", "_parsing")))
+
+
+def message(problem: Problem, model: type[pydantic.BaseModel]) -> str:
+    """A sentence that says what to write there; for an unknown key, the nearest known one."""
+    word = _WORDING.get(problem.detail["type"])
+    return word(problem.detail, problem.path, model) if word else _plain(problem.detail)
 
 
 def constant(model: type[pydantic.BaseModel], key: str) -> str | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from controller.model.desired import Finding
 
@@ -15,8 +14,7 @@ Path: TypeAlias = tuple[str | int, ...]
 _SIMPLE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """A place in a file; line and column count from 1, columns in characters."""
 
     line: int

@@ -14,10 +14,13 @@ import pydantic
 
 from controller.model.desired import Finding
 from controller.sources import expectations, findings, positions
+from controller.sources.findings import Position
 
 ModelT = TypeVar("ModelT", bound=pydantic.BaseModel)
 
 MAX_FINDINGS: Final = positions.MAX_FINDINGS
+_MAX_PROBLEMS: Final = 200
+"""So many errors are put in order; a file with more of them is no longer worth the time."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Parsed(Generic[ModelT]):
     file: str
     value: ModelT
     name: str | None
-    place: findings.Position
+    place: Position
     terminated: bool
     lines: Mapping[str, int]
 
@@ -105,34 +108,31 @@ def _translate(
     error: pydantic.ValidationError, document: positions.Document, model: type[pydantic.BaseModel]
 ) -> tuple[Finding, ...]:
     """One finding for each place; of several errors about one place the deepest are kept."""
-    problems = [
-        expectations.problem(detail, document.value, model)
-        for detail in error.errors(include_url=False, include_context=True)
-    ]
-    paths = {problem.path for problem in problems}
-    messages: dict[tuple[findings.Path, bool], list[str]] = {}
+    details = error.errors(include_url=False, include_context=True)
+    problems = [expectations.problem(detail, document.value) for detail in details[:_MAX_PROBLEMS]]
+    inner = {problem.path[:length] for problem in problems for length in range(len(problem.path))}
+    grouped: dict[tuple[Position, findings.Path], list[expectations.Problem]] = {}
     for problem in problems:
-        deeper = any(
-            len(path) > len(problem.path) and path[: len(problem.path)] == problem.path for path in paths
-        )
-        if problem.is_kind_mismatch and deeper:
+        if problem.is_kind_mismatch and problem.path in inner:
             continue
-        known = messages.setdefault((problem.path, problem.is_about_key), [])
-        if problem.message not in known:
-            known.append(problem.message)
+        place = _key_place(document, problem.path)
+        if not problem.is_about_key:
+            place = _value_place(document, problem.path, place)
+        grouped.setdefault((place, problem.path), []).append(problem)
     found = []
-    for (path, is_about_key), words in messages.items():
-        place = _key_place(document, path) if is_about_key else _value_place(document, path)
+    for place, path in sorted(grouped, key=_order)[:MAX_FINDINGS]:
+        words = dict.fromkeys(expectations.message(problem, model) for problem in grouped[place, path])
         shown = findings.render_path(path)
         found.append(Finding(document.file, place.line, place.column, shown, "; or ".join(words)))
-    return tuple(sorted(found, key=_order)[:MAX_FINDINGS])
+    return tuple(found)
 
 
-def _order(finding: Finding) -> tuple[int, int, str]:
-    return finding.line, finding.column, finding.path
+def _order(place_and_path: tuple[Position, findings.Path]) -> Position:
+    place, _ = place_and_path
+    return place
 
 
-def _key_place(document: positions.Document, path: findings.Path) -> findings.Position:
+def _key_place(document: positions.Document, path: findings.Path) -> Position:
     """Where the key of a path stands, or the list item, or what is nearest above it."""
     place = document.keys.get(path) or document.values.get(path)
     while place is None and path:
@@ -141,8 +141,7 @@ def _key_place(document: positions.Document, path: findings.Path) -> findings.Po
     return place or findings.START
 
 
-def _value_place(document: positions.Document, path: findings.Path) -> findings.Position:
+def _value_place(document: positions.Document, path: findings.Path, key: Position) -> Position:
     """Where the value of a path stands if that is on the line of its key, else where the key stands."""
-    key = _key_place(document, path)
     value = document.values.get(path, key)
     return value if value.line == key.line else key

@@ -25,6 +25,7 @@ MAX_DEPTH: Final = 20
 MAX_NODES: Final = 10_000
 MAX_FINDINGS: Final = 20
 _LONGEST_NUMBER: Final = 40
+_SECOND_DOCUMENT: Final = "a second document starts here; one document a file"
 
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 
@@ -123,9 +124,12 @@ def _translate(error: Exception, file: str) -> Finding:
     """A finding for an error of the YAML library; the last row keeps its words."""
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
-        words = " ".join(part for part in (error.context, error.problem) if part)
+        if error.problem == "did not find expected <document start>":
+            words = _SECOND_DOCUMENT
+        else:
+            words = "not YAML: " + " ".join(part for part in (error.context, error.problem) if part)
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        return Finding(file, line, column, "", f"not YAML: {words}")
+        return Finding(file, line, column, "", words)
     if isinstance(error, RecursionError | MemoryError):
         return findings.of_file(file, "the file is too complex to be read")
     return findings.of_file(file, f"not YAML: {error}")
@@ -171,7 +175,7 @@ class _Builder:
         self._documents += 1
         place = _position(event)
         if self._documents > 1:
-            raise self._refusal(place, (), "a second document starts here; one document a file")
+            raise self._refusal(place, (), _SECOND_DOCUMENT)
         if event.version is not None or event.tags:
             raise self._refusal(place, (), "YAML directives are not allowed")
 
@@ -287,3 +291,11 @@ def _child_path(frame: _Frame | None) -> Path:
     if isinstance(frame.container, list):
         return (*frame.path, len(frame.container))
     return (*frame.path, frame.key or "")
+
+
+def dump(value: object) -> str:
+    """Plain values (mappings, lists, text, numbers, null) as block YAML, keys in their order."""
+    text: str = yaml.dump(
+        value, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, default_flow_style=False
+    )
+    return text

@@ -57,7 +57,7 @@ def check_secrets(secrets_dir: str, items: Iterable[tuple[str, str]]) -> Obstacl
 
 
 def write_secrets(action: WriteSecrets, secrets_dir: str, runtime_dir: str) -> Written:
-    """Makes `<runtime_dir>/secrets/<workspace>/` hold exactly the action's secrets, 0400, its uid's and gid's.
+    """Makes `<runtime_dir>/secrets/<workspace>/` hold exactly the secrets asked for, 0400, its user's.
 
     Each file is replaced by rename, so that a container bound to the directory sees either value and never
     half of one. All sources are read before anything is written. Raises Terminal(SecretUnavailable) where a

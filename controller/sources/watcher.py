@@ -16,9 +16,9 @@ import watchfiles
 
 _DEBOUNCE_MS: Final = 50
 _STEP_MS: Final = 10
-_LOOK_MS: Final = 500
+_LOOK_MS: Final = 200
 _FIRST_PAUSE: Final = 0.1
-_LONGEST_PAUSE: Final = 5.0
+_LONGEST_PAUSE: Final = 2.0
 
 
 class Watcher:
@@ -27,7 +27,7 @@ class Watcher:
     Args:
         directories: watched themselves, without what lies in directories below them; they may be missing.
         wake: called without arguments, from the watcher's thread; it must not block.
-        heartbeat: called at least twice a second while the thread lives.
+        heartbeat: called several times a second while the thread lives.
     """
 
     def __init__(
@@ -53,9 +53,11 @@ class Watcher:
     def _run(self) -> None:
         pause = _FIRST_PAUSE
         while not self._stop.is_set():
-            pause = _FIRST_PAUSE if self._watch() else min(pause * 2, _LONGEST_PAUSE)
-            self._wake()
+            if self._watch():
+                self._wake()
+                pause = _FIRST_PAUSE
             self._rest(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _rest(self, seconds: float) -> None:
         """Waits before the next attempt, without missing a heartbeat."""
