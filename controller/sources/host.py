@@ -1,0 +1,59 @@
+"""Knows the host beside Docker as far as workspaces ask for it: accounts, mount sources, secrets, listeners.
+
+Refuses to make anything, and to take a name service that does not answer for an account that does not exist.
+"""
+
+import pwd
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from controller.model.effective import Effective
+from controller.model.observed import Account, HostView, MountCheck, Obstacle, Seen
+from controller.sources import mounts, secrets
+
+ASK_AGAIN = timedelta(seconds=30)
+"""An account that the host does not know is asked for again after this long: name services may be slow."""
+
+
+class Host:
+    """Looks at the host; `listeners` tells the TCP ports on which any process listens, None if it cannot."""
+
+    def __init__(self, secrets_dir: str, listeners: Callable[[], frozenset[int] | None]) -> None:
+        self._secrets_dir = secrets_dir
+        self._listeners = listeners
+        self._asked: dict[str, tuple[datetime, Account | None]] = {}
+
+    def accounts(self, names: Iterable[str], now: datetime) -> dict[str, Account | None]:
+        """Return the accounts of these login names; None for those that the host does not know."""
+        return {name: self._account(name, now) for name in names}
+
+    def _account(self, name: str, now: datetime) -> Account | None:
+        asked = self._asked.get(name)
+        if asked is not None and now - asked[0] < ASK_AGAIN:
+            return asked[1]
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            found = None
+        else:
+            found = Account(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
+        self._asked[name] = (now, found)
+        return found
+
+    def observe(
+        self, accounts: dict[str, Account | None], waiting: Iterable[Effective], now: datetime
+    ) -> Seen[HostView]:
+        """Look at what the workspaces that do not run (`waiting`) need before they can."""
+        checks: dict[tuple[str, str], MountCheck] = {}
+        obstacles: dict[str, Obstacle] = {}
+        wants_ports = False
+        for effective in waiting:
+            for mount in effective.mounts:
+                request = mounts.Request(mount.source, mount.create, mount.required, effective.nosuid_mounts)
+                checks[effective.workspace, mount.name] = mounts.check_mount(request, effective.mount_roots)
+            obstacle = secrets.check_secrets(self._secrets_dir, effective.secrets)
+            if obstacle is not None:
+                obstacles[effective.workspace] = obstacle
+            wants_ports = wants_ports or any(service.published for service in effective.services)
+        listeners = self._listeners() if wants_ports else None
+        return Seen(HostView(accounts, checks, obstacles, listeners), now)

@@ -1,0 +1,36 @@
+"""Knows how to make on the host what a container needs before it starts: mount sources and secrets.
+
+Refuses to choose: each action says exactly what to make, and everything is checked once more as it is made.
+"""
+
+import time
+
+from controller.model import actions, errors
+from controller.model.outcomes import Failed, Outcome, Succeeded
+from controller.sources import mounts, secrets
+
+
+class HostExecutor:
+    """Executes host actions, one at a time."""
+
+    def __init__(self, secrets_dir: str, runtime_dir: str) -> None:
+        self._secrets_dir = secrets_dir
+        self._runtime_dir = runtime_dir
+
+    def execute(self, action: actions.HostAction) -> Outcome:
+        """Do one action and say what came of it."""
+        began = time.monotonic()
+        try:
+            already = self._make(action)
+        except errors.EffectError as error:
+            seconds = time.monotonic() - began
+            retryable = isinstance(error, errors.Retryable)
+            return Failed(action, seconds, error.reason, error.message, retryable=retryable)
+        return Succeeded(action, time.monotonic() - began, already=already)
+
+    def _make(self, action: actions.HostAction) -> bool:
+        match action:
+            case actions.PrepareMount():
+                return mounts.prepare_mount(action)
+            case actions.WriteSecrets():
+                return secrets.write_secrets(action, self._secrets_dir, self._runtime_dir).already

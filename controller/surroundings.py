@@ -1,0 +1,121 @@
+"""Knows what a pass talks to, as the pass sees it: the protocols of specs, Engine, host, ledger and crew.
+
+Refuses to know who is behind them: the reconciler works against these, and the manager puts adapters there.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from controller.model.actions import Action, LedgerAction
+from controller.model.desired import AcceptedPolicy, AcceptedSpec, SpecScan
+from controller.model.effective import Effective
+from controller.model.memory import BackOff, Memory
+from controller.model.observed import Account, EngineView, HostView, Seen, Unseen
+from controller.model.outcomes import Outcome
+from controller.model.plan import Decision
+from controller.workers import Finished
+
+
+class Specs(Protocol):
+    """The spec directory."""
+
+    def observe(self, now: datetime) -> Seen[SpecScan] | Unseen:
+        """Scan it once."""
+
+
+class Policies(Protocol):
+    """The policy and the catalog."""
+
+    def observe(self, now: datetime) -> AcceptedPolicy | Unseen:
+        """Return what is in force."""
+
+    def files(self) -> Mapping[tuple[str, str], int]:
+        """Return the number of files by (kind, state)."""
+
+    @property
+    def next_look(self) -> datetime | None:
+        """When a file must be read again."""
+
+
+class Engine(Protocol):
+    """The Docker Engine."""
+
+    def observe(self, references: frozenset[str], now: datetime) -> Seen[EngineView] | Unseen:
+        """Look at all containers, and at what the references name."""
+
+
+class Host(Protocol):
+    """The host beside Docker."""
+
+    def accounts(self, names: Iterable[str], now: datetime) -> Mapping[str, Account | None]:
+        """Return accounts by login name."""
+
+    def observe(
+        self, accounts: Mapping[str, Account | None], waiting: Iterable[Effective], now: datetime
+    ) -> Seen[HostView] | Unseen:
+        """Look at what these workspaces need before they can start."""
+
+
+class Ledger(Protocol):
+    """What Docker cannot tell."""
+
+    def recall(self, nonce: bytes, now: datetime) -> Memory:
+        """Return all of it."""
+
+    def probe(self, now: datetime) -> None:
+        """Prove that it can be written."""
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Write all that follows at once, or nothing of it."""
+
+    def accept(self, accepted: Iterable[AcceptedSpec]) -> None:
+        """Write specs in force."""
+
+    def record_spec_identity(self, identity: tuple[int, int]) -> None:
+        """Write which directory the specs came from."""
+
+    def record_account(self, account: Account) -> None:
+        """Write an account at first sight."""
+
+    def open_intent(self, decision: Decision, now: datetime) -> int:
+        """Write what is about to be done."""
+
+    def resolve_intent(self, intent_id: int, results: tuple[Outcome, ...], now: datetime) -> None:
+        """Write what came of it."""
+
+    def abandon_intents(self, now: datetime) -> int:
+        """Close the intents of earlier controllers."""
+
+    def set_backoff(self, workspace: str, backoff: BackOff | None) -> None:
+        """Write when a workspace is tried again."""
+
+    def execute(self, action: LedgerAction, now: datetime) -> Outcome:
+        """Do one ledger action."""
+
+
+class Crew(Protocol):
+    """Those who execute chains."""
+
+    def submit(self, decision: Decision, rest: tuple[Action, ...], intent_id: int) -> None:
+        """Begin a chain."""
+
+    def busy(self) -> frozenset[str]:
+        """Return the subjects with a chain under way."""
+
+    def collect(self) -> tuple[Finished, ...]:
+        """Return the chains that have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Everything outside that a pass talks to."""
+
+    specs: Specs
+    policies: Policies
+    engine: Engine
+    host: Host
+    ledger: Ledger
+    crew: Crew
