@@ -269,7 +269,8 @@ def reference() -> str:
     return (
         "# Metrics\n\n"
         "Served at `/metrics` of `metrics.listen`, in the Prometheus text format. Series of a deleted\n"
-        "workspace disappear with the pass that finds it gone. `process_*` and `python_*` come with the library.\n\n"
+        "workspace disappear with the pass that finds it gone. The library adds `process_*` and `python_*`.\n"
+        "\n"
         "| metric | type | labels | help |\n| --- | --- | --- | --- |\n"
         + "".join(_row(instrument) for instrument in DECLARED)
     )
