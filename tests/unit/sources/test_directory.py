@@ -234,6 +234,29 @@ def test_a_replaced_directory_is_told_once_and_then_read_under_its_new_identity(
     assert after.identity != before.identity
 
 
+def test_a_directory_that_is_replaced_during_the_scan_is_not_an_empty_one(watch: Watch) -> None:
+    class Swapped(directory.SpecDirectory):
+        """Loses its directory after it was opened and before it is listed."""
+
+        def _gather(self, descriptor: int, now: dt.datetime) -> directory._Harvest:
+            watch.path.rename(watch.path.with_name("old"))
+            watch.path.mkdir()
+            return super()._gather(descriptor, now)
+
+    scan = Swapped(str(watch.path), SETTLE).observe(watch.now)
+    assert isinstance(scan, Unseen)
+    assert "replaced" in scan.message
+
+
+def test_one_look_never_settles_anything(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "alice.yaml").write_bytes(specfiles.workspace())
+    specs = directory.SpecDirectory(str(tmp_path), dt.timedelta(0))
+    for expected in (set(), set(), {"alice"}):
+        scan = specs.observe(specfiles.LATE + dt.timedelta(seconds=bool(expected)))
+        assert isinstance(scan, Seen)
+        assert set(scan.value.files) == expected
+
+
 def test_every_prefix_of_a_spec_changes_nothing(watch: Watch) -> None:
     """S12: whatever part of a new text is in the file, only a settled, whole one counts."""
     path = watch.path / "alice.yaml"
