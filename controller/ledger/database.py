@@ -37,6 +37,10 @@ _REMEDIES: Final[Mapping[int, str]] = {
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PRIMARY: Final = 0xFF
 
+# Neither makes a file: https://www.sqlite.org/wal.html#readonly
+_SETTLED: Final = "?immutable=1"
+_WRITTEN: Final = "?mode=ro&readonly_shm=1"
+
 
 class Conflict(Exception):  # noqa: N818 - the name says what it is
     """A row that the schema's constraints refuse; the message is SQLite's, or a trigger's sentence."""
@@ -179,14 +183,17 @@ def open_copy(path: Path, steps: Sequence[str]) -> Database | None:
 
     Raises:
         Damaged: the file is not a sound database.
+        PermissionError: the caller may not look into its directory.
         errors.Retryable: it cannot be read.
         errors.Terminal: a newer version of the controller wrote it.
     """
     copy = _connect(":memory:")
     opened = False
     try:
-        if not _copy_settled(path, copy) and not _copy_written(path, copy):
+        if not path.exists():
             return None
+        if not _copy_settled(path, copy) and not _copy_written(path, copy):
+            _copy(path.as_uri() + _SETTLED, copy)
         _check(copy)
         _migrate(copy, steps, None)
         _run(copy, "PRAGMA query_only = ON")
@@ -248,7 +255,7 @@ def _migrate(connection: sqlite3.Connection, steps: Sequence[str], path: Path | 
             "again, or put a backup back (state.db.schema-<n>) while the controller is down",
         )
     for number, sql in enumerate(steps[version:], version + 1):
-        if path and number > 1:
+        if path and version:
             _back_up(connection, path, number - 1)
         script = f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;"
         try:
@@ -277,17 +284,20 @@ def _back_up(connection: sqlite3.Connection, path: Path, version: int) -> None:
 def _copy_settled(path: Path, copy: sqlite3.Connection) -> bool:
     """Copy a file that nobody writes: it has no write-ahead log, before and after."""
     log = path.with_name(path.name + "-wal")
-    if log.exists() or not path.exists():
+    if log.exists():
         return False
-    _copy(path.as_uri() + "?immutable=1", copy)
+    _copy(path.as_uri() + _SETTLED, copy)
     return not log.exists()
 
 
 def _copy_written(path: Path, copy: sqlite3.Connection) -> bool:
-    """Copy a file that is being written, or was when its writer died, without making its companions."""
-    if not path.exists():
+    """Copy a file that is being written, or was when its writer died; False if its writer just closed it."""
+    try:
+        _copy(path.as_uri() + _WRITTEN, copy)
+    except errors.Retryable:
+        if path.with_name(path.name + "-wal").exists():
+            raise
         return False
-    _copy(path.as_uri() + "?mode=ro&readonly_shm=1", copy)
     return True
 
 

@@ -109,7 +109,7 @@ def _forget(database: Database, image: Image, workspace: str, now: datetime) -> 
     spec = image.memory.accepted.get(workspace)
     owners = {one.owner for one in image.book.grants.values() if one.workspace == workspace}
     if owners:
-        image = image.booking(ports.free(database, workspace))
+        image = image.booking(ports.free(database, image.book, workspace))
     if spec is not None:
         specs.remove(database, workspace)
         owners.add(specs.owner(spec))

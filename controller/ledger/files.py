@@ -27,9 +27,10 @@ def take_directory(path: Path) -> int:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        locked = lock.try_lock(descriptor)
     except OSError as error:
         raise errors.Retryable(Reason.LEDGER_UNAVAILABLE, f"{path}: {error.strerror}") from error
-    if not lock.try_lock(descriptor):
+    if not locked:
         os.close(descriptor)
         raise errors.Terminal(
             Reason.LEDGER_UNAVAILABLE,
@@ -96,14 +97,22 @@ def _make_key(path: Path) -> None:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a database and its companions to the first free `PATH.corrupt-<n>`; return that name."""
+    """Rename a database and its companions to the first free `PATH.corrupt-<n>`; return that name.
+
+    Raises:
+        errors.Retryable: they cannot be renamed.
+    """
     number = 1
     while (aside := path.with_name(f"{path.name}.corrupt-{number}")).exists():
         number += 1
-    for companion in ("-wal", "-shm", ""):
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + companion).rename(aside.with_name(aside.name + companion))
-    sync_directory(path.parent)
+    try:
+        for companion in ("-wal", "-shm", ""):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + companion).rename(aside.with_name(aside.name + companion))
+        sync_directory(path.parent)
+    except OSError as error:
+        message = f"{path} is damaged and cannot be set aside: {error.strerror}"
+        raise errors.Retryable(Reason.LEDGER_UNAVAILABLE, message) from error
     return aside
 
 

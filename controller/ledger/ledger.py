@@ -85,11 +85,14 @@ class Ledger:
 
         Raises:
             errors.Retryable: the database cannot be read.
-            errors.Terminal: the database is not sound, or a newer version wrote it.
+            errors.Terminal: the caller may not read it, it is not sound, or a newer version wrote it.
         """
         path = state_dir.absolute() / DATABASE
         try:
             opened = database.open_copy(path, schema.steps())
+        except PermissionError as error:
+            message = f"you may not read {path}; ask as root"
+            raise errors.Terminal(Reason.LEDGER_UNAVAILABLE, message) from error
         except database.Damaged as error:
             raise errors.Terminal(
                 Reason.LEDGER_UNAVAILABLE,

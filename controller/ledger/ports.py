@@ -6,13 +6,15 @@ It refuses to choose a port, and to give one twice: the schema decides, whatever
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 import pydantic
 
 from controller.ledger import shelves
-from controller.ledger.database import Database, Row
+from controller.ledger.database import Conflict, Database, Row
 from controller.model.memory import PortBlock, PortGrant
+
+T = TypeVar("T")
 
 HOLD: Final = timedelta(days=7)
 """How long an owner's block is kept after the owner's last workspace went."""
@@ -68,61 +70,85 @@ def load(database: Database, report: Callable[[str], None]) -> Book:
 def grant(
     database: Database, book: Book, blocks: Iterable[PortBlock], grants: Iterable[PortGrant], now: datetime
 ) -> Book:
-    """Write blocks and grants; a service that is granted another port loses the one it had.
+    """Write blocks and grants, all or none; nothing to write: the same book comes back.
 
-    Blocks whose hold is over make room first. Nothing to write: the same book comes back.
+    A service that is granted another port loses the one it had; a port may pass from one service of its
+    workspace to another. Blocks whose hold is over make room first.
 
     Raises:
         database.Conflict: a port or a block is somebody else's.
     """
-    new_blocks = [block for block in blocks if book.blocks.get(block.base) != block]
-    new_grants = [one for one in grants if book.grants.get(one.port) != one]
+    new_blocks = {block.base: block for block in blocks if book.blocks.get(block.base) != block}
+    new_grants = {one.port: one for one in grants if book.grants.get(one.port) != one}
     if not new_blocks and not new_grants:
         return book
-    for base in book.over(now):
-        database.execute("DELETE FROM port_blocks WHERE base = ?", (base,))
-    for block in new_blocks:
-        _insert(database, "port_blocks", shelves.columns(_BLOCK, block))
-    for one in new_grants:
-        database.execute(
-            "DELETE FROM port_grants WHERE workspace = ? AND service = ?", (one.workspace, one.service)
-        )
-    for one in new_grants:
-        _insert(database, "port_grants", shelves.columns(_GRANT, one))
-    owners = {block.owner for block in new_blocks} | {one.owner for one in new_grants}
-    return keep(database, _reload(database), owners)
+    book = _make_room(database, book, tuple(new_grants.values()), now)
+    for block in new_blocks.values():
+        what = f"ports {block.base} to {block.base + block.size - 1}"
+        _insert(database, "port_blocks", shelves.columns(_BLOCK, block), what)
+    for one in new_grants.values():
+        _insert(database, "port_grants", shelves.columns(_GRANT, one), f"port {one.port}")
+    book = Book(_joined(book.blocks, new_blocks), _joined(book.grants, new_grants), book.released)
+    owners = {block.owner for block in new_blocks.values()} | {one.owner for one in new_grants.values()}
+    return keep(database, book, owners)
 
 
 def keep(database: Database, book: Book, owners: Iterable[str]) -> Book:
     """End the running-out of the blocks of these owners: they have a workspace again."""
     wanted = set(owners)
-    bases = [base for base in book.released if book.blocks[base].owner in wanted]
-    for base in bases:
+    kept = {base for base in book.released if book.blocks[base].owner in wanted}
+    for base in kept:
         database.execute("UPDATE port_blocks SET released_at = NULL WHERE base = ?", (base,))
-    return _reload(database) if bases else book
+    return dataclasses.replace(book, released=_without(book.released, kept)) if kept else book
 
 
-def free(database: Database, workspace: str) -> Book:
+def free(database: Database, book: Book, workspace: str) -> Book:
     """Take back all that was granted to a workspace."""
     database.execute("DELETE FROM port_grants WHERE workspace = ?", (workspace,))
-    return _reload(database)
+    freed = {port for port, one in book.grants.items() if one.workspace == workspace}
+    return dataclasses.replace(book, grants=_without(book.grants, freed))
 
 
 def release(database: Database, book: Book, owner: str, now: datetime) -> Book:
     """Begin the running-out of an owner's blocks, unless it has begun or the owner has grants."""
     if any(one.owner == owner for one in book.grants.values()):
         return book
-    database.execute(
-        "UPDATE port_blocks SET released_at = ? WHERE owner = ? AND released_at IS NULL",
-        (now.isoformat(), owner),
-    )
-    return _reload(database)
+    released = {
+        base: now for base, block in book.blocks.items() if block.owner == owner and base not in book.released
+    }
+    for base in released:
+        database.execute("UPDATE port_blocks SET released_at = ? WHERE base = ?", (now.isoformat(), base))
+    return dataclasses.replace(book, released={**book.released, **released})
 
 
-def _insert(database: Database, table: str, row: Row) -> None:
+def _make_room(database: Database, book: Book, grants: tuple[PortGrant, ...], now: datetime) -> Book:
+    """Remove the blocks whose hold is over, and what the same services and workspaces had before."""
+    over = set(book.over(now))
+    services = {(one.workspace, one.service) for one in grants}
+    ports = {(one.workspace, one.port) for one in grants}
+    replaced = {
+        port
+        for port, one in book.grants.items()
+        if (one.workspace, one.service) in services or (one.workspace, port) in ports
+    }
+    for base in over:
+        database.execute("DELETE FROM port_blocks WHERE base = ?", (base,))
+    for port in replaced:
+        database.execute("DELETE FROM port_grants WHERE port = ?", (port,))
+    return Book(_without(book.blocks, over), _without(book.grants, replaced), _without(book.released, over))
+
+
+def _joined(known: Mapping[int, T], new: Mapping[int, T]) -> Mapping[int, T]:
+    return dict(sorted({**known, **new}.items())) if new else known
+
+
+def _without(known: Mapping[int, T], gone: set[int]) -> Mapping[int, T]:
+    return {key: value for key, value in known.items() if key not in gone} if gone else known
+
+
+def _insert(database: Database, table: str, row: Row, what: str) -> None:
     names, marks = ", ".join(row), ", ".join("?" * len(row))
-    database.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 - constants
-
-
-def _reload(database: Database) -> Book:
-    return load(database, lambda _: None)
+    try:
+        database.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 - constants
+    except Conflict as error:
+        raise Conflict(f"{what}: {error}") from error

@@ -107,15 +107,17 @@ CREATE TABLE port_grants (
 
 CREATE TRIGGER port_blocks_are_apart BEFORE INSERT ON port_blocks
 BEGIN
-    SELECT RAISE(ABORT, 'a block overlaps the block of another owner or pool')
+    SELECT RAISE(ABORT, 'it overlaps a block that is given')
     FROM port_blocks WHERE base < NEW.base + NEW.size AND NEW.base < base + size;
-    SELECT RAISE(ABORT, 'a block holds a port that another owner was granted')
+    SELECT RAISE(ABORT, 'it holds a port that another owner was granted')
     FROM port_grants WHERE port >= NEW.base AND port < NEW.base + NEW.size AND owner <> NEW.owner;
 END;
 
-CREATE TRIGGER port_grants_lie_in_own_blocks BEFORE INSERT ON port_grants
+CREATE TRIGGER port_grants_are_apart BEFORE INSERT ON port_grants
 BEGIN
-    SELECT RAISE(ABORT, 'a port lies in the block of another owner')
+    SELECT RAISE(ABORT, 'it is granted to another workspace')
+    FROM port_grants WHERE port = NEW.port;
+    SELECT RAISE(ABORT, 'it lies in the block of another owner')
     FROM port_blocks WHERE NEW.port >= base AND NEW.port < base + size AND owner <> NEW.owner;
 END;
 

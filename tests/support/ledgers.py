@@ -1,0 +1,148 @@
+"""Builders of what a ledger is given, and every method of it that writes; knows no expectation."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Final
+
+from controller.api.conditions import Reason
+from controller.api.workspace import Workspace
+from controller.ledger.ledger import Ledger
+from controller.model import actions, memory, outcomes, plan
+from controller.model.desired import AcceptedSpec
+from controller.model.observed import Account, Limits, PublishedPort
+from controller.model.status import Event
+
+NOW: Final = dt.datetime(2026, 3, 1, 12, 0, 0, 250, tzinfo=dt.UTC)
+MINUTE: Final = dt.timedelta(minutes=1)
+NONCE: Final = b"n" * 32
+CONTAINER: Final = "c0ffee" * 10 + "c0ff"
+
+
+def spec(
+    name: str = "alice", owner: str | None = None, generation: int = 1, **fields: object
+) -> AcceptedSpec:
+    stated: dict[str, object] = {"class": "vm", **fields, **({"owner": owner} if owner else {})}
+    document = {
+        "apiVersion": "wharfinger.dev/v1",
+        "kind": "Workspace",
+        "metadata": {"name": name},
+        "spec": stated,
+    }
+    workspace = Workspace.model_validate(document)
+    lines = {"spec.class": 6}
+    return AcceptedSpec(
+        workspace, "u-1", generation, "d" * 64, f"{name}.yaml", NOW, confirmed=True, lines=lines
+    )
+
+
+def decision(workspace: str = "alice", *chain: actions.Action) -> plan.Decision:
+    return plan.Decision(
+        workspace,
+        plan.Verdict.START,
+        Reason.CONTAINER_EXITED,
+        message="it exited",
+        actions=chain or (start(workspace),),
+        container_id=CONTAINER,
+    )
+
+
+def start(workspace: str = "alice") -> actions.StartContainer:
+    return actions.StartContainer(workspace, CONTAINER, f"workspace-{workspace}")
+
+
+def create(workspace: str = "alice", **env: str) -> actions.CreateContainer:
+    template = actions.Template(
+        image="img",
+        hostname=workspace,
+        command=None,
+        env=tuple(env.items()),
+        user=None,
+        init=True,
+        binds=(),
+        ports=(PublishedPort(22, "0.0.0.0", 10022),),
+        network="wharf",
+        shm=2**26,
+        limits=Limits(memory=2**30),
+        stop_grace=MINUTE,
+    )
+    return actions.CreateContainer(workspace, f"workspace-{workspace}", template, {"a": "b"})
+
+
+def block(owner: str = "alice", base: int = 10000, size: int = 100, pool: str = "main") -> memory.PortBlock:
+    return memory.PortBlock(owner, pool, base, size)
+
+
+def grant(
+    port: int, service: str = "ssh", workspace: str = "alice", owner: str = "alice"
+) -> memory.PortGrant:
+    return memory.PortGrant(owner, workspace, service, port)
+
+
+def grant_ports(
+    *grants: memory.PortGrant, blocks: tuple[memory.PortBlock, ...] = (), workspace: str = "alice"
+) -> actions.GrantPorts:
+    return actions.GrantPorts(workspace, blocks, grants)
+
+
+def event(message: str = "it exited", subject: str = "alice", at: dt.datetime = NOW) -> Event:
+    return Event(at, subject, Reason.CONTAINER_EXITED, message, warning=True)
+
+
+SUSPENSION: Final = memory.Suspension(running=False, desired_state="Running", at=NOW, by="root")
+PAUSE: Final = memory.Pause("move of the disks", NOW, "root")
+BACKOFF: Final = memory.BackOff(2, NOW + MINUTE, Reason.REFUSED_BY_ENGINE, "no", "1:abc")
+RESTARTS: Final = memory.Restarts(CONTAINER, 3, NOW)
+ACCOUNT: Final = Account("alice", 2001, 2001, "/home/alice")
+
+LEDGER_ACTIONS: Final[dict[str, actions.LedgerAction]] = {
+    "GrantPorts": grant_ports(grant(10122), blocks=(block(base=10100),)),
+    "RecordRestarts": actions.RecordRestarts("bob", RESTARTS),
+    "RetainContainer": actions.RetainContainer("bob", "d" * 64, "workspace-bob.1", Reason.SPEC_CHANGED),
+    "ForgetRetained": actions.ForgetRetained("alice", CONTAINER),
+    "ForgetWorkspace": actions.ForgetWorkspace("alice"),
+    "CompleteRestart": actions.CompleteRestart("alice"),
+}
+
+
+def furnish(ledger: Ledger) -> None:
+    """Give the ledger one of everything, all of it of the workspace alice."""
+    ledger.next_epoch("E", NOW)
+    ledger.accept([spec()])
+    ledger.record_spec_identity((7, 2**64 - 1))
+    ledger.remember_source("policy", "kind: ResourcePolicy\n", "a" * 64)
+    ledger.open_intent(decision("alice", create(), start()), NOW)
+    ledger.set_backoff("alice", BACKOFF)
+    ledger.suspend("alice", SUSPENSION)
+    ledger.request_restart("alice", NOW)
+    ledger.pause("alice", PAUSE)
+    ledger.pause(None, PAUSE)
+    ledger.record_account(ACCOUNT)
+    ledger.record_event(event())
+    for action in (
+        grant_ports(grant(10022), blocks=(block(),)),
+        actions.RecordRestarts("alice", RESTARTS),
+        actions.RetainContainer("alice", CONTAINER, "workspace-alice.1", Reason.SPEC_CHANGED),
+    ):
+        outcome = ledger.execute(action, NOW)
+        assert isinstance(outcome, outcomes.Succeeded)
+
+
+WRITES: Final[dict[str, Callable[[Ledger], object]]] = {
+    "probe": lambda ledger: ledger.probe(NOW),
+    "next_epoch": lambda ledger: ledger.next_epoch("E", NOW),
+    "accept": lambda ledger: ledger.accept([spec("bob")]),
+    "record_spec_identity": lambda ledger: ledger.record_spec_identity((1, 2)),
+    "remember_source": lambda ledger: ledger.remember_source("policy", "other", "b"),
+    "open_intent": lambda ledger: ledger.open_intent(decision("bob"), NOW),
+    "resolve_intent": lambda ledger: ledger.resolve_intent(1, (outcomes.Succeeded(start(), 0.1),), NOW),
+    "abandon_intents": lambda ledger: ledger.abandon_intents(NOW),
+    "set_backoff": lambda ledger: ledger.set_backoff("alice", None),
+    "suspend": lambda ledger: ledger.suspend("bob", SUSPENSION),
+    "clear_suspension": lambda ledger: ledger.clear_suspension("alice"),
+    "request_restart": lambda ledger: ledger.request_restart("bob", NOW),
+    "pause": lambda ledger: ledger.pause("bob", PAUSE),
+    "resume": lambda ledger: ledger.resume(None),
+    "record_account": lambda ledger: ledger.record_account(Account("bob", 1, 1, "/")),
+    "record_event": lambda ledger: ledger.record_event(event("other")),
+}
+"""Each changes what `furnish` left (abandon_intents after another epoch)."""

@@ -1,0 +1,221 @@
+"""Whatever is done in whatever order, the ledger recalls what a dictionary would, also opened again."""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from controller.api.conditions import Reason
+from controller.ledger.ledger import Ledger
+from controller.model import actions, memory, outcomes
+from controller.model.desired import AcceptedSpec
+from controller.model.status import Event
+from tests.support import ledgers
+from tests.support.ledgers import NONCE
+
+NAMES = st.sampled_from(["alice", "bob", "carol", "dave"])
+TEXT = st.text(max_size=20)
+TIMES = st.datetimes(timezones=st.timezones()).filter(lambda time: 1900 < time.year < 2100)
+SUSPENSIONS = st.builds(memory.Suspension, st.booleans(), TEXT, TIMES, TEXT)
+PAUSES = st.builds(memory.Pause, TEXT, TIMES, TEXT)
+REASONS = st.sampled_from(Reason)
+BACKOFFS = st.none() | st.builds(memory.BackOff, st.integers(0, 99), TIMES, REASONS, TEXT, TEXT)
+SPECS = st.builds(
+    ledgers.spec,
+    NAMES,
+    st.none() | NAMES,
+    st.integers(1, 3),
+    env=st.dictionaries(
+        st.from_regex(r"[A-Z]{1,3}", fullmatch=True),
+        st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5),
+    ),
+    lifecycle=st.sampled_from([{}, {"idleTimeout": None}, {"idleTimeout": "48h"}]),
+)
+
+
+@dataclasses.dataclass
+class Expected:
+    """The dictionary beside the ledger."""
+
+    epoch: int = 0
+    accepted: dict[str, AcceptedSpec] = dataclasses.field(default_factory=dict)
+    identity: tuple[int, int] | None = None
+    suspensions: dict[str, memory.Suspension] = dataclasses.field(default_factory=dict)
+    pauses: dict[str | None, memory.Pause] = dataclasses.field(default_factory=dict)
+    backoffs: dict[str, memory.BackOff] = dataclasses.field(default_factory=dict)
+    restarts: dict[str, memory.Restarts] = dataclasses.field(default_factory=dict)
+    requests: dict[str, object] = dataclasses.field(default_factory=dict)
+    retained: dict[str, tuple[str, Reason]] = dataclasses.field(default_factory=dict)
+    grants: dict[int, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    open: dict[int, tuple[str, int]] = dataclasses.field(default_factory=dict)
+    events: dict[tuple[str, str], int] = dataclasses.field(default_factory=dict)
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Does the same to a ledger and to `Expected`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = tempfile.TemporaryDirectory()
+        self.path = Path(self.directory.name)
+        self.expected = Expected()
+
+    @initialize()
+    def begin(self) -> None:
+        self.ledger = Ledger.open(self.path, ledgers.NOW)
+
+    def teardown(self) -> None:
+        self.ledger.close()
+        self.directory.cleanup()
+
+    @rule()
+    def open_again(self) -> None:
+        self.ledger.close()
+        self.ledger = Ledger.open(self.path, ledgers.NOW)
+        assert self.ledger.findings == ()
+
+    @rule(specs=st.lists(SPECS, max_size=4))
+    def accept(self, specs: list[AcceptedSpec]) -> None:
+        self.ledger.accept(specs)
+        self.expected.accepted.update({spec.name: spec for spec in specs})
+
+    @rule(identity=st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1)))
+    def record_spec_identity(self, identity: tuple[int, int]) -> None:
+        self.ledger.record_spec_identity(identity)
+        self.expected.identity = identity
+
+    @rule(name=NAMES, suspension=SUSPENSIONS)
+    def suspend(self, name: str, suspension: memory.Suspension) -> None:
+        self.ledger.suspend(name, suspension)
+        self.expected.suspensions[name] = suspension
+
+    @rule(name=NAMES)
+    def clear_suspension(self, name: str) -> None:
+        self.ledger.clear_suspension(name)
+        self.expected.suspensions.pop(name, None)
+
+    @rule(name=st.none() | NAMES, pause=PAUSES)
+    def pause(self, name: str | None, pause: memory.Pause) -> None:
+        self.ledger.pause(name, pause)
+        self.expected.pauses[name] = pause
+
+    @rule(name=st.none() | NAMES)
+    def resume(self, name: str | None) -> None:
+        self.ledger.resume(name)
+        self.expected.pauses.pop(name, None)
+
+    @rule(name=NAMES, backoff=BACKOFFS)
+    def set_backoff(self, name: str, backoff: memory.BackOff | None) -> None:
+        self.ledger.set_backoff(name, backoff)
+        self.expected.backoffs.pop(name, None)
+        if backoff:
+            self.expected.backoffs[name] = backoff
+
+    @rule(name=NAMES, restarts=st.builds(memory.Restarts, TEXT, st.integers(0, 9), TIMES))
+    def record_restarts(self, name: str, restarts: memory.Restarts) -> None:
+        self.ledger.execute(actions.RecordRestarts(name, restarts), ledgers.NOW)
+        self.expected.restarts[name] = restarts
+
+    @rule(name=NAMES, complete=st.booleans())
+    def restart(self, name: str, complete: bool) -> None:
+        if complete:
+            self.ledger.execute(actions.CompleteRestart(name), ledgers.NOW)
+            self.expected.requests.pop(name, None)
+        else:
+            self.ledger.request_restart(name, ledgers.NOW)
+            self.expected.requests[name] = ledgers.NOW
+
+    @rule(name=NAMES, container=st.sampled_from("xyz"), reason=REASONS)
+    def retain(self, name: str, container: str, reason: Reason) -> None:
+        self.ledger.execute(actions.RetainContainer(name, container, "n", reason), ledgers.NOW)
+        self.expected.retained[container] = (name, reason)
+
+    @rule(container=st.sampled_from("xyz"))
+    def forget_retained(self, container: str) -> None:
+        self.ledger.execute(actions.ForgetRetained("any", container), ledgers.NOW)
+        self.expected.retained.pop(container, None)
+
+    @rule(name=NAMES, service=st.sampled_from("st"), port=st.integers(1, 4))
+    def grant(self, name: str, service: str, port: int) -> None:
+        outcome = self.ledger.execute(
+            ledgers.grant_ports(ledgers.grant(port, service, name, name), workspace=name), ledgers.NOW
+        )
+        free = self.expected.grants.get(port, (name, ""))[0] == name
+        assert isinstance(outcome, outcomes.Succeeded if free else outcomes.Failed)
+        if free:
+            kept = {one: holder for one, holder in self.expected.grants.items() if holder != (name, service)}
+            self.expected.grants = {**kept, port: (name, service)}
+
+    @rule(name=NAMES)
+    def forget_workspace(self, name: str) -> None:
+        self.ledger.execute(actions.ForgetWorkspace(name), ledgers.NOW)
+        expected = self.expected
+        for kept in (expected.accepted, expected.suspensions, expected.backoffs, expected.restarts):
+            kept.pop(name, None)
+        expected.requests.pop(name, None)
+        expected.pauses.pop(name, None)
+        expected.grants = {port: holder for port, holder in expected.grants.items() if holder[0] != name}
+
+    @rule()
+    def next_epoch(self) -> None:
+        self.expected.epoch += 1
+        assert self.ledger.next_epoch("E", ledgers.NOW) == self.expected.epoch
+
+    @rule(name=NAMES, reason=REASONS)
+    def open_intent(self, name: str, reason: Reason) -> None:
+        begun = dataclasses.replace(ledgers.decision(name), reason=reason)
+        self.expected.open[self.ledger.open_intent(begun, ledgers.NOW)] = (name, self.expected.epoch)
+
+    @rule(number=st.integers(1, 6))
+    def resolve_intent(self, number: int) -> None:
+        self.ledger.resolve_intent(number, (), ledgers.NOW)
+        self.expected.open.pop(number, None)
+
+    @rule()
+    def abandon_intents(self) -> None:
+        young = {key: one for key, one in self.expected.open.items() if one[1] >= self.expected.epoch}
+        assert self.ledger.abandon_intents(ledgers.NOW) == len(self.expected.open) - len(young)
+        self.expected.open = young
+
+    @rule(subject=NAMES, message=TEXT)
+    def record_event(self, subject: str, message: str) -> None:
+        count = self.expected.events.pop((subject, message), 0) + 1
+        event = Event(ledgers.NOW, subject, Reason.PAUSED, message, warning=False)
+        assert self.ledger.record_event(event).count == count
+        self.expected.events[subject, message] = count
+
+    @invariant()
+    def the_ledger_recalls_what_is_expected(self) -> None:
+        recalled, expected = self.ledger.recall(NONCE, ledgers.NOW), self.expected
+        told = self.ledger.events(None, 1000)
+        assert recalled == memory.Memory(
+            epoch=expected.epoch,
+            claim_key=self.ledger.claim_key,
+            nonce=NONCE,
+            accepted=expected.accepted,
+            spec_identity=expected.identity,
+            port_grants=tuple(
+                ledgers.grant(port, service, name, name)
+                for port, (name, service) in sorted(expected.grants.items())
+            ),
+            suspensions=expected.suspensions,
+            host_pause=expected.pauses.get(None),
+            pauses={name: pause for name, pause in expected.pauses.items() if name is not None},
+            restarts=expected.restarts,
+            backoffs=expected.backoffs,
+            open_intents=recalled.open_intents,
+            retained={
+                container: memory.Retained(container, name, "n", ledgers.NOW, reason)
+                for container, (name, reason) in expected.retained.items()
+            },
+            restart_requests=recalled.restart_requests,
+        )
+        assert recalled.restart_requests == expected.requests
+        assert {one.id: (one.workspace, one.epoch) for one in recalled.open_intents} == expected.open
+        assert [((one.subject, one.message), one.count) for one in told] == list(expected.events.items())
+
+
+def test_the_ledger_is_a_durable_dictionary() -> None:
+    run_state_machine_as_test(LedgerMachine)
