@@ -56,6 +56,7 @@ class Workers:
         self._stops = ThreadPoolExecutor(max(8, size), "stop")
         self._lock = threading.Lock()
         self._busy: dict[str, Decision] = {}
+        self._since: dict[str, datetime] = {}
         self._finished: deque[Finished] = deque()
 
     def submit(self, decision: Decision, rest: tuple[Action, ...], intent_id: int) -> None:
@@ -64,12 +65,19 @@ class Workers:
         with self._lock:
             assert subject not in self._busy, f"{subject} has a chain under way"
             self._busy[subject] = decision
+            self._since[subject] = self._clock()
         self._pool(rest).submit(self._run, decision, rest, intent_id)
 
     def busy(self) -> frozenset[str]:
         """Return the subjects whose chain has not been collected yet."""
         with self._lock:
             return frozenset(self._busy)
+
+    def ages(self) -> dict[str, float]:
+        """Return for how many seconds each chain has been under way or waiting for a worker."""
+        now = self._clock()
+        with self._lock:
+            return {subject: (now - since).total_seconds() for subject, since in self._since.items()}
 
     def collect(self) -> tuple[Finished, ...]:
         """Return the chains that have ended since the last call; their subjects are free again."""
@@ -78,6 +86,7 @@ class Workers:
             self._finished.clear()
             for chain in ended:
                 del self._busy[chain.report.decision.workspace]
+                del self._since[chain.report.decision.workspace]
             return ended
 
     def close(self) -> None:

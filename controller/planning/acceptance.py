@@ -55,7 +55,7 @@ def accept(
             specs[name] = _present(before)
             continue
         specs[name] = _accepted(file, before, new_uid, now)
-    settling = frozenset(scan.value.settling)
+    settling = {*scan.value.settling, *(file for file, _ in scan.value.ignored)}
     for name, before in memory.accepted.items():
         if name not in specs:
             there = name in rejected or before.file in settling

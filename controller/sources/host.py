@@ -4,7 +4,7 @@ Refuses to make anything, and to take a name service that does not answer for an
 """
 
 import pwd
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from controller.model.effective import Effective
@@ -41,7 +41,7 @@ class Host:
         return found
 
     def observe(
-        self, accounts: dict[str, Account | None], waiting: Iterable[Effective], now: datetime
+        self, accounts: Mapping[str, Account | None], waiting: Iterable[Effective], now: datetime
     ) -> Seen[HostView]:
         """Look at what the workspaces that do not run (`waiting`) need before they can."""
         checks: dict[tuple[str, str], MountCheck] = {}

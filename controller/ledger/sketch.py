@@ -1,0 +1,70 @@
+"""Knows what a ledger would hold after a look, and forgets it: for commands that look while nobody controls.
+
+Refuses to write anything down.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from controller.model import actions, errors
+from controller.model.desired import AcceptedSpec
+from controller.model.memory import BackOff, Memory
+from controller.model.observed import Account
+from controller.model.outcomes import Outcome, Succeeded
+from controller.model.plan import Decision
+
+
+class Sketch:
+    """A copy of a ledger that takes writes and keeps them to itself."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def recall(self, nonce: bytes, now: datetime) -> Memory:
+        """Return the copy as it is now."""
+        del now
+        return replace(self._memory, nonce=nonce)
+
+    def probe(self, now: datetime) -> None:
+        """Nothing needs to be durable here."""
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[None]:
+        """Nothing needs to be atomic here."""
+        yield
+
+    def accept(self, accepted: Iterable[AcceptedSpec]) -> None:
+        """Take specs as in force."""
+        specs = {**self._memory.accepted, **{spec.name: spec for spec in accepted}}
+        self._memory = replace(self._memory, accepted=specs)
+
+    def record_spec_identity(self, identity: tuple[int, int]) -> None:
+        """Take a directory as the one the specs came from."""
+        self._memory = replace(self._memory, spec_identity=identity)
+
+    def record_account(self, account: Account) -> None:
+        """Take an account as known."""
+        known = {**self._memory.accounts, account.name: account}
+        self._memory = replace(self._memory, accounts=known)
+
+    def abandon_intents(self, now: datetime) -> int:
+        """Leave intents to whoever wrote them: their chains may be under way."""
+        del now
+        return 0
+
+    def set_backoff(self, workspace: str, backoff: BackOff | None) -> None:
+        """Nothing is tried here, so nothing fails."""
+
+    def open_intent(self, decision: Decision, now: datetime) -> int:
+        """Nothing is done here."""
+        raise errors.Terminal(decision.reason, f"a sketch does nothing ({decision.workspace}, {now})")
+
+    def resolve_intent(self, intent_id: int, results: tuple[Outcome, ...], now: datetime) -> None:
+        """Nothing was done here."""
+
+    def execute(self, action: actions.LedgerAction, now: datetime) -> Outcome:
+        """Nothing is written here."""
+        del now
+        return Succeeded(action, 0.0, already=True)

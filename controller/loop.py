@@ -1,0 +1,128 @@
+"""Knows the rhythm of passes: when the next one is made, and when a run has nothing left to do.
+
+Refuses to know what a pass does.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from controller.api.conditions import Reason
+from controller.model.plan import Verdict
+from controller.model.status import PassReport
+from controller.workqueue import WorkQueue
+
+REST = 2.0
+"""Passes take at most one part in three of the time: each is followed by a rest of twice its own length."""
+LONGEST_REST = 1.0
+"""Seconds after which a pass is made however long the one before was."""
+SOON = frozenset(
+    {
+        Reason.IN_PROGRESS,
+        Reason.CONFIRMING,
+        Reason.DELETION_GRACE,
+        Reason.CONTAINER_BUSY,
+        Reason.NETWORK_PENDING,
+        Reason.IMAGE_PENDING,
+        Reason.SETTLING,
+    }
+)
+"""Reasons to wait that go by themselves within seconds."""
+FAILED = frozenset({Reason.BACKING_OFF, Reason.CRASH_LOOP, Reason.INTERNAL_ERROR})
+CAUSES = ("startup", "request", "spec", "event", "chain")
+"""Keys that name the cause of a pass, the most telling first; anything else is a resync."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run that ends by itself ended: an exit code of the contract, and what is not as specified."""
+
+    exit_code: int
+    lines: tuple[str, ...]
+
+
+class Rhythm:
+    """Makes passes. `make_pass` makes one for a cause and tells of it; `monotonic` is in seconds."""
+
+    def __init__(
+        self,
+        make_pass: Callable[[str], PassReport],
+        queue: WorkQueue,
+        monotonic: Callable[[], float],
+        resync: timedelta,
+    ) -> None:
+        self._make_pass = make_pass
+        self._queue = queue
+        self._monotonic = monotonic
+        self._resync = resync.total_seconds()
+        self._stopping = threading.Event()
+        self._next_resync = monotonic() + self._resync
+
+    def stop(self) -> None:
+        """End `run` after the pass under way; from any thread or signal handler."""
+        self._stopping.set()
+        self._queue.add("stop")
+
+    def run(self) -> None:
+        """Make passes until stopped."""
+        self._queue.add("startup")
+        while not self._stopping.is_set():
+            self._once(self._next_resync - self._monotonic())
+
+    def run_once(self, timeout: timedelta) -> Ending:
+        """Make passes until no workspace has an action that could be done now."""
+        deadline = self._monotonic() + timeout.total_seconds()
+        self._queue.add("startup")
+        report = None
+        while self._monotonic() < deadline and not self._stopping.is_set():
+            wait = min(deadline, self._next_resync) - self._monotonic()
+            report = self._once(wait) or report
+            if report is not None and not _unfinished(report):
+                return _ending(report)
+        lines = _lines(report) if report is not None else ()
+        text = f"not finished after {timeout.total_seconds():.0f} s"
+        return Ending(1, (text, *lines))
+
+    def _once(self, wait: float) -> PassReport | None:
+        """Wait until a pass is due, make it, and rest."""
+        taken = self._queue.take(max(0.0, wait))
+        if self._stopping.is_set():
+            return None
+        if not taken.keys and self._monotonic() < self._next_resync:
+            return None
+        if not taken.keys or "resync" in taken.keys:
+            self._next_resync = self._monotonic() + self._resync
+        cause = next((cause for cause in CAUSES if cause in taken.keys), "resync")
+        report = self._make_pass(cause)
+        if report.plan.next_look is not None:
+            self._queue.add_after("due", (report.plan.next_look - report.at).total_seconds())
+        self._stopping.wait(min(report.seconds * REST, LONGEST_REST))
+        return report
+
+
+def _unfinished(report: PassReport) -> bool:
+    settling = any(state == "settling" and count for (_, state), count in report.spec_files.items())
+    acting = any(decision.actions for decision in report.plan.decisions.values())
+    soon = any(d.verdict is Verdict.WAIT and d.reason in SOON for d in report.plan.decisions.values())
+    return bool(settling or acting or soon or report.in_progress or report.plan.host_actions)
+
+
+def _ending(report: PassReport) -> Ending:
+    decisions = report.plan.decisions.values()
+    if report.unseen or any(d.reason in FAILED for d in decisions):
+        code = 1
+    elif any(d.verdict is Verdict.HOLD for d in decisions):
+        code = 5
+    else:
+        code = 0
+    return Ending(code, _lines(report))
+
+
+def _lines(report: PassReport) -> tuple[str, ...]:
+    parts = tuple(f"{name}: {reason}: {message}" for name, reason, message in report.unseen)
+    return parts + tuple(
+        f"{d.workspace}: {d.verdict} ({d.reason}){': ' + d.message if d.message else ''}"
+        for d in report.plan.decisions.values()
+        if d.verdict is not Verdict.KEEP
+    )

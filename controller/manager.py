@@ -1,0 +1,348 @@
+"""Knows how the parts fit: the only place that builds adapters and threads and reads the clock.
+
+Refuses to decide anything about a workspace, and to run passes: `loop` has their rhythm.
+"""
+
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from controller import __version__, loop
+from controller.activity import listening
+from controller.engine import calls as engine_calls
+from controller.engine import client as engine_client
+from controller.engine import events as engine_events
+from controller.engine import executor as engine_executor
+from controller.engine import observer as engine_observer
+from controller.gate import Gate, Occupied
+from controller.ledger import ledger as ledgers
+from controller.ledger import lock, sketch
+from controller.model import actions, errors, memory, outcomes
+from controller.model.actions import Action
+from controller.model.plan import Decision
+from controller.model.status import PassReport
+from controller.planning.case import Rules
+from controller.planning.planner import Planner
+from controller.reconciler import Reconciler
+from controller.reporting import http, logs, metrics, narrator, notify
+from controller.service import Facts, Service
+from controller.settings import Settings
+from controller.slices import limits
+from controller.sources import directory, host, policies, preparation, watcher
+from controller.status import events as event_texts
+from controller.surroundings import Crew, Engine, Surroundings
+from controller.surroundings import Ledger as LedgerPort
+from controller.workers import Finished, Workers
+from controller.workqueue import WorkQueue
+
+LOCK_DIR = Path("/run/lock")
+NONCE_BYTES = 32
+SURVEY_LOOKS = 4
+"""Most times that a survey waits for a file to read the same twice."""
+
+_log = structlog.get_logger("controller.manager")
+
+
+@dataclass(frozen=True, slots=True)
+class OnceResult:
+    """What `wharf run --once` ends with: the exit code, and a line for each workspace not as specified."""
+
+    exit_code: int
+    lines: tuple[str, ...]
+
+
+def clock() -> datetime:
+    """Return the time of day, in UTC."""
+    return datetime.now(UTC)
+
+
+def run(settings: Settings) -> int:
+    """Be the controller until SIGTERM or SIGINT; return an exit code of the contract."""
+    with ExitStack() as stack:
+        try:
+            controller = Controller(settings, stack)
+            controller.serve(stack)
+        except (errors.EffectError, http.ServerError) as error:
+            _log.error("controller_not_started", error=str(error))
+            return 1
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: controller.rhythm.stop())
+        try:
+            controller.rhythm.run()
+        except Occupied as occupied:
+            _log.error("engine_occupied", error=str(occupied))
+            return 5
+    return 0
+
+
+def run_once(settings: Settings, timeout: timedelta) -> OnceResult:
+    """Make passes until nothing more can be done now, or until `timeout` is over."""
+    with ExitStack() as stack:
+        try:
+            controller = Controller(settings, stack)
+            controller.listen(stack)
+            ending = controller.rhythm.run_once(timeout)
+        except Occupied as occupied:
+            return OnceResult(5, (str(occupied),))
+        except errors.EffectError as error:
+            return OnceResult(1, (error.message,))
+    return OnceResult(ending.exit_code, ending.lines)
+
+
+def survey(settings: Settings) -> PassReport:
+    """Look once and decide, without acting and without the lock: for commands while nobody controls."""
+    nonce, known, texts = os.urandom(NONCE_BYTES), None, dict[str, tuple[str, str]]()
+    opened = ledgers.Ledger.open_read_only(settings.state_dir)
+    if opened is not None:
+        known = opened.recall(nonce, clock())
+        kinds = ("ResourcePolicy", "ImageCatalog")
+        texts = {kind: text for kind in kinds if (text := opened.remembered_source(kind)) is not None}
+        opened.close()
+    memories = (texts.get, lambda *_: None)
+    paper = sketch.Sketch(known or memory.Memory(0, os.urandom(NONCE_BYTES), nonce))
+    client = _connect(settings, lambda *_: None)
+    around = _look(settings, _observer(settings, client), paper, _Nobody(), memories)
+    reconciler = _reconciler(settings, around, "Observe")
+    report = reconciler.run_pass(clock(), "startup")
+    for _ in range(SURVEY_LOOKS):
+        wait = _until_settled(report)
+        if wait is None:
+            break
+        time.sleep(wait)
+        report = reconciler.run_pass(clock(), "startup")
+    client.close()
+    return report
+
+
+class Controller:
+    """One controller: its ledger, its Engine, its threads; the stack that it is given closes them."""
+
+    def __init__(self, settings: Settings, stack: ExitStack) -> None:
+        config = settings.config
+        self._settings = settings
+        self._make_directories()
+        self.queue = WorkQueue(time.monotonic)
+        self.metrics = metrics.Metrics(__version__)
+        options = logs.LogOptions(
+            config.log.format, config.log.level, os.environ.get("JOURNAL_STREAM", ""), __version__
+        )
+        logs.configure(options, sys.stderr, clock, self.metrics.count_log)
+        self.ledger = ledgers.Ledger.open(settings.state_dir, clock())
+        stack.callback(self.ledger.close)
+        self._client = _connect(settings, self.metrics.count_request)
+        stack.callback(self._client.close)
+        self._observer = _observer(settings, self._client)
+        self.gate = Gate(self._observer, self._identify, self._enter)
+        self._locks = stack
+        self.workers = Workers(
+            self._execute, self._on_defect, lambda: self.queue.add("chain"), clock, config.docker.workers
+        )
+        stack.callback(self.workers.close)
+        self._executors = (
+            engine_executor.EngineExecutor(self._client, limits.read_limits),
+            preparation.HostExecutor(str(settings.secrets_dir), str(settings.runtime_dir)),
+        )
+        memories = (self.ledger.remembered_source, self.ledger.remember_source)
+        around = _look(settings, self.gate, self.ledger, self.workers, memories)
+        self._reconciler = _reconciler(settings, around, config.mode)
+        self.service = Service(
+            self.ledger,
+            clock,
+            lambda: self.queue.add("request"),
+            Facts(config.mode, config.docker.host, settings.spec_dir, config.resync_interval * 3),
+        )
+        self._narrator = narrator.Narrator()
+        self._notify = notify.Notifier(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))
+        self._before: PassReport | None = None
+        self.rhythm = loop.Rhythm(self._pass, self.queue, time.monotonic, config.resync_interval)
+
+    def listen(self, stack: ExitStack) -> None:
+        """Begin to hear of changes: of the Engine's containers and of the files."""
+        reader = engine_events.EventReader(
+            lambda: _connect(self._settings, self.metrics.count_request),
+            self._note,
+            self._on_reconnect,
+            lambda: self.metrics.beat("events", clock()),
+        )
+        reader.start()
+        stack.callback(reader.stop)
+        files = watcher.Watcher(
+            sorted(
+                {
+                    str(self._settings.spec_dir),
+                    str(self._settings.policy_file.parent),
+                    str(self._settings.image_catalog_file.parent),
+                }
+            ),
+            lambda: self.queue.add("spec"),
+            lambda: self.metrics.beat("spec_watch", clock()),
+        )
+        files.start()
+        stack.callback(files.stop)
+
+    def serve(self, stack: ExitStack) -> None:
+        """Begin to hear of changes, to answer questions, and to say that the controller is there."""
+        self.listen(stack)
+        endpoints = http.Endpoints(
+            self._settings.config.metrics.listen, self._settings.runtime_dir / "control.sock"
+        )
+        server = http.Server(endpoints, self.service, self.service, self.metrics)
+        server.start()
+        stack.callback(server.stop)
+        self.metrics.watch_queue("workspaces", lambda: self.queue.depth().waiting, self.workers.ages)
+        self._notify.ready("started")
+        stack.callback(self._notify.stopping)
+        _log.info(
+            "controller_started",
+            version=__version__,
+            mode=self._settings.config.mode,
+            spec_dir=str(self._settings.spec_dir),
+            metrics="http://{}:{}/metrics".format(*server.address),
+        )
+
+    def _pass(self, cause: str) -> PassReport:
+        report = self._reconciler.run_pass(clock(), cause)
+        self._tell(report)
+        return report
+
+    def _tell(self, report: PassReport) -> None:
+        self.metrics.publish(report)
+        self.metrics.beat("resync", report.at)
+        self.service.publish(report)
+        self._narrator.narrate(report)
+        try:
+            with self.ledger.batch():
+                for event in event_texts.derive(self._before, report):
+                    self.ledger.record_event(event)
+        except errors.EffectError as error:
+            self.metrics.count_ledger_error("io")
+            _log.warning("events_not_recorded", error=str(error))
+        self._before = report
+        self._notify.status(f"{len(report.statuses)} workspaces, pass {report.pass_id}")
+        self._notify.alive()
+
+    def _identify(self) -> str:
+        return str(self._client.info().get("ID", ""))
+
+    def _enter(self, engine_id: str) -> None:
+        holder = lock.Holder(os.getpid(), socket.gethostname(), 0, clock(), str(self._settings.file or ""))
+        answer = lock.EngineLock(LOCK_DIR, engine_id).acquire(holder)
+        if isinstance(answer, lock.HeldBy):
+            raise Occupied(_held_by(answer))
+        self._locks.callback(answer.release)
+        epoch = self.ledger.next_epoch(engine_id, clock())
+        answer.describe(lock.Holder(holder.pid, holder.host, epoch, holder.since, holder.config))
+
+    def _execute(self, action: Action) -> outcomes.Outcome:
+        engine, host_files = self._executors
+        if isinstance(action, actions.EngineAction):
+            return engine.execute(action)
+        if isinstance(action, actions.HostAction):
+            return host_files.execute(action)
+        return self.ledger.execute(action, clock())
+
+    def _on_defect(self, decision: Decision, defect: BaseException) -> None:
+        _log.error("internal_error", workspace=decision.workspace, exc_info=defect)
+
+    def _note(self, kind: str, action: str, actor_id: str) -> None:
+        self._observer.note(kind, action, actor_id)
+        self.metrics.count_engine_event(kind, action)
+        if kind in {"container", "image", "network"}:
+            self.queue.add("event")
+
+    def _on_reconnect(self) -> None:
+        self._observer.forget()
+        self.metrics.count_reconnect("lost")
+        self.queue.add("event")
+
+    def _make_directories(self) -> None:
+        for path, mode in ((self._settings.state_dir, 0o700), (self._settings.runtime_dir, 0o755)):
+            path.mkdir(mode=mode, parents=True, exist_ok=True)
+
+
+class _Nobody:
+    """A crew that does nothing, for looks without effects."""
+
+    def submit(self, decision: Decision, rest: tuple[Action, ...], intent_id: int) -> None:
+        raise AssertionError(f"nothing is done here ({decision.workspace}, {rest}, {intent_id})")
+
+    def busy(self) -> frozenset[str]:
+        return frozenset()
+
+    def collect(self) -> tuple[Finished, ...]:
+        return ()
+
+
+def _connect(settings: Settings, on_request: engine_client.OnRequest) -> engine_calls.EngineClient:
+    docker = settings.config.docker
+    return engine_client.connect(docker.host, docker.request_timeout, on_request)
+
+
+def _observer(settings: Settings, client: engine_calls.EngineClient) -> engine_observer.Observer:
+    config = settings.config
+    return engine_observer.Observer(
+        client, config.inspect_interval, config.resync_interval, limits.read_limits, listening.listening
+    )
+
+
+def _look(
+    settings: Settings,
+    engine: Engine,
+    ledger: LedgerPort,
+    crew: Crew,
+    memories: tuple[policies.Recall, policies.Remember],
+) -> Surroundings:
+    """Put the adapters together that a pass looks through."""
+    settle, (recall, remember) = settings.config.settle, memories
+    return Surroundings(
+        specs=directory.SpecDirectory(str(settings.spec_dir), settle),
+        policies=policies.Policies(
+            str(settings.policy_file), str(settings.image_catalog_file), settle, recall, remember
+        ),
+        engine=engine,
+        host=host.Host(str(settings.secrets_dir), _host_listeners),
+        ledger=ledger,
+        crew=crew,
+    )
+
+
+def _reconciler(settings: Settings, around: Surroundings, mode: str) -> Reconciler:
+    rules = Rules(
+        runtime_secrets=f"{settings.runtime_dir}/secrets",
+        subnet=settings.config.network.subnet,
+        deletion_grace=settings.config.safety.deletion_grace,
+    )
+    return Reconciler(around, Planner(rules), lambda: os.urandom(NONCE_BYTES), time.monotonic, mode)
+
+
+def _host_listeners() -> frozenset[int] | None:
+    try:
+        return listening.host_listeners()
+    except errors.EffectError:
+        return None
+
+
+def _until_settled(report: PassReport) -> float | None:
+    """Return the seconds until files that are read twice have been, None if there are none."""
+    settling = any(state == "settling" and count for (_, state), count in report.spec_files.items())
+    if not settling or report.plan.next_look is None:
+        return None
+    return max(0.0, (report.plan.next_look - clock()).total_seconds())
+
+
+def _held_by(answer: lock.HeldBy) -> str:
+    holder = answer.holder
+    if holder is None:
+        return f"another controller has this Engine ({answer.path}) and has not said which"
+    return (
+        f"another controller has this Engine: process {holder.pid} on {holder.host} since "
+        f"{holder.since:%Y-%m-%d %H:%M:%S} UTC, configuration {holder.config or 'default'} ({answer.path})"
+    )

@@ -1,0 +1,270 @@
+"""Knows how questions and orders over the control socket are answered: from the last report, by the ledger.
+
+Refuses to act on anything but the ledger: an order is written down, and the next pass carries it out.
+"""
+
+import hashlib
+import pwd
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from controller import __version__
+from controller.api.conditions import ConditionStatus, ConditionType, Reason
+from controller.model import errors
+from controller.model.memory import BackOff, Memory, Pause, Suspension
+from controller.model.plan import Verdict
+from controller.model.status import Event, PassReport, WorkspaceStatus
+from controller.reporting import control
+from controller.status import objects, records, wording
+
+T = TypeVar("T")
+
+PATIENT = frozenset({Reason.CHANGE_PENDING, Reason.CRASH_LOOP, Reason.BACKING_OFF})
+"""Waits that last longer than anybody who asks wants to wait."""
+REREAD = timedelta(seconds=1)
+"""A rejection is of the file's present text if it was read this long after the last change."""
+
+
+class Ledger(Protocol):
+    """What of the ledger people's orders touch."""
+
+    def recall(self, nonce: bytes, now: datetime) -> Memory:
+        """Return all of it."""
+
+    def events(self, subject: str | None, limit: int) -> tuple[Event, ...]:
+        """Return the latest events."""
+
+    def suspend(self, workspace: str, suspension: Suspension) -> None:
+        """Write a person's word on whether it shall run."""
+
+    def clear_suspension(self, workspace: str) -> None:
+        """Take that word back."""
+
+    def request_restart(self, workspace: str, at: datetime) -> None:
+        """Write that a person wants a restart."""
+
+    def set_backoff(self, workspace: str, backoff: BackOff | None) -> None:
+        """Write when a workspace is tried again."""
+
+    def pause(self, workspace: str | None, pause: Pause) -> None:
+        """Write a pause."""
+
+    def resume(self, workspace: str | None) -> None:
+        """Write its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What of the configuration answers need."""
+
+    mode: str
+    engine: str
+    spec_dir: Path
+    stale_after: timedelta
+
+
+class Service:
+    """Answers from the report that was published last. `wake` makes the next pass come at once."""
+
+    def __init__(
+        self, ledger: Ledger, clock: Callable[[], datetime], wake: Callable[[], None], facts: Facts
+    ) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._wake = wake
+        self._facts = facts
+        self._report: PassReport | None = None
+        self._complete_at: datetime | None = None
+        self._ordered: dict[str, datetime] = {}
+        self._lock = threading.Lock()
+
+    def publish(self, report: PassReport) -> None:
+        """Answer from this report from now on."""
+        self._report = report
+        if report.complete:
+            self._complete_at = report.at
+
+    # health
+
+    def why_not_ready(self) -> str:
+        """Why not, in a sentence; empty when it is ready."""
+        report = self._report
+        if report is None:
+            return "no pass has been made yet"
+        for part, reason, message in report.unseen:
+            return f"{part}: {reason}: {message}"
+        age = self._clock() - report.at
+        if age > self._facts.stale_after:
+            return f"the last complete pass is {age.total_seconds():.0f} s old"
+        return ""
+
+    # questions
+
+    def version(self) -> control.Json:
+        """Version and mode of the controller."""
+        return {"version": __version__, "mode": self._facts.mode, "engine": self._facts.engine}
+
+    def workspaces(self) -> control.Json:
+        """All workspaces, by name."""
+        statuses = self._last().statuses
+        return {"items": [wording.object_of(statuses[name]) for name in sorted(statuses)]}
+
+    def workspace(self, name: str) -> control.Json:
+        """One workspace's object."""
+        return _plain(wording.object_of(self._status(name)))
+
+    def plan(self) -> control.Json:
+        """What would be done now."""
+        return _plain(objects.plan_object(self._last().plan))
+
+    def events(self, subject: str | None, limit: int) -> control.Json:
+        """Latest events."""
+        return {"items": [records.event_object(event) for event in self._ledger.events(subject, limit)]}
+
+    def retained(self) -> control.Json:
+        """Kept containers."""
+        return {"items": records.retained_objects(self._memory())}
+
+    def ports(self) -> control.Json:
+        """Port blocks and grants."""
+        return _plain(records.ports_object(self._memory()))
+
+    def settled(self, name: str, awaited: control.Awaited) -> tuple[bool, control.Json]:
+        """Whether what is awaited has settled, and the workspace's object now."""
+        report = self._last()
+        status = report.statuses.get(name)
+        if status is None:
+            if awaited.digest is not None:
+                return False, {}
+            raise control.NotFound(f'there is no workspace "{name}"')
+        with self._lock:
+            ordered = self._ordered.get(name)
+        looked = ordered is None or report.at > ordered
+        return looked and self._has_settled(status, awaited, report), _plain(wording.object_of(status))
+
+    def _has_settled(self, status: WorkspaceStatus, awaited: control.Awaited, report: PassReport) -> bool:
+        if awaited.digest is not None and (status.spec is None or status.spec.digest != awaited.digest):
+            return status.rejected is not None and self._is_of(status.rejected.file, awaited.digest, report)
+        if awaited.generation is not None and status.generation < awaited.generation:
+            return False
+        verdict, reason = status.decision.verdict, status.decision.reason
+        if verdict is Verdict.KEEP:
+            return status.conditions[ConditionType.READY].status is ConditionStatus.TRUE or (
+                not status.desired_running
+            )
+        return verdict is Verdict.HOLD or (verdict is Verdict.WAIT and reason in PATIENT)
+
+    def _is_of(self, file: str, digest: str, report: PassReport) -> bool:
+        """Tell whether a rejection is of the text that is awaited."""
+        path = self._facts.spec_dir / file
+        try:
+            text, changed = path.read_bytes(), path.stat().st_mtime
+        except OSError:
+            return False
+        fresh = report.at.timestamp() - changed > REREAD.total_seconds()
+        return fresh and hashlib.sha256(text).hexdigest() == digest
+
+    # orders
+
+    def start(self, name: str, caller: control.Caller) -> control.Json:
+        """Ask for a workspace to run, whatever its spec says."""
+        word = _said(self._status(name))
+
+        def write(at: datetime) -> None:
+            if word == "Running":
+                self._ledger.clear_suspension(name)
+            else:
+                wish = Suspension(running=True, desired_state=word, at=at, by=_person(caller))
+                self._ledger.suspend(name, wish)
+            self._ledger.set_backoff(name, None)
+
+        return self._order(name, write)
+
+    def stop(self, name: str, caller: control.Caller) -> control.Json:
+        """Ask for a workspace to be stopped."""
+        word = _said(self._status(name))
+        return self._order(
+            name,
+            lambda at: self._ledger.suspend(
+                name, Suspension(running=False, desired_state=word, at=at, by=_person(caller))
+            ),
+        )
+
+    def restart(self, name: str, caller: control.Caller) -> control.Json:
+        """Ask for one stop and start."""
+        del caller
+        status = self._status(name)
+        if not status.desired_running:
+            raise control.Refused(Reason.STOPPED, f"{name} is to be stopped; `wharf start {name}` starts it")
+
+        def write(at: datetime) -> None:
+            self._ledger.set_backoff(name, None)
+            self._ledger.request_restart(name, at)
+
+        return self._order(name, write)
+
+    def pause(self, workspace: str | None, reason: str, caller: control.Caller) -> control.Json:
+        """No automatic mutation of one workspace, or (None) of the host."""
+        if workspace is not None:
+            self._status(workspace)
+        return self._order(
+            workspace, lambda at: self._ledger.pause(workspace, Pause(reason, at, _person(caller)))
+        )
+
+    def resume(self, workspace: str | None, caller: control.Caller) -> control.Json:
+        """The end of a pause."""
+        del caller
+        return self._order(workspace, lambda _: self._ledger.resume(workspace))
+
+    def wake(self, caller: control.Caller) -> control.Json:
+        """Look at everything now."""
+        del caller
+        self._wake()
+        return {}
+
+    def _order(self, name: str | None, write: Callable[[datetime], None]) -> control.Json:
+        at = self._clock()
+        try:
+            write(at)
+        except errors.EffectError as error:
+            raise control.Unavailable(error.reason, error.message) from error
+        with self._lock:
+            self._ordered[name or ""] = at
+        self._wake()
+        return {"accepted": True}
+
+    def _last(self) -> PassReport:
+        if self._report is None:
+            raise control.Unavailable(Reason.NOT_SEEN, "the controller has not made its first pass yet")
+        return self._report
+
+    def _status(self, name: str) -> WorkspaceStatus:
+        status = self._last().statuses.get(name)
+        if status is None:
+            raise control.NotFound(f'there is no workspace "{name}"')
+        return status
+
+    def _memory(self) -> Memory:
+        return self._ledger.recall(b"", self._clock())
+
+
+def _said(status: WorkspaceStatus) -> str:
+    """What spec, class and defaults say of whether it shall run."""
+    found = (value.value for value in status.effective if value.path == "desiredState")
+    return next(found, "Running")
+
+
+def _person(caller: control.Caller) -> str:
+    try:
+        return pwd.getpwuid(caller.uid).pw_name
+    except KeyError:
+        return f"uid {caller.uid}"
+
+
+def _plain(value: object) -> control.Json:
+    assert isinstance(value, Mapping)
+    return value
