@@ -69,8 +69,10 @@ def _follow(this: session.Session, spec: specs.SpecText, timeout: timedelta) -> 
         item = waiting.wait(this.controller(), spec.name, {"digest": spec.digest}, timeout)
     except control.UnreachableError as error:
         raise exits.Failure(error.code, f"the file is written, but {error.message}") from error
-    failure = waiting.judge(item, timeout)
+    failure = waiting.judge(item)
     if failure is not None:
         raise exits.Failure(failure.code, f"workspace/{spec.name}: {failure.message}")
+    if waits := waiting.notice(item):
+        session.say(f"workspace/{spec.name}: {waits}")
     for line in addresses.connect_lines(item, addresses.host_of(this.settings)):
         click.echo(line)

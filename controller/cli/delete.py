@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from controller.api import quantities
-from controller.cli import control, entry, exits, session, specs, views, waiting
+from controller.cli import control, entry, exits, names, session, specs, views, waiting
 
 _DEFAULT_WAIT: Final = timedelta(minutes=2)
 _POLL_SECONDS: Final = 0.5
@@ -25,7 +25,7 @@ _POLL_SECONDS: Final = 0.5
     ],
 )
 @click.argument("kind", type=entry.Kind({"workspace": ("workspaces", "ws")}))
-@click.argument("name")
+@click.argument("name", type=names.WorkspaceName())
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--timeout", type=waiting.Length(), default=_DEFAULT_WAIT, help="How long to wait; default 2m.")
 @click.option("--no-wait", "hasty", is_flag=True, help="Remove the spec, and do not wait.")

@@ -9,7 +9,7 @@ from typing import Final, cast
 
 import click
 
-from controller.cli import addresses, entry, session, tables, trees, views
+from controller.cli import addresses, entry, names, session, tables, trees, views
 from controller.status import objects, wording
 
 _LABEL_WIDTH: Final = 14
@@ -25,9 +25,9 @@ _ID_LENGTH: Final = 12
     ],
 )
 @click.argument("kind", type=entry.Kind({"workspace": ("workspaces", "ws")}))
-@click.argument("names", nargs=-1, required=True, metavar="NAME…")
+@click.argument("chosen", type=names.WorkspaceName(), nargs=-1, required=True, metavar="NAME…")
 @session.PASS_SESSION
-def describe(this: session.Session, kind: str, names: tuple[str, ...]) -> None:
+def describe(this: session.Session, /, kind: str, chosen: tuple[str, ...]) -> None:
     """Show all about the workspaces that are named, and end with the lines to connect.
 
     The KIND is workspace (ws). Each effective value comes with its origin. It works while no controller runs.
@@ -36,7 +36,7 @@ def describe(this: session.Session, kind: str, names: tuple[str, ...]) -> None:
     view = views.open_view(this)
     found = view.workspaces()
     host = addresses.host_of(this.settings)
-    for position, name in enumerate(names):
+    for position, name in enumerate(chosen):
         item = views.find(found, name)
         events = view.events(name, _EVENTS)
         lines = _lines(item, found.at, trees.each(events.value, "items"), host)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import click
 
-from controller.cli import control, entry, exits, session, tables, trees, views
+from controller.cli import control, entry, exits, names, session, tables, trees, views
 from controller.status import wording
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ KINDS: Final[Mapping[str, Sequence[str]]] = {
 }
 _POLL_SECONDS: Final = 1.0
 _EVENT_LIMIT: Final = 1000
+_OF_FILES: Final = frozenset({"policy", "images"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +171,12 @@ _SHAPES: Final[Mapping[str, Callable[[datetime], tables.Kind]]] = {
     ],
 )
 @click.argument("kind", type=entry.Kind(KINDS))
-@click.argument("names", nargs=-1, metavar="[NAME…]")
+@click.argument("chosen", type=names.WorkspaceName(), nargs=-1, metavar="[NAME…]")
 @click.option("-o", "--output", "form", type=click.Choice(tables.FORMATS), default="table", help="Format.")
 @click.option("-w", "--watch", is_flag=True, help="Then print each row again whenever it changes.")
 @click.option("--no-headers", "bare", is_flag=True, help="Leave out the line of headers.")
 @session.PASS_SESSION
-def get(this: session.Session, /, kind: str, names: tuple[str, ...], form: str, **flags: bool) -> None:
+def get(this: session.Session, /, kind: str, chosen: tuple[str, ...], form: str, **flags: bool) -> None:
     """Show objects of one KIND as rows.
 
     KIND is workspaces (ws), events (ev), ports, retained, policy or images. With names, only those; for
@@ -183,21 +184,23 @@ def get(this: session.Session, /, kind: str, names: tuple[str, ...], form: str, 
 
     It works while no controller runs: then files, Engine and ledger are read, and that is said.
     """
-    request = _Request(kind, names, form, not flags["bare"])
+    request = _Request(kind, chosen, form, not flags["bare"])
     if flags["watch"]:
         _watch(this, request)
         return
-    click.echo(_show(request, _read(this, request)), nl=False)
+    found = _read_files(this, request) if kind in _OF_FILES else _read(views.open_view(this), request)
+    click.echo(_show(request, found), nl=False)
 
 
-def _read(this: session.Session, request: _Request) -> control.Answer:
-    """The objects that were asked for, as `{"items": [...]}`."""
-    if request.kind in {"policy", "images"}:
-        from controller.cli import documents  # noqa: PLC0415 - the other kinds do not need it
+def _read_files(this: session.Session, request: _Request) -> control.Answer:
+    """The objects that are in the policy's and the catalog's files, as `{"items": [...]}`."""
+    from controller.cli import documents  # noqa: PLC0415 - the other kinds do not need it
 
-        found = documents.policy(this) if request.kind == "policy" else documents.images(this)
-        return _chosen(request, found)
-    view = views.open_view(this)
+    return _chosen(request, documents.policy(this) if request.kind == "policy" else documents.images(this))
+
+
+def _read(view: views.View, request: _Request) -> control.Answer:
+    """The objects of the view that were asked for, as `{"items": [...]}`."""
     if request.kind == "events" and len(request.names) == 1:
         return view.events(request.names[0], _EVENT_LIMIT)
     readers = {
@@ -238,14 +241,14 @@ def _show(request: _Request, found: control.Answer) -> str:
 
 def _watch(this: session.Session, request: _Request) -> None:
     """Print the rows, then each row that is new or differs but for its age, until interrupted."""
-    if request.form not in {"table", "wide", "name"} or request.kind in {"policy", "images"}:
+    if request.form not in {"table", "wide", "name"} or request.kind in _OF_FILES:
         raise click.UsageError("--watch shows rows of what runs; use it with -o table, wide or name")
     view = views.open_view(this)
     if not view.online:
         raise exits.Failure(exits.ExitCode.UNREACHABLE, "--watch needs a running controller")
     known: dict[str, trees.Object] = {}
     header = request.header
-    for found in _poll(this, request):
+    for found in _poll(view, request):
         changed = _changes(known, trees.each(found.value, "items"))
         shown = tables.show(_SHAPES[request.kind](found.at), changed, request.form, header=header)
         header = header and not changed
@@ -253,9 +256,9 @@ def _watch(this: session.Session, request: _Request) -> None:
         sys.stdout.flush()
 
 
-def _poll(this: session.Session, request: _Request) -> Iterator[control.Answer]:
+def _poll(view: views.View, request: _Request) -> Iterator[control.Answer]:
     while True:
-        yield _read(this, request)
+        yield _read(view, request)
         time.sleep(_POLL_SECONDS)
 
 

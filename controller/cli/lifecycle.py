@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from controller.cli import entry, exits, session, trees, waiting
+from controller.cli import entry, exits, names, session, trees, waiting
 
 _DEFAULT_WAIT: Final = timedelta(seconds=90)
 _DONE: Final = {"start": "started", "stop": "stopped", "restart": "restarted"}
@@ -17,7 +17,7 @@ _TIMEOUT: Final = click.option(
     "--timeout", type=waiting.Length(), default=_DEFAULT_WAIT, help="How long to wait for each; default 90s."
 )
 _NO_WAIT: Final = click.option("--no-wait", "hasty", is_flag=True, help="Ask, and do not wait.")
-_NAMES: Final = click.argument("names", nargs=-1, required=True, metavar="NAME…")
+_NAMES: Final = click.argument("chosen", type=names.WorkspaceName(), nargs=-1, required=True, metavar="NAME…")
 
 
 @click.command(
@@ -31,13 +31,13 @@ _NAMES: Final = click.argument("names", nargs=-1, required=True, metavar="NAME�
 @_TIMEOUT
 @_NO_WAIT
 @session.PASS_SESSION
-def start(this: session.Session, names: tuple[str, ...], timeout: timedelta, hasty: bool) -> None:  # noqa: FBT001
+def start(this: session.Session, chosen: tuple[str, ...], timeout: timedelta, hasty: bool) -> None:  # noqa: FBT001
     """Start workspaces, whatever their specs say.
 
     The spec is not changed; the last word wins: it holds until `wharf stop`, or until spec.desiredState is
     edited.
     """
-    _ask(this, "start", names, None if hasty else timeout)
+    _ask(this, "start", chosen, None if hasty else timeout)
 
 
 @click.command(
@@ -48,13 +48,13 @@ def start(this: session.Session, names: tuple[str, ...], timeout: timedelta, has
 @_TIMEOUT
 @_NO_WAIT
 @session.PASS_SESSION
-def stop(this: session.Session, names: tuple[str, ...], timeout: timedelta, hasty: bool) -> None:  # noqa: FBT001
+def stop(this: session.Session, chosen: tuple[str, ...], timeout: timedelta, hasty: bool) -> None:  # noqa: FBT001
     """Stop workspaces, whatever their specs say; containers and data stay.
 
     The spec is not changed; the last word wins: it holds until `wharf start`, or until spec.desiredState is
     edited.
     """
-    _ask(this, "stop", names, None if hasty else timeout)
+    _ask(this, "stop", chosen, None if hasty else timeout)
 
 
 @click.command(
@@ -65,27 +65,27 @@ def stop(this: session.Session, names: tuple[str, ...], timeout: timedelta, hast
 @_TIMEOUT
 @_NO_WAIT
 @session.PASS_SESSION
-def restart(this: session.Session, names: tuple[str, ...], timeout: timedelta, hasty: bool) -> None:  # noqa: FBT001
+def restart(this: session.Session, chosen: tuple[str, ...], timeout: timedelta, hasty: bool) -> None:  # noqa: FBT001
     """Stop workspaces and start them again.
 
     A change that needs a new container and waits for its time is made now. A template that failed is tried
     again.
     """
-    _ask(this, "restart", names, None if hasty else timeout)
+    _ask(this, "restart", chosen, None if hasty else timeout)
 
 
-def _ask(this: session.Session, verb: str, names: tuple[str, ...], timeout: timedelta | None) -> None:
+def _ask(this: session.Session, verb: str, chosen: tuple[str, ...], timeout: timedelta | None) -> None:
     """Ask for all of them first, then wait for each; the first failure is the command's."""
     client = this.controller()
-    for name in names:
+    for name in chosen:
         client.post("workspaces", name, verb)
     failures: list[exits.Failure] = []
-    for name in names:
+    for name in chosen:
         if timeout is None:
             click.echo(f"workspace/{name} {verb} requested")
             continue
         item = waiting.wait(client, name, {}, timeout)
-        failure = waiting.judge(item, timeout)
+        failure = waiting.judge(item)
         if failure is None or (verb == "stop" and _is_stopped(item)):
             click.echo(f"workspace/{name} {_DONE[verb]}")
         else:
@@ -111,7 +111,7 @@ def _is_stopped(item: trees.Object) -> bool:
         ('wharf pause alice --reason "demo at noon"', "one workspace is left as it is"),
     ],
 )
-@click.argument("name", required=False)
+@click.argument("name", type=names.WorkspaceName(), required=False)
 @click.option("--reason", required=True, help="Why; it is shown wherever the pause is seen.")
 @session.PASS_SESSION
 def pause(this: session.Session, name: str | None, reason: str) -> None:
@@ -130,7 +130,7 @@ def pause(this: session.Session, name: str | None, reason: str) -> None:
         ("wharf resume alice", "end that of one workspace"),
     ],
 )
-@click.argument("name", required=False)
+@click.argument("name", type=names.WorkspaceName(), required=False)
 @session.PASS_SESSION
 def resume(this: session.Session, name: str | None) -> None:
     """End a pause: of the whole host, or of one workspace."""

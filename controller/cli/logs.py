@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from controller.cli import entry, exits, session, trees, views
+from controller.cli import entry, exits, names, session, trees, views
 from controller.model.errors import EffectError
 
 
@@ -18,7 +18,7 @@ from controller.model.errors import EffectError
         ("wharf logs alice -f --tail 20", "the last lines, and what comes until Ctrl-C"),
     ],
 )
-@click.argument("name")
+@click.argument("name", type=names.WorkspaceName())
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is printed from now.")
 @click.option("--tail", type=click.IntRange(min=0), help="Only so many of the last lines.")
 @session.PASS_SESSION

@@ -16,7 +16,7 @@ import click
 
 from controller.api import meta
 from controller.api.conditions import DriftKind, Reason
-from controller.cli import entry, exits, session, tables, trees, views
+from controller.cli import entry, exits, names, session, tables, trees, views
 from controller.model.plan import Remedy, Verdict
 from controller.status import objects
 
@@ -37,10 +37,10 @@ _PLAIN: Final[Mapping[object, str]] = {str: "string", int: "integer", bool: "boo
         ("wharf plan -o json", "for a script; exit code 2 says that something is to be done"),
     ],
 )
-@click.argument("names", nargs=-1, metavar="[NAME…]")
+@click.argument("chosen", type=names.WorkspaceName(), nargs=-1, metavar="[NAME…]")
 @click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", help="Format.")
 @session.PASS_SESSION
-def plan(this: session.Session, names: tuple[str, ...], form: str) -> int:
+def plan(this: session.Session, chosen: tuple[str, ...], form: str) -> int:
     """Show what would be done now and why, for the whole host or the workspaces that are named.
 
     Under each decision stand the differences from the spec, the actions in order, and whether something that
@@ -50,7 +50,7 @@ def plan(this: session.Session, names: tuple[str, ...], form: str) -> int:
     """
     view = views.open_view(this)
     whole = view.plan().value
-    decisions = _chosen(trees.each(whole, "decisions"), names)
+    decisions = _chosen(trees.each(whole, "decisions"), chosen)
     host_actions = _texts(trees.at(whole, "hostActions"))
     if form == "json":
         described = {
@@ -60,21 +60,21 @@ def plan(this: session.Session, names: tuple[str, ...], form: str) -> int:
         }
         click.echo(tables.to_json({**described, "decisions": list(decisions)}))
     else:
-        shown = [item for item in decisions if names or not _is_quiet(item)]
-        lines = [] if names else list(_host(whole))
+        shown = [item for item in decisions if chosen or not _is_quiet(item)]
+        lines = [] if chosen else list(_host(whole))
         lines += [line for item in shown for line in _lines(item)]
         click.echo("".join(f"{line}\n" for line in lines), nl=False)
         session.say(_summary(decisions))
-    is_pending = any(_texts(item.get("actions")) for item in decisions) or (host_actions and not names)
+    is_pending = any(_texts(item.get("actions")) for item in decisions) or (host_actions and not chosen)
     return exits.ExitCode.PENDING if is_pending else exits.ExitCode.OK
 
 
-def _chosen(decisions: Sequence[trees.Object], names: Sequence[str]) -> Sequence[trees.Object]:
+def _chosen(decisions: Sequence[trees.Object], wanted: Sequence[str]) -> Sequence[trees.Object]:
     known = {trees.text(item, "workspace"): item for item in decisions}
-    missing = [name for name in names if name not in known]
+    missing = [name for name in wanted if name not in known]
     if missing:
         raise views.not_found("workspace", missing)
-    return [known[name] for name in names] if names else decisions
+    return [known[name] for name in wanted] if wanted else decisions
 
 
 def _is_quiet(item: trees.Object) -> bool:

@@ -27,6 +27,8 @@ OLDEST_API = (1, 41)
 NEWEST_API = (1, 45)
 """The newest that this was tried with; a newer Engine is spoken to in this one."""
 READ_ATTEMPTS = 3
+READER_PATIENCE = 7 * 86400
+"""Seconds for which a person may follow a silent container's log."""
 
 OnRequest = Callable[[str, str, float], None]
 """Operation, code (HTTP status or a `Silence`), seconds."""
@@ -277,7 +279,8 @@ def read_log(base_url: str, container_id: str, *, follow: bool, tail: int | None
         errors.EffectError: the Engine does not answer, or refuses.
     """
     try:
-        with contextlib.closing(docker.APIClient(base_url=base_url, version="auto", timeout=None)) as session:
+        session = docker.APIClient(base_url=base_url, version="auto", timeout=READER_PATIENCE)
+        with contextlib.closing(session):
             yield from session.logs(
                 container_id, stream=True, follow=follow, tail="all" if tail is None else tail
             )

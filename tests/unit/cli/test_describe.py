@@ -1,0 +1,62 @@
+"""All about one workspace, for a person."""
+
+from controller.api.conditions import DriftKind, Reason
+from controller.model.plan import Drift, NotEnforced, Remedy, Verdict
+from controller.model.status import EffectiveValue, Event, ServiceAddress
+from controller.status import records, wording
+from tests.support import controller_stand_in, reports, wharf_host
+
+SERVICES = tuple(
+    ServiceAddress(*service)
+    for service in (("ssh", 22, 10022), ("jupyter", 8888, 10003), ("db", 5432, 10030), ("code", 8080, None))
+)
+
+
+def described(wharf: wharf_host.Wharf, world: controller_stand_in.World) -> str:
+    drift = Drift(DriftKind.RESOURCES, "memory", "128m", "64m", Remedy.LIVE)
+    decided = reports.decision(
+        verdict=Verdict.UPDATE,
+        reason=Reason.DRIFTED,
+        message="limits differ",
+        drifts=(drift,),
+        not_enforced=(NotEnforced("spec.lifecycle.maxRuntime", "not yet"),),
+    )
+    effective = (EffectiveValue("resources.memory", "64m", "policy class small"),)
+    status = reports.status("alice", decided, services=SERVICES, effective=effective)
+    event = Event(reports.NOW, "alice", Reason.ACCEPTED, "alice.yaml is in force", warning=False)
+    world.workspaces = {"alice": wording.object_of(status)}
+    world.answers["events"] = {"items": [records.event_object(event)]}
+    result = wharf("describe", "workspace", "alice")
+    assert (result.code, result.err) == (0, "")
+    return result.out
+
+
+def test_it_has_what_a_person_looks_for(wharf: wharf_host.Wharf, world: controller_stand_in.World) -> None:
+    text = described(wharf, world)
+    for line in (
+        "Name:         alice",
+        "File:         alice.yaml",
+        "State:        Running",
+        "  class: vm",
+        "  resources.memory   64m     policy class small",
+        "  resources memory 128m -> 64m (remedy: live",
+        "  Update (Drifted): limits differ",
+        "  not enforced: spec.lifecycle.maxRuntime: not yet",
+    ):
+        assert f"\n{line}" in f"\n{text}"
+    assert "alice.yaml is in force" in text
+    assert "workspace-alice (0123456789ab), started 2026-11-22T12:00:00Z (5m ago)" in text
+
+
+def test_it_ends_with_the_lines_to_connect(wharf: wharf_host.Wharf, world: controller_stand_in.World) -> None:
+    assert described(wharf, world).splitlines()[-4:] == [
+        "Connect:",
+        "  ssh -p 10022 alice@gpu1.example",
+        "  http://gpu1.example:10003/",
+        "  gpu1.example:10030 (db)",
+    ]
+
+
+def test_an_unknown_workspace_is_3(wharf: wharf_host.Wharf, world: controller_stand_in.World) -> None:
+    result = wharf("describe", "ws", "carol")
+    assert (result.code, result.err) == (3, "wharf: workspace/carol: not found\n")

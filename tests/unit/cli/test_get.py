@@ -1,0 +1,164 @@
+"""Rows of every kind, in every format, as a controller's answers make them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from controller.api.conditions import Reason
+from controller.model.memory import Memory, PortBlock, PortGrant, Retained
+from controller.model.plan import Verdict
+from controller.model.status import Event, ServiceAddress
+from controller.status import records, wording
+from tests.support import controller_stand_in, reports, wharf_host
+
+ROOT = Path(__file__).resolve().parents[3]
+MEMORY = Memory(
+    epoch=1,
+    claim_key=b"",
+    nonce=b"",
+    port_blocks=(PortBlock("alice", "main", 10000, 100),),
+    port_grants=(PortGrant("alice", "alice", "ssh", 10022), PortGrant("alice", "alice", "jupyter", 10003)),
+    retained={
+        reports.ID: Retained(
+            reports.ID, "alice", "workspace-alice.01234567", reports.NOW, Reason.SPEC_CHANGED
+        )
+    },
+)
+EVENTS = (
+    Event(reports.NOW, "alice", Reason.CRASH_LOOP, "exited thrice", warning=True, count=3),
+    Event(reports.later(60), "bob", Reason.ACCEPTED, "bob.yaml is in force", warning=False),
+)
+
+
+@pytest.fixture
+def busy(world: controller_stand_in.World) -> controller_stand_in.World:
+    """Two workspaces, one of them held, with ports and a past."""
+    jupyter = ServiceAddress("jupyter", 8888, 10003)
+    held = reports.decision("bob", Verdict.HOLD, Reason.IMAGE_UNKNOWN, message='no image "x"')
+    world.workspaces = {
+        "alice": wording.object_of(reports.status("alice", services=(jupyter,))),
+        "bob": wording.object_of(reports.status("bob", held)),
+    }
+    world.answers = {
+        "ports": records.ports_object(MEMORY),
+        "retained": {"items": records.retained_objects(MEMORY)},
+        "events": {"items": [records.event_object(event) for event in EVENTS]},
+    }
+    return world
+
+
+def test_workspaces_are_one_row_each(wharf: wharf_host.Wharf, busy: controller_stand_in.World) -> None:
+    lines = wharf("get", "workspaces").out.splitlines()
+    assert lines[0].split() == ["NAME", "OWNER", "READY", "STATE", "GPU", "IDLE", "REASON", "AGE"]
+    assert lines[1].split() == ["alice", "alice", "True", "Running", "<none>", "<none>", "AsSpecified", "5m"]
+    assert lines[2].split()[0] == "bob"
+    assert "ImageUnknown" in lines[2].split()
+    assert lines[1].index("True") == lines[2].index("True") == lines[0].index("READY")
+
+
+def test_the_wide_format_adds_columns(wharf: wharf_host.Wharf, busy: controller_stand_in.World) -> None:
+    header, alice, _ = wharf("get", "ws", "-o", "wide").out.splitlines()
+    assert header.split()[8:] == ["CLASS", "IMAGE", "PORTS", "ADDRESS"]
+    assert alice.split()[8:] == ["vm", "<none>", "10003", "172.28.0.2"]
+
+
+def test_one_workspace_is_printed_as_its_object(
+    wharf: wharf_host.Wharf, busy: controller_stand_in.World
+) -> None:
+    for form, parse in (("json", json.loads), ("yaml", yaml.safe_load)):
+        found = parse(wharf("get", "workspace", "alice", "-o", form).out)
+        assert found == busy.workspaces["alice"]
+
+
+def test_several_are_printed_as_a_list(wharf: wharf_host.Wharf, busy: controller_stand_in.World) -> None:
+    found = json.loads(wharf("get", "workspaces", "-o", "json").out)
+    assert found["kind"] == "List"
+    assert found["items"] == [busy.workspaces["alice"], busy.workspaces["bob"]]
+
+
+def test_names_can_be_given_back_to_other_commands(
+    wharf: wharf_host.Wharf, busy: controller_stand_in.World
+) -> None:
+    assert wharf("get", "workspaces", "-o", "name").out == "workspace/alice\nworkspace/bob\n"
+    assert wharf("get", "ws", "workspace/bob", "-o", "name").out == "workspace/bob\n"
+
+
+def test_headers_can_be_left_out(wharf: wharf_host.Wharf, busy: controller_stand_in.World) -> None:
+    assert wharf("get", "ws", "alice", "--no-headers").out.split()[0] == "alice"
+
+
+def test_an_unknown_name_is_3(wharf: wharf_host.Wharf, busy: controller_stand_in.World) -> None:
+    result = wharf("get", "workspaces", "alice", "carol", "dave")
+    assert (result.code, result.out) == (3, "")
+    assert result.err == "wharf: workspace/carol, workspace/dave: not found\n"
+
+
+def test_ports_events_and_retained_have_their_columns(
+    wharf: wharf_host.Wharf, busy: controller_stand_in.World
+) -> None:
+    assert [line.split() for line in wharf("get", "ports").out.splitlines()] == [
+        ["PORT", "OWNER", "WORKSPACE", "SERVICE"],
+        ["10003", "alice", "alice", "jupyter"],
+        ["10022", "alice", "alice", "ssh"],
+    ]
+    assert [line.split() for line in wharf("get", "retained").out.splitlines()] == [
+        ["NAME", "WORKSPACE", "REASON", "AGE"],
+        ["workspace-alice.01234567", "alice", "SpecChanged", "5m"],
+    ]
+    assert wharf("get", "events").out.splitlines()[1].split() == [
+        *["5m", "Warning", "CrashLoop", "alice", "3", "exited", "thrice"]
+    ]
+
+
+def test_events_and_ports_are_chosen_by_workspace(
+    wharf: wharf_host.Wharf, busy: controller_stand_in.World
+) -> None:
+    assert "alice" not in wharf("get", "events", "bob").out
+    assert wharf("get", "ports", "bob").out == ""
+    assert wharf("get", "ports", "bob").err == "wharf: no ports\n"
+
+
+def test_nothing_is_said_on_stderr_alone(wharf: wharf_host.Wharf, world: controller_stand_in.World) -> None:
+    result = wharf("get", "workspaces")
+    assert (result.code, result.out, result.err) == (0, "", "wharf: no workspaces\n")
+
+
+def test_policy_and_images_come_from_the_files(wharf: wharf_host.Wharf) -> None:
+    assert wharf("get", "policy").out.splitlines()[1].split()[:3] == ["lab", "small", "small"]
+    assert [line.split() for line in wharf("get", "images", "--no-headers").out.splitlines()] == [
+        ["sample", "wharf-sample:1", "false", "true"],
+        ["draft", "wharf-draft:1", "false", "false"],
+    ]
+
+
+def test_an_invalid_policy_is_told_with_line_and_column(
+    wharf: wharf_host.Wharf, host: wharf_host.Host
+) -> None:
+    policy = host.root / "policy.yaml"
+    policy.write_text(policy.read_text() + "  quotes: {}\n")
+    result = wharf("get", "policy")
+    assert result.code == 1
+    assert f"{policy}:8:3: spec.quotes" in result.err
+
+
+def test_watch_prints_a_row_again_only_when_it_changed(
+    host: wharf_host.Host, busy: controller_stand_in.World
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "controller", "--config", str(host.config), "get", "ws", "-w"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        first = [running.stdout.readline().split()[0] for _ in range(3)]
+        stopped = reports.decision("bob", Verdict.STOP, Reason.SPEC_STOPPED)
+        busy.workspaces["bob"] = wording.object_of(reports.status("bob", stopped))
+        fourth = running.stdout.readline()
+        running.kill()
+    assert first == ["NAME", "alice", "bob"]
+    assert fourth.split()[0] == "bob"

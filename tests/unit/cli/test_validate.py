@@ -1,0 +1,105 @@
+"""Files judged without an Engine: what is printed where, and what counts."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import wharf_host
+from tests.support.wharf_host import spec
+
+
+def test_a_sound_host_is_0(wharf: wharf_host.Wharf, host: wharf_host.Host) -> None:
+    host.write("alice.yaml", spec("alice"))
+    result = wharf("validate")
+    assert (result.code, result.out, result.err) == (0, "", "wharf: 3 valid files\n")
+
+
+def test_findings_are_lines_that_editors_read(wharf: wharf_host.Wharf, host: wharf_host.Host) -> None:
+    file = host.write("alice.yaml", spec("alice", 'resources: {memory: "64", cpu: "2"}'))
+    result = wharf("validate")
+    assert result.code == 1
+    assert [line.split(": ")[:2] for line in result.out.splitlines()] == [
+        [f"{file}:5:23", "spec.resources.memory"],
+        [f"{file}:5:29", "spec.resources.cpu"],
+    ]
+    assert '"64g"' in result.out
+    assert result.err == "wharf: 2 findings; 2 valid files\n"
+
+
+def test_two_files_with_one_name_are_both_told(wharf: wharf_host.Wharf, host: wharf_host.Host) -> None:
+    first, second = host.write("a.yaml", spec("alice")), host.write("b.yaml", spec("alice"))
+    result = wharf("validate")
+    assert result.code == 1
+    lines = result.out.splitlines()
+    assert lines[0].startswith(f"{first}:3:18: metadata.name: ")
+    assert str(second) in lines[0]
+    assert lines[1].startswith(f"{second}:3:18: metadata.name: ")
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ("class: huge", "ClassUnknown"),
+        ("image: {alias: nothing}", "ImageUnknown"),
+        ("image: draft", "ImageUnknown"),
+        ("gpu: {mode: Exclusive}", "NotSupported"),
+    ],
+)
+def test_what_the_policy_would_hold_is_a_warning(
+    wharf: wharf_host.Wharf, host: wharf_host.Host, fields: str, word: str
+) -> None:
+    file = host.write("alice.yaml", spec("alice", fields))
+    result = wharf("validate")
+    assert result.code == 0
+    assert result.out.startswith(f"{file}:1:1: warning: {word}: ")
+
+
+def test_some_files_are_checked_against_the_configured_policy(
+    wharf: wharf_host.Wharf, host: wharf_host.Host, tmp_path: Path
+) -> None:
+    file = tmp_path / "new.yaml"
+    file.write_text(spec("alice", "class: huge"))
+    assert "ClassUnknown" in wharf("validate", str(file)).out
+    file.write_text(spec("alice"))
+    assert wharf("validate", str(file)).out == ""
+
+
+def test_every_kind_of_file_is_known_by_what_it_says(wharf: wharf_host.Wharf, host: wharf_host.Host) -> None:
+    result = wharf(
+        "validate", str(host.config), str(host.root / "policy.yaml"), str(host.root / "images.yaml")
+    )
+    assert (result.code, result.err) == (0, "wharf: 3 valid files\n")
+
+
+def test_the_spec_directory_holds_workspaces_alone(wharf: wharf_host.Wharf, host: wharf_host.Host) -> None:
+    host.write("policy.yaml", wharf_host.POLICY)
+    result = wharf("validate")
+    assert result.code == 1
+    assert 'expected "Workspace"' in result.out
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("Alice.yaml", True), ("notes.txt", True), ("alice.yaml~", False), (".#a.yaml", False)]
+)
+def test_files_that_are_not_looked_into_are_told_but_for_leftovers(
+    wharf: wharf_host.Wharf, host: wharf_host.Host, name: str, told: bool
+) -> None:
+    host.write(name, spec("alice"))
+    result = wharf("validate")
+    assert result.code == 0
+    assert (name in result.out) is told
+
+
+def test_a_link_is_no_spec(wharf: wharf_host.Wharf, host: wharf_host.Host) -> None:
+    (host.specs / "alice.yaml").symlink_to("/etc/passwd")
+    result = wharf("validate")
+    assert result.code == 1
+    assert "symbolic link" in result.out
+    assert "root:" not in result.out
+
+
+def test_a_missing_spec_directory_is_3(wharf: wharf_host.Wharf, host: wharf_host.Host) -> None:
+    host.specs.rmdir()
+    result = wharf("validate")
+    assert result.code == 3
+    assert str(host.specs) in result.err
