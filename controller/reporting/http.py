@@ -26,7 +26,7 @@ _ASK_AGAIN: Final = 0.1
 _GOODBYE: Final = 0.5
 _STOP_WITHIN: Final = 2.0
 
-_log = structlog.get_logger("controller.reporting.http")
+_log = structlog.stdlib.get_logger("controller.reporting.http")
 
 
 class ServerError(Exception):
