@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
+from controller.ledger import shelves
 from controller.ledger.database import Database, Row
 from controller.model import actions, outcomes, plan
 from controller.model.memory import Intent
@@ -62,7 +63,7 @@ def begin(database: Database, decision: plan.Decision, epoch: int, now: datetime
         " ports, actions) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
         (
             decision.workspace,
-            now.isoformat(),
+            shelves.stamp(now),
             epoch,
             decision.verdict,
             decision.reason,
@@ -83,7 +84,7 @@ def resolve(database: Database, intent_id: int, results: tuple[outcomes.Outcome,
     """Write down what came of an intent; one that is resolved stays as it is."""
     database.execute(
         "UPDATE intents SET resolved_at = ?, outcomes = ? WHERE id = ? AND resolved_at IS NULL",
-        (now.isoformat(), json.dumps([_result(one) for one in results]), intent_id),
+        (shelves.stamp(now), json.dumps([_result(one) for one in results]), intent_id),
     )
 
 
@@ -92,7 +93,7 @@ def abandon(database: Database, before_epoch: int, now: datetime) -> int:
     rows = database.execute(
         "UPDATE intents SET resolved_at = ?, abandoned = 1 WHERE resolved_at IS NULL AND epoch < ?"
         " RETURNING id",
-        (now.isoformat(), before_epoch),
+        (shelves.stamp(now), before_epoch),
     )
     return len(rows)
 
@@ -176,7 +177,7 @@ def _fields(value: actions.Action | outcomes.Outcome) -> dict[str, object]:
 def _plain(value: object) -> object:
     match value:
         case datetime():
-            return value.isoformat()
+            return shelves.stamp(value)
         case timedelta():
             return value.total_seconds()
         case Mapping():

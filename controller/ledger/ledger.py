@@ -155,7 +155,7 @@ class Ledger:
     def probe(self, now: datetime) -> None:
         """Write something small durably, to learn whether that is possible."""
         with self.batch():
-            shelves.replace_row(self._database, "probes", {"id": 1, "at": now.isoformat()})
+            shelves.replace_row(self._database, "probes", {"id": 1, "at": shelves.stamp(now)})
 
     def next_epoch(self, engine_id: str, now: datetime) -> int:
         """Begin a new epoch, greater than all before; return it."""
@@ -163,7 +163,7 @@ class Ledger:
             epoch = self._image.memory.epoch + 1
             self._database.execute(
                 "INSERT INTO epochs (epoch, engine_id, began_at) VALUES (?, ?, ?)",
-                (epoch, engine_id, now.isoformat()),
+                (epoch, engine_id, shelves.stamp(now)),
             )
             self._image = self._image.having(epoch=epoch)
         return epoch

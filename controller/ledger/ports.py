@@ -117,7 +117,7 @@ def release(database: Database, book: Book, owner: str, now: datetime) -> Book:
         base: now for base, block in book.blocks.items() if block.owner == owner and base not in book.released
     }
     for base in released:
-        database.execute("UPDATE port_blocks SET released_at = ? WHERE base = ?", (now.isoformat(), base))
+        database.execute("UPDATE port_blocks SET released_at = ? WHERE base = ?", (shelves.stamp(now), base))
     return dataclasses.replace(book, released={**book.released, **released})
 
 

@@ -5,7 +5,7 @@ It refuses to lose a row that it cannot read: such a row stays where it is, and 
 
 import dataclasses
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Generic, TypeVar
 
 import pydantic
@@ -87,9 +87,14 @@ def replace_row(database: Database, table: str, row: Row) -> None:
     database.execute(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 - constants
 
 
+def stamp(moment: datetime) -> str:
+    """Return an aware time as the tables have it: ISO 8601 in UTC, to the microsecond."""
+    return moment.astimezone(UTC).isoformat()
+
+
 def _column(cell: object) -> Value:
     if isinstance(cell, datetime):
-        return cell.isoformat()
+        return stamp(cell)
     if cell is None or isinstance(cell, int | float | bytes):
         return cell
     return str(cell)

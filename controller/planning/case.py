@@ -15,6 +15,7 @@ from controller.model.effective import Effective, Refusal
 from controller.model.memory import Memory, Suspension
 from controller.model.observed import Container, EngineView, HostView
 from controller.model.plan import Decision, Drift, Verdict
+from controller.model.status import ServiceAddress
 from controller.planning.ports import Assignment
 
 
@@ -67,6 +68,7 @@ class Blueprint:
     template: Template
     identity: Mapping[str, str]
     optional_targets: frozenset[str]
+    services: tuple[ServiceAddress, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

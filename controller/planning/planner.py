@@ -15,6 +15,7 @@ from controller.model.effective import Effective, Refusal
 from controller.model.memory import Memory
 from controller.model.observed import Account, EngineView, HostView, Observed, Unseen
 from controller.model.plan import Drift, Plan
+from controller.model.status import ServiceAddress
 from controller.planning import case as case_module
 from controller.planning import classify, drift, inventory, ports, resolve, template
 from controller.planning.case import Blueprint, Case, Ours, Rules
@@ -27,6 +28,8 @@ class Planner:
     """`plan()` with a memory of pure results; two planners give equal plans for equal arguments."""
 
     def __init__(self, rules: Rules) -> None:
+        self.designs: Mapping[str, Blueprint | Refusal] = {}
+        """What every workspace of the latest plan gets, or why it gets nothing; for those who tell."""
         self._rules = rules
         self._effective: Memo[Effective | Refusal] = Memo()
         self._blueprints: Memo[Blueprint] = Memo()
@@ -62,6 +65,7 @@ class Planner:
     ) -> Plan:
         index, findings = self._inventory.index(view, memory)
         designs = self._design(desired, host, memory)
+        self.designs = designs
         names = {*desired.specs, *(name for name in desired.rejected if _is_name(name))}
         names |= {name for name, ours in index.items() if ours.main is not None}
         scene = _Scene(desired, view, host, memory, now)
@@ -182,7 +186,11 @@ def _render(
     made = template.render(effective, assignment.ports, secrets)
     identity = template.identity(spec, effective, template.digest(made), epoch)
     optional = frozenset(mount.target for mount in effective.mounts if not mount.required)
-    return Blueprint(effective, assignment, made, identity, optional)
+    services = tuple(
+        ServiceAddress(service.name, service.port, assignment.by_service.get(service.name))
+        for service in effective.services
+    )
+    return Blueprint(effective, assignment, made, identity, optional, services)
 
 
 def _is_name(text: str) -> bool:

@@ -1,6 +1,7 @@
 """Whatever is done in whatever order, the ledger recalls what a dictionary would, also opened again."""
 
 import dataclasses
+import datetime as dt
 import tempfile
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from tests.support.ledgers import NONCE
 
 NAMES = st.sampled_from(["alice", "bob", "carol", "dave"])
 TEXT = st.text(max_size=20)
-TIMES = st.datetimes(timezones=st.timezones()).filter(lambda time: 1900 < time.year < 2100)
+ZONES = st.integers(-12, 14).map(lambda hours: dt.timezone(dt.timedelta(hours=hours)))
+TIMES = st.datetimes(dt.datetime(1970, 1, 2), dt.datetime(2100, 1, 1), timezones=ZONES)  # noqa: DTZ001 - Hypothesis adds the zone
 SUSPENSIONS = st.builds(memory.Suspension, st.booleans(), TEXT, TIMES, TEXT)
 PAUSES = st.builds(memory.Pause, TEXT, TIMES, TEXT)
 REASONS = st.sampled_from(Reason)
@@ -72,9 +74,16 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def open_again(self) -> None:
+        before = self.blocks()
         self.ledger.close()
         self.ledger = Ledger.open(self.path, ledgers.NOW)
         assert self.ledger.findings == ()
+        assert self.blocks() == before
+
+    def blocks(self) -> list[tuple[memory.PortBlock, ...]]:
+        """The blocks that are held on each of the coming days."""
+        days = (ledgers.NOW + dt.timedelta(days=day) for day in range(20))
+        return [self.ledger.recall(NONCE, day).port_blocks for day in days]
 
     @rule(specs=st.lists(SPECS, max_size=4))
     def accept(self, specs: list[AcceptedSpec]) -> None:
@@ -148,9 +157,17 @@ class LedgerMachine(RuleBasedStateMachine):
             kept = {one: holder for one, holder in self.expected.grants.items() if holder != (name, service)}
             self.expected.grants = {**kept, port: (name, service)}
 
-    @rule(name=NAMES)
-    def forget_workspace(self, name: str) -> None:
-        self.ledger.execute(actions.ForgetWorkspace(name), ledgers.NOW)
+    @rule(name=NAMES, base=st.integers(100, 103), size=st.integers(1, 2), days=st.integers(0, 9))
+    def take_block(self, name: str, base: int, size: int, days: int) -> None:
+        now = ledgers.NOW + dt.timedelta(days=days)
+        self.ledger.execute(ledgers.grant_ports(blocks=(ledgers.block(name, base, size),)), now)
+        blocks = self.ledger.recall(NONCE, now).port_blocks
+        taken = [port for block in blocks for port in range(block.base, block.base + block.size)]
+        assert len(taken) == len(set(taken))
+
+    @rule(name=NAMES, days=st.integers(0, 9))
+    def forget_workspace(self, name: str, days: int) -> None:
+        self.ledger.execute(actions.ForgetWorkspace(name), ledgers.NOW + dt.timedelta(days=days))
         expected = self.expected
         for kept in (expected.accepted, expected.suspensions, expected.backoffs, expected.restarts):
             kept.pop(name, None)
@@ -196,6 +213,7 @@ class LedgerMachine(RuleBasedStateMachine):
             nonce=NONCE,
             accepted=expected.accepted,
             spec_identity=expected.identity,
+            port_blocks=recalled.port_blocks,
             port_grants=tuple(
                 ledgers.grant(port, service, name, name)
                 for port, (name, service) in sorted(expected.grants.items())
