@@ -13,6 +13,7 @@ import click
 
 from controller.api import schema
 from controller.cli import pages
+from controller.reporting import instruments
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _READ_AS_OTHERS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
@@ -28,6 +29,7 @@ def render_all() -> Mapping[str, str]:
         files[f"crds/{kind.lower()}.schema.json"] = f"{editor}\n"
         files[f"docs/reference/{kind.lower()}.md"] = pages.kind_page(kind)
     files["docs/reference/reasons.md"] = pages.reasons_page()
+    files["docs/reference/metrics.md"] = instruments.reference()
     return files
 
 
