@@ -6,6 +6,7 @@ module only carries them. The only door to docker, requests, urllib3 and tenacit
 
 import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,11 +16,11 @@ from typing import Any
 
 import docker
 import docker.auth
-import docker.transport
 import docker.types
 import requests
 import tenacity
 import urllib3
+from docker.transport import unixconn
 
 from controller.engine import calls, refusals, transport
 
@@ -39,12 +40,39 @@ def connect(base_url: str, request_timeout: timedelta, on_request: OnRequest) ->
     return calls.EngineClient(SocketTransport(base_url, request_timeout, on_request), request_timeout)
 
 
-class OnePoolAdapter(docker.transport.UnixHTTPAdapter):
+class _Connection(unixconn.UnixHTTPConnection):
+    """The library's connection, which leaves no open socket behind when nobody listens."""
+
+    def connect(self) -> None:
+        """Open the connection."""
+        connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connecting.settimeout(self.timeout)
+            connecting.connect(self.unix_socket)
+        except OSError:
+            connecting.close()
+            raise
+        self.sock = connecting
+
+
+class _Pool(unixconn.UnixHTTPConnectionPool):
+    """The library's pool, of those connections."""
+
+    def _new_conn(self) -> _Connection:  # type: ignore[override] - the stubs want a protocol that they do not meet
+        return _Connection(self.base_url, self.socket_path, self.timeout)  # type: ignore[arg-type]
+
+
+class OnePoolAdapter(unixconn.UnixHTTPAdapter):
     """The library's adapter for unix sockets, with one pool for the socket instead of one for each URL."""
 
     def get_connection(self, url: str | bytes | None, proxies: Any = None) -> Any:  # noqa: ANN401, ARG002 - the library's signature
         """The pool of the socket, whatever the URL."""
-        return super().get_connection("http+docker://localhost")
+        with self.pools.lock:
+            pool = self.pools.get(self.socket_path)
+            if pool is None:
+                pool = _Pool(self.socket_path, self.socket_path, self.timeout, maxsize=self.max_pool_size)
+                self.pools[self.socket_path] = pool
+        return pool
 
 
 class _LineStream:
@@ -160,10 +188,8 @@ class SocketTransport:
         session = docker.APIClient(base_url=self._base_url, version=version, timeout=self._seconds)
         session.trust_env = False  # no proxy and no netrc stand between us and the Engine
         if self._base_url.startswith("unix://"):
-            session.mount(
-                "http+docker://",
-                OnePoolAdapter(self._base_url.replace("unix://", "http+unix://"), self._seconds),
-            )
+            path = self._base_url.removeprefix("unix://")
+            session.mount("http+docker://", OnePoolAdapter(f"http+unix://{path}", self._seconds))
         return session
 
     def _negotiated(self) -> str:

@@ -1,0 +1,196 @@
+"""Knows the two Engines that the contract is held against, and gives the tests one way to speak to both.
+
+It refuses to know a claim: those are in the test files, each marked with its row of the fault catalogue.
+"""
+
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from controller.activity import listening
+from controller.engine import calls, client, executor, observer, parsing, transport
+from controller.model import observed
+from controller.slices import limits
+from tests.support import dockerd as dockerd_support
+from tests.support import sim_engine
+from tests.support.sim_container import SimImage
+
+DEADLINE = 20.0
+IMAGE = "wharf-sample:1"
+OTHER_IMAGE = "wharf-sample:2"
+SLEEP = ["/bin/sleep", "600"]
+row = pytest.mark.row
+"""Marks a check with the row that it witnesses: `@row("AP5")`."""
+
+
+class World(Protocol):
+    """What differs between the two Engines beside their socket."""
+
+    carrier: transport.Transport
+    subnet: str
+
+    def read_limits(self, pid: int) -> observed.Limits: ...
+    def listening(self, pid: int) -> frozenset[int]: ...
+    def now(self) -> datetime: ...
+    def seconds(self) -> float: ...
+    def break_source(self, path: Path) -> None: ...
+    def take_port(self, port: int) -> "Iterator[None]": ...
+    def restart(self) -> None: ...
+
+
+class RealWorld:
+    """A dockerd of the test set-up's."""
+
+    def __init__(self, daemon: dockerd_support.Dockerd) -> None:
+        self.daemon = daemon
+        self.carrier: transport.Transport = client.SocketTransport(
+            daemon.base_url, timedelta(seconds=60), lambda *_: None
+        )
+        self.subnet = daemon.free_subnet()
+
+    def read_limits(self, pid: int) -> observed.Limits:
+        return limits.read_limits(pid)
+
+    def listening(self, pid: int) -> frozenset[int]:
+        return listening.listening(pid)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def seconds(self) -> float:
+        return time.monotonic()
+
+    def break_source(self, path: Path) -> None:
+        shutil.rmtree(path)
+
+    def take_port(self, port: int) -> Iterator[None]:
+        with socket.create_server(("127.0.0.1", port)):
+            yield
+
+    def restart(self) -> None:
+        self.daemon.restart()
+
+
+class SimWorld:
+    """A simulated Engine on the real clock."""
+
+    def __init__(self) -> None:
+        self.engine = sim_engine.SimEngine(lambda: datetime.now(UTC))
+        self.carrier: transport.Transport = self.engine
+        self.subnet = "172.28.0.0/24"
+        for number, reference in enumerate((IMAGE, OTHER_IMAGE), 1):
+            image = SimImage("sha256:" + self.engine.new_id(), labels={"sample": str(number)})
+            self.engine.add_image(reference, image)
+
+    def read_limits(self, pid: int) -> observed.Limits:
+        return self.engine.read_limits(pid)
+
+    def listening(self, pid: int) -> frozenset[int]:
+        return self.engine.listening(pid)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def seconds(self) -> float:
+        return self.engine.seconds
+
+    def break_source(self, path: Path) -> None:
+        self.engine.missing_paths.add(str(path))
+
+    def take_port(self, port: int) -> Iterator[None]:
+        self.engine.host_ports.add(port)
+        yield
+        self.engine.host_ports.discard(port)
+
+    def restart(self) -> None:
+        self.engine.restart()
+
+
+class Backend:
+    """One Engine, and short words for what the tests do to it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.client = calls.EngineClient(world.carrier, timedelta(seconds=60))
+        self.executor = executor.EngineExecutor(self.client, world.read_limits)
+
+    def observer(self) -> observer.Observer:
+        return observer.Observer(
+            self.client,
+            timedelta(minutes=5),
+            timedelta(seconds=15),
+            self.world.read_limits,
+            self.world.listening,
+        )
+
+    def call(
+        self, method: str, path: str, body: transport.Row | None = None, **query: str
+    ) -> transport.Answer:
+        """A raw call; status and text are the claim."""
+        request = transport.Request("test", method, path, query, body, timeout=30)
+        return self.world.carrier.call(request)
+
+    def create(self, name: str, command: list[str] | None = None, **body: Any) -> str:  # noqa: ANN401 - JSON
+        """A container that is not started: `sleep` under docker-init unless told otherwise."""
+        host = {"Init": True, **body.pop("HostConfig", {})}
+        whole = {"Image": IMAGE, "Cmd": command or SLEEP, "HostConfig": host, **body}
+        return self.client.create_container(name, whole)
+
+    def run(self, name: str, command: list[str] | None = None, **body: Any) -> str:  # noqa: ANN401 - JSON
+        """A started container."""
+        container_id = self.create(name, command, **body)
+        self.client.start(container_id)
+        return container_id
+
+    def inspect(self, name_or_id: str) -> transport.Row:
+        row = self.client.inspect_container(name_or_id)
+        assert row is not None, name_or_id
+        return row
+
+    def listed(self, container_id: str) -> transport.Row | None:
+        return next((row for row in self.client.list_containers() if row["Id"] == container_id), None)
+
+    def status(self, container_id: str) -> str:
+        return str(self.inspect(container_id)["State"]["Status"])
+
+    def pid(self, container_id: str) -> int:
+        return int(self.inspect(container_id)["State"]["Pid"])
+
+    def facts(self) -> parsing.HostFacts:
+        return parsing.parse_facts(self.client.info())
+
+    def events(self, since: datetime) -> list[transport.Row]:
+        """What the Engine tells of the time since then."""
+        return list(self.client.events(since, self.facts().time))
+
+    @contextmanager
+    def elapsed(self) -> Iterator[Callable[[], float]]:
+        """Seconds of the Engine's own time since here."""
+        begin = self.world.seconds()
+        yield lambda: self.world.seconds() - begin
+
+    @contextmanager
+    def taken(self, port: int) -> Iterator[None]:
+        """Somebody on the host listens on a port."""
+        yield from self.world.take_port(port)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something that must come true."""
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, "the deadline is over"
+        time.sleep(0.02)

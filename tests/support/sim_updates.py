@@ -1,0 +1,92 @@
+"""Knows how the simulated Engine takes limits: which it refuses and ignores, and what the kernel then has.
+
+It refuses to be reasonable: texts and statuses are those of Engine 20.10 on version 1 of the cgroups.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from controller.engine import transport
+from controller.engine.transport import Answer
+from tests.support.sim_container import SimContainer
+
+if TYPE_CHECKING:
+    from tests.support.sim_engine import SimEngine
+
+LEAST_MEMORY = 6 * 2**20
+BILLION = 10**9
+
+
+def run(engine: "SimEngine", container: SimContainer) -> None:
+    """Start the main process."""
+    container.status, container.error, container.exit_code = "running", "", 0
+    container.oom_killed = False
+    container.pid = engine.new_pid()
+    container.started = engine.clock()
+    image = engine.find_image(container.image_id)
+    container.health = "starting" if image is not None and image.health_check else ""
+    for number, name in enumerate(container.networks, 2):
+        network = engine.networks[name]
+        container.networks[name] = {"NetworkID": network["Id"], "IPAddress": f"172.28.0.{number}"}
+        engine.events.publish("network", "connect", network["Id"], {"name": name})
+    container.apply_limits()
+    engine.publish(container, "start")
+    engine.checkpoint(container)
+
+
+def refuse_numbers(engine: "SimEngine", wanted: dict[str, Any]) -> Answer | None:
+    """What the Engine says of impossible values, before it looks at the container."""
+    memory, swap = wanted.get("Memory") or 0, wanted.get("MemorySwap") or 0
+    reservation = wanted.get("MemoryReservation") or 0
+    if memory and memory < LEAST_MEMORY:
+        return _error(400, "Minimum memory limit allowed is 6MB")
+    if memory > 0 and 0 < swap < memory:
+        return _error(400, "Minimum memoryswap limit should be larger than memory limit, see usage")
+    if memory and reservation > memory:
+        return _error(400, "Minimum memory limit can not be less than memory reservation limit, see usage")
+    if (wanted.get("NanoCpus") or 0) > engine.cpus * BILLION:
+        text = (
+            f"Range of CPUs is from 0.01 to {engine.cpus}.00, as there are only {engine.cpus} CPUs available"
+        )
+        return _error(400, text)
+    asked = wanted.get("CpusetCpus") or "0"
+    if max(int(word) for part in asked.split(",") for word in part.split("-")) >= engine.cpus:
+        text = f"Requested CPUs are not available - requested {asked}, available: 0-{engine.cpus - 1}"
+        return _error(400, text)
+    return None
+
+
+def update(engine: "SimEngine", request: transport.Request, container: SimContainer) -> Answer:
+    """An update: zeros and empty strings change nothing and succeed, the number of tasks apart."""
+    wanted = dict(request.body or {})
+    refusal = refuse_numbers(engine, wanted) or _refuse(container, wanted)
+    if refusal is not None:
+        return refusal
+    given = {key: value for key, value in wanted.items() if value or key == "PidsLimit"}
+    container.host_config |= given
+    if container.running and given.keys() - {"RestartPolicy"}:
+        container.apply_limits()
+    engine.publish(container, "update")
+    return Answer(200, {"Warnings": []})
+
+
+def _refuse(container: SimContainer, wanted: dict[str, Any]) -> Answer | None:
+    host = container.host_config
+    prefix = f"Cannot update container {container.id}: "
+    memory, swap = wanted.get("Memory") or 0, wanted.get("MemorySwap") or 0
+    if memory and not swap and memory > (host.get("MemorySwap") or 0):
+        text = "Memory limit should be smaller than already set memoryswap limit"
+        return _error(409, prefix + text + ", update the memoryswap at the same time")
+    if wanted.get("CpuQuota") and host.get("NanoCpus"):
+        text = "Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set"
+        return _error(409, prefix + text)
+    if wanted.get("NanoCpus") and host.get("CpuQuota"):
+        text = "Conflicting options: Nano CPUs cannot be updated as CPU Quota has already been set"
+        return _error(409, prefix + text)
+    if container.running and swap == -1 and memory > (container.kernel.memory_swap or memory):
+        text = f'runc did not terminate successfully: exit status 1: failed to write "{memory}"'
+        return _error(500, prefix + text)
+    return None
+
+
+def _error(status: int, message: str) -> Answer:
+    return Answer(status, {"message": message})
