@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,7 @@ PACKAGES = {
 }
 LONGEST_EXEC_ROOT = 70  # the Engine adds /libnetwork/<12 digits>.sock; a unix socket's name ends at 107 bytes
 NOT_RUNNING = 3  # as systemctl status
+FIRST_WITH_AN_ID_OF_ITS_OWN = 23
 
 
 class PrivateEngine:
@@ -186,6 +188,8 @@ class PrivateEngine:
         }
         if "--ip6tables" in host.call("dockerd", "--help"):
             settings["ip6tables"] = False
+        if _takes_its_id_from_a_key():  # of the host, by default: all its Engines would have the same id
+            settings["deprecated-key-path"] = str(self.directory / "key.json")
         self._docker_config.write_text(json.dumps(settings, indent=2), encoding="utf-8")
 
     def _write_containerd_config(self) -> None:
@@ -223,6 +227,12 @@ class PrivateEngine:
             host.end_process(shim, str(self._containerd_socket), grace=0)
         if (pid := self.containerd_pid) is not None:
             host.end_process(pid, str(self._containerd_config), grace=15)
+
+
+def _takes_its_id_from_a_key() -> bool:
+    """Whether dockerd is older than 23.0, which keeps its id in a file of its own below the data root."""
+    found = re.search(r"version (\d+)\.", host.call("dockerd", "--version"))
+    return found is not None and int(found[1]) < FIRST_WITH_AN_ID_OF_ITS_OWN
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
