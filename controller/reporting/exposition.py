@@ -19,9 +19,19 @@ _ENGINE: Final = "engine"
 _ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
-def render(report: PassReport | None) -> str:
-    """All families of the last pass; before the first one, those of the host alone, at 0."""
-    return "".join(_family(name, lines(report)) for name, lines in _FAMILIES.items())
+def render(report: PassReport | None, exits: Mapping[tuple[str, str], int]) -> str:
+    """All families of the last pass; before the first one, those of the host alone, at 0.
+
+    `exits` has the number of exits so far by workspace and reason.
+    """
+    families = [_family(name, lines(report)) for name, lines in _FAMILIES.items()]
+    return "".join([*families, _family("workspace_container_exits_total", _exits(report, exits))])
+
+
+def _exits(report: PassReport | None, exits: Mapping[tuple[str, str], int]) -> Iterator[Line]:
+    for name in report.statuses if report else ():
+        for reason in instruments.EXITS:
+            yield f'workspace="{name}",reason="{reason}"', float(exits.get((name, reason), 0))
 
 
 def _family(name: str, lines: Iterator[Line]) -> str:

@@ -80,6 +80,7 @@ CONDITIONS: Final = (
     ConditionType.NOT_ENFORCED,
 )
 TRUTHS: Final = tuple(str(status).lower() for status in ConditionStatus)
+EXITS: Final = ("completed", "error", "oom", "signal", "unknown")
 KINDS_OF_DRIFT: Final = tuple(str(kind) for kind in DriftKind)
 
 
@@ -203,6 +204,13 @@ DECLARED: Final[tuple[Instrument, ...]] = (
         "Unix time at which the current container was started.",
         "workspace",
     ),
+    Instrument(
+        "workspace_container_exits_total",
+        Kind.COUNTER,
+        "Exits of the container by reason: completed, error, oom, signal; unknown if it runs again.",
+        ("workspace", "reason"),
+        passing=True,
+    ),
     # drift and actions
     _passing(
         "workspace_drift", "Whether a workspace differs from its spec, by kind of drift.", "workspace", "kind"
@@ -243,7 +251,7 @@ DECLARED: Final[tuple[Instrument, ...]] = (
         "docker_event_stream_reconnects_total",
         "Reconnects of the event stream by reason.",
         "reason",
-        known=(("eof", "error"),),
+        known=(("lost",),),
     ),
     # HTTP and ledger
     _counter(

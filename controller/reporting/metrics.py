@@ -13,12 +13,16 @@ import prometheus_client
 from prometheus_client.metrics import MetricWrapperBase
 
 from controller.api.conditions import Reason
+from controller.model.observed import Container
 from controller.model.outcomes import Failed, Outcome, Skipped
 from controller.model.status import ChainReport, PassReport
 from controller.reporting import exposition, instruments
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """Of what `expose` returns."""
+
+_LAST_CODE_OF_A_PROGRAM: Final = 128
+"""Above it is the number of the signal; see signal(7) and the Engine's documentation of exit codes."""
 
 
 class Metrics:
@@ -29,6 +33,7 @@ class Metrics:
         self._registry = registry or prometheus_client.CollectorRegistry()
         self._lock = threading.Lock()
         self._report: PassReport | None = None
+        self._exits: Mapping[tuple[str, str], int] = {}
         self._counters: dict[str, prometheus_client.Counter] = {}
         self._gauges: dict[str, prometheus_client.Gauge] = {}
         self._histograms: dict[str, prometheus_client.Histogram] = {}
@@ -64,13 +69,14 @@ class Metrics:
     def expose(self) -> bytes:
         """Everything, in the text format of `CONTENT_TYPE`."""
         with self._lock:
-            report = self._report
-        return prometheus_client.generate_latest(self._registry) + exposition.render(report).encode()
+            report, exits = self._report, self._exits
+        return prometheus_client.generate_latest(self._registry) + exposition.render(report, exits).encode()
 
     def publish(self, report: PassReport) -> None:
         """Fold one pass: its state replaces the one before, what happened in it is counted once."""
         with self._lock:
             before, self._report = self._report, report
+            self._exits = _count_exits(self._exits, before, report)
         self.beat("pass", report.at)
         self._count_reconcile("pass", report.seconds, "success" if report.complete else "error")
         if report.complete:
@@ -185,6 +191,35 @@ class Metrics:
         for file, (finding, reason) in _rejections(report).items():
             if file not in known or known[file][0] != finding:
                 self._count("spec_parse_errors_total", reason)
+
+
+def _count_exits(
+    counts: Mapping[tuple[str, str], int], before: PassReport | None, report: PassReport
+) -> Mapping[tuple[str, str], int]:
+    """The exits so far, those since the pass before included, of the workspaces that still are."""
+    grown = {key: count for key, count in counts.items() if key[0] in report.statuses}
+    for name, status in report.statuses.items():
+        prior = before.statuses.get(name) if before else None
+        if prior is status or prior is None or prior.container is None or status.container is None:
+            continue
+        if _exited_between(prior.container, status.container):
+            key = (name, _why_exited(status.container))
+            grown[key] = grown.get(key, 0) + 1
+    return grown
+
+
+def _exited_between(before: Container, after: Container) -> bool:
+    same = before.id == after.id
+    return same and after.finished_at is not None and after.finished_at != before.finished_at
+
+
+def _why_exited(container: Container) -> str:
+    if container.running:
+        return "unknown"
+    if container.oom_killed:
+        return "oom"
+    code = container.exit_code or 0
+    return "completed" if code == 0 else "signal" if code > _LAST_CODE_OF_A_PROGRAM else "error"
 
 
 def _rejections(report: PassReport) -> Mapping[str, tuple[object, Reason]]:

@@ -11,6 +11,7 @@ from prometheus_client import parser
 from controller.api.conditions import DriftKind, Reason
 from controller.model import actions
 from controller.model.desired import Finding
+from controller.model.observed import ContainerState
 from controller.model.outcomes import Failed, Outcome, Skipped, Succeeded
 from controller.model.plan import Drift, HostFinding, Remedy, Verdict
 from controller.model.status import ChainReport, PassReport
@@ -151,6 +152,32 @@ def test_outcomes_are_counted(published: metrics.Metrics) -> None:
     assert value(published, "reconcile_time_seconds_sum", controller="workspace") == 8
 
 
+@pytest.mark.parametrize(
+    ("code", "oom", "state", "reason"),
+    [
+        (0, False, ContainerState.EXITED, "completed"),
+        (1, False, ContainerState.EXITED, "error"),
+        (143, False, ContainerState.EXITED, "signal"),
+        (137, True, ContainerState.EXITED, "oom"),
+        (0, False, ContainerState.RUNNING, "unknown"),
+    ],
+)
+def test_an_exit_is_counted_once_and_forgotten_with_its_workspace(
+    published: metrics.Metrics, code: int, oom: bool, state: ContainerState, reason: str
+) -> None:
+    up = reports.status()
+    ended = reports.container(state=state, exit_code=code, oom_killed=oom, finished_at=reports.later(1))
+    down = reports.report([replace(up, container=ended)])
+    published.publish(reports.report([up]))
+    assert value(published, "workspace_container_exits_total", workspace="alice", reason=reason) == 0
+    published.publish(down)
+    published.publish(replace(down, statuses={"alice": replace(up, container=ended, generation=2)}))
+    assert value(published, "workspace_container_exits_total", workspace="alice", reason=reason) == 1
+    published.publish(reports.report())
+    published.publish(reports.report([up]))
+    assert value(published, "workspace_container_exits_total", workspace="alice", reason=reason) == 0
+
+
 def test_a_refused_file_is_counted_once(published: metrics.Metrics) -> None:
     broken = reports.report(file_findings=(Finding("x.yaml", 1, 1, "", "not YAML"),))
     published.publish(broken)
@@ -168,7 +195,7 @@ def test_findings_about_the_host_are_counted(published: metrics.Metrics) -> None
 def test_what_others_count_is_published(published: metrics.Metrics) -> None:
     published.count_request("create", "201", 0.2)
     published.count_engine_event("container", "health_status: healthy")
-    published.count_reconnect("eof")
+    published.count_reconnect("lost")
     published.set_stream_connected(True)
     published.count_log("warning")
     published.count_http("metrics", "GET", "/metrics", 200)
@@ -181,7 +208,7 @@ def test_what_others_count_is_published(published: metrics.Metrics) -> None:
     assert value(published, "docker_requests_total", operation="create", code="201") == 1
     assert value(published, "docker_request_duration_seconds_count", operation="create") == 1
     assert value(published, "docker_events_total", type="container", action="health_status") == 1
-    assert value(published, "docker_event_stream_reconnects_total", reason="eof") == 1
+    assert value(published, "docker_event_stream_reconnects_total", reason="lost") == 1
     assert value(published, "docker_event_stream_connected") == 1
     assert value(published, "log_messages_total", level="warning") == 1
     http = {"server": "metrics", "method": "GET", "route": "/metrics", "code": "200"}
