@@ -23,7 +23,7 @@ _TROUBLE: Final = frozenset({Reason.CRASH_LOOP, Reason.BACKING_OFF})
 
 def derive(report_before: PassReport | None, report: PassReport) -> tuple[Event, ...]:
     """Events of this pass, compared with the pass before; None: the first pass of this controller."""
-    return tuple(_derive(report_before, report))
+    return tuple(dict.fromkeys(_derive(report_before, report)))
 
 
 def _derive(before: PassReport | None, report: PassReport) -> Iterator[Event]:

@@ -60,9 +60,8 @@ def summarize(
 ) -> WorkspaceStatus:
     """What is to be said of a workspace now.
 
-    `prior` is the status of the pass before, returned itself if nothing changed but the times of looking;
-    else each condition whose status is as before keeps its time of transition. `spec` is None for a workspace
-    whose only file was never accepted, `container` is the workspace's own, as far as it could be seen.
+    `prior` is the status of the pass before, returned itself if nothing changed but the times of looking; else
+    conditions whose status is as before keep their times. `spec` is None if none was ever accepted.
     """
     if prior is not None and spec is not None and prior.uid != spec.uid:
         prior = None
