@@ -60,8 +60,8 @@ def summarize(
 ) -> WorkspaceStatus:
     """What is to be said of a workspace now.
 
-    `prior` is the status of the pass before, returned itself if nothing changed but the times of looking; else
-    conditions whose status is as before keep their times. `spec` is None if none was ever accepted.
+    `prior` is the status of the pass before, returned itself if nothing changes but the times of looking;
+    else conditions whose status is as before keep their times. `spec` is None if none was ever accepted.
     """
     if prior is not None and spec is not None and prior.uid != spec.uid:
         prior = None
