@@ -43,11 +43,11 @@ class Ending:
 
 
 class Rhythm:
-    """Makes passes. `make_pass` makes one for a cause and tells of it; `monotonic` is in seconds."""
+    """Makes passes. `make_pass` makes one for a cause that waited so many seconds, and tells of it."""
 
     def __init__(
         self,
-        make_pass: Callable[[str], PassReport],
+        make_pass: Callable[[str, float], PassReport],
         queue: WorkQueue,
         monotonic: Callable[[], float],
         resync: timedelta,
@@ -94,7 +94,7 @@ class Rhythm:
         if not taken.keys or "resync" in taken.keys:
             self._next_resync = self._monotonic() + self._resync
         cause = next((cause for cause in CAUSES if cause in taken.keys), "resync")
-        report = self._make_pass(cause)
+        report = self._make_pass(cause, taken.waited)
         if report.plan.next_look is not None:
             self._queue.add_after("due", (report.plan.next_look - report.at).total_seconds())
         self._stopping.wait(min(report.seconds * REST, LONGEST_REST))

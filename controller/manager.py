@@ -45,6 +45,8 @@ from controller.workqueue import WorkQueue
 
 LOCK_DIR = Path("/run/lock")
 NONCE_BYTES = 32
+QUEUE = "workspaces"
+"""Name of the work queue in metrics."""
 SURVEY_LOOKS = 4
 """Most times that a survey waits for a file to read the same twice."""
 
@@ -129,8 +131,8 @@ class Controller:
         config = settings.config
         self._settings = settings
         self._make_directories()
-        self.queue = WorkQueue(time.monotonic)
         self.metrics = metrics.Metrics(__version__)
+        self.queue = WorkQueue(time.monotonic, lambda: self.metrics.count_queue_add(QUEUE))
         options = logs.LogOptions(
             config.log.format, config.log.level, os.environ.get("JOURNAL_STREAM", ""), __version__
         )
@@ -162,11 +164,12 @@ class Controller:
         self._narrator = narrator.Narrator()
         self._notify = notify.Notifier(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))
         self._before: PassReport | None = None
+        self._reader: engine_events.EventReader | None = None
         self.rhythm = loop.Rhythm(self._pass, self.queue, time.monotonic, config.resync_interval)
 
     def listen(self, stack: ExitStack) -> None:
         """Begin to hear of changes: of the Engine's containers and of the files."""
-        reader = engine_events.EventReader(
+        self._reader = reader = engine_events.EventReader(
             lambda: _connect(self._settings, self.metrics.count_request),
             self._note,
             self._on_reconnect,
@@ -197,7 +200,7 @@ class Controller:
         server = http.Server(endpoints, self.service, self.service, self.metrics)
         server.start()
         stack.callback(server.stop)
-        self.metrics.watch_queue("workspaces", lambda: self.queue.depth().waiting, self.workers.ages)
+        self.metrics.watch_queue(QUEUE, self.queue.depth, self.workers.ages)
         self._notify.ready("started")
         stack.callback(self._notify.stopping)
         _log.info(
@@ -208,14 +211,17 @@ class Controller:
             metrics="http://{}:{}/metrics".format(*server.address),
         )
 
-    def _pass(self, cause: str) -> PassReport:
+    def _pass(self, cause: str, waited: float) -> PassReport:
         report = self._reconciler.run_pass(clock(), cause)
+        self.metrics.observe_queue(QUEUE, waited, report.seconds)
         self._tell(report)
         return report
 
     def _tell(self, report: PassReport) -> None:
         self.metrics.publish(report)
         self.metrics.beat("resync", report.at)
+        self.metrics.set_stream_connected(self._reader is not None and self._reader.connected)
+        self.metrics.set_ledger_size(_size(self._settings.state_dir / ledgers.DATABASE))
         self.service.publish(report)
         self._narrator.narrate(report)
         try:
@@ -336,6 +342,13 @@ def _until_settled(report: PassReport) -> float | None:
     if not settling or report.plan.next_look is None:
         return None
     return max(0.0, (report.plan.next_look - clock()).total_seconds())
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _held_by(answer: lock.HeldBy) -> str:

@@ -16,25 +16,18 @@ class Taken:
     waited: float
 
 
-@dataclass(frozen=True, slots=True)
-class Depth:
-    """The queue's own numbers: keys waiting now, and keys added since the beginning."""
-
-    waiting: int
-    added: int
-
-
 class WorkQueue:
     """A deduplicating, delaying queue for one consumer and any number of producers.
 
     `monotonic` gives seconds that never go back; a key that is added twice keeps its earlier time.
+    `on_add` is told of every key that was not waiting yet.
     """
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(self, monotonic: Callable[[], float], on_add: Callable[[], None] = lambda: None) -> None:
         self._monotonic = monotonic
+        self._on_add = on_add
         self._changed = threading.Condition()
         self._due: dict[str, float] = {}
-        self._added = 0
 
     def add(self, key: str) -> None:
         """Ask for a look now."""
@@ -45,8 +38,9 @@ class WorkQueue:
         due = self._monotonic() + max(0.0, seconds)
         with self._changed:
             if due < self._due.get(key, float("inf")):
+                if key not in self._due:
+                    self._on_add()
                 self._due[key] = due
-                self._added += 1
                 self._changed.notify_all()
 
     def take(self, timeout: float) -> Taken:
@@ -62,7 +56,7 @@ class WorkQueue:
                     return Taken(frozenset(due), max((now - at for at in due.values()), default=0.0))
                 self._changed.wait(min([deadline, *self._due.values()]) - now)
 
-    def depth(self) -> Depth:
-        """Return the queue's numbers."""
+    def depth(self) -> int:
+        """Return how many keys wait."""
         with self._changed:
-            return Depth(len(self._due), self._added)
+            return len(self._due)

@@ -79,20 +79,21 @@ class Reason(StrEnum):
     AS_SPECIFIED = "AsSpecified"
     """The container is as its spec says. Nothing is retried. Nothing to do."""
     STOPPED = "Stopped"
-    """The spec says Stopped and the workspace is. Nothing is retried. Set `desiredState: Running` to start it."""
+    """The spec says Stopped and the workspace is. Nothing is retried. Set `desiredState: Running` to start
+    it."""
     STOPPED_BY_REQUEST = "StoppedByRequest"
     """A person stopped it with `wharf stop`. Nothing is retried. `wharf start NAME` starts it."""
     IN_PROGRESS = "InProgress"
     """Actions for this workspace are under way. The next pass looks again. Wait."""
     CHANGE_PENDING = "ChangePending"
-    """A change needs a new container and waits for its time (`lifecycle.changes`). It happens when the workspace
-    is stopped. Stop the workspace (`wharf restart NAME`) to let it happen now."""
+    """A change needs a new container and waits for its time (`lifecycle.changes`). It happens when the
+    workspace is stopped. Stop the workspace (`wharf restart NAME`) to let it happen now."""
     CONFIRMING = "Confirming"
-    """A change that disturbs a running workspace waits until its file has read the same for 5 s. It happens by
-    itself. End the file with the line `...` to skip the wait."""
+    """A change that disturbs a running workspace waits until its file has read the same for 5 s. It happens
+    by itself. End the file with the line `...` to skip the wait."""
     CRASH_LOOP = "CrashLoop"
-    """The container exits soon after each start. It is started again with growing delays, 10 s to 5 min. Read
-    `wharf logs NAME` and mend the image, the command or the mounts."""
+    """The container exits soon after each start. It is started again with growing delays, 10 s to 5 min.
+    Read `wharf logs NAME` and mend the image, the command or the mounts."""
     BACKING_OFF = "BackingOff"
     """The last attempt failed. It is repeated with growing delays. Read the message of the last failure."""
     NETWORK_PENDING = "NetworkPending"
@@ -100,85 +101,106 @@ class Reason(StrEnum):
     IMAGE_PENDING = "ImagePending"
     """The image is being pulled. The workspace follows. Wait."""
     CONTAINER_BUSY = "ContainerBusy"
-    """The Engine is removing or restarting the container. The next pass looks again. Wait; if it lasts, look at
-    the Engine's log."""
+    """The Engine is removing or restarting the container. The next pass looks again. Wait; if it lasts,
+    look at the Engine's log."""
     DELETION_GRACE = "DeletionGrace"
-    """The spec is gone and must stay gone for a second complete scan. It is removed after the grace. Put the file
-    back if that was not meant."""
+    """The spec is gone and must stay gone for a second complete scan. It is removed after the grace. Put
+    the file back if that was not meant."""
+
+    PACED = "Paced"
+    """The change stops a running workspace and only so many are stopped a minute. It happens when its turn
+    comes. Wait."""
+    ROLLING_BACK = "RollingBack"
+    """A kept container is being put back. It is carried on. Wait."""
+    PROVING = "Proving"
+    """The new container of a replacement runs; it must run for 10 s and pass its health check before the
+    replacement counts. It is looked at again. Wait."""
+    PINNED = "Pinned"
+    """The container was rolled back by a person and stays as it is. Nothing is retried. Edit the spec, or
+    `wharf approve NAME`, to have it replaced again."""
 
     # holds: a person or the host must do something
+    BUDGET_EXCEEDED = "BudgetExceeded"
+    """One cause would stop more running workspaces than `safety.maxDisruptionsPercent` allows. It is held.
+    Look at `wharf plan`, then `wharf approve NAME` or `wharf approve --all`, or undo the edit."""
+    REPLACEMENT_FAILED = "ReplacementFailed"
+    """The new container could not be started, ended at once or was unhealthy, so the old one was put back.
+    It is not tried again until the spec or the image changes, or `wharf restart NAME`. Read the message and
+    the log."""
     PAUSED = "Paused"
     """A person paused the host or the workspace. Nothing is done until `wharf resume`. Resume it."""
     OBSERVE_MODE = "ObserveMode"
     """The controller only observes. Nothing is done. Set `mode: Enforce` to let it act."""
     SPEC_REJECTED = "SpecRejected"
-    """The spec file is not valid and none was accepted before. It is read again when it changes. Mend the file:
-    the message names file, line and column."""
+    """The spec file is not valid and none was accepted before. It is read again when it changes. Mend the
+    file: the message names file, line and column."""
     SPEC_CONFLICT = "SpecConflict"
     """Two files declare the same workspace. The running one stays as it is. Remove one of the files."""
     SPECS_UNREADABLE = "SpecsUnreadable"
-    """The spec directory cannot be read as a whole. What runs goes on, on its last accepted specs. Bring the
-    directory back."""
+    """The spec directory cannot be read as a whole. What runs goes on, on its last accepted specs. Bring
+    the directory back."""
     REMOVALS_HELD = "RemovalsHeld"
-    """More specs vanished at once than the budget allows, or the directory was replaced. Nothing is removed. Put
-    the files back, or delete workspaces one by one with `wharf delete workspace NAME`."""
+    """More specs vanished at once than the budget allows, or the directory was replaced. Nothing is
+    removed. Put the files back, or delete workspaces one by one with `wharf delete workspace NAME`."""
     OWNER_CHANGED = "OwnerChanged"
     """`spec.owner` was edited, but an owner is for life. Nothing is done. Put the owner back, or make a new
     workspace under another name."""
     NOT_SUPPORTED = "NotSupported"
-    """The spec asks for something that this version cannot do safely. Nothing is done. Remove the field that the
-    message names, or use a version that supports it."""
+    """The spec asks for something that this version cannot do safely. Nothing is done. Remove the field
+    that the message names, or use a version that supports it."""
     POLICY_REJECTED = "PolicyRejected"
-    """The policy or the catalog is not valid and none was accepted before. It is read again when it changes. Mend
-    the file."""
+    """The policy or the catalog is not valid and none was accepted before. It is read again when it
+    changes. Mend the file."""
     CLASS_UNKNOWN = "ClassUnknown"
-    """The spec's class is not in the policy. It is tried again when either changes. Correct the name or add the
-    class."""
+    """The spec's class is not in the policy. It is tried again when either changes. Correct the name or add
+    the class."""
     IMAGE_UNKNOWN = "ImageUnknown"
-    """The spec names no image, or an alias that the catalog lacks or has not approved. It is tried again when
-    either changes. Correct the alias or add it to the catalog."""
+    """The spec names no image, or an alias that the catalog lacks or has not approved. It is tried again
+    when either changes. Correct the alias or add it to the catalog."""
     IMAGE_UNAVAILABLE = "ImageUnavailable"
-    """The image is not on this host and could not be pulled. It is tried again with growing delays. Correct the
-    reference, or bring the registry back, or load the image by hand."""
+    """The image is not on this host and could not be pulled. It is tried again with growing delays. Correct
+    the reference, or bring the registry back, or load the image by hand."""
     ACCOUNT_UNKNOWN = "AccountUnknown"
-    """The host does not know the owner and the workspace needs a uid. It is tried again. Create the account, or
-    set `security.runAs: Image`."""
+    """The host does not know the owner and the workspace needs a uid. It is tried again. Create the
+    account, or set `security.runAs: Image`."""
     SECRET_UNAVAILABLE = "SecretUnavailable"  # noqa: S105 - a reason, not a password
-    """A secret's file is missing or unsafe. It is tried again. Put the file below the secrets directory, owned by
-    root with mode 0600."""
+    """A secret's file is missing or unsafe. It is tried again. Put the file below the secrets directory,
+    owned by root with mode 0600."""
     MOUNT_OUTSIDE_ROOTS = "MountOutsideRoots"
-    """A mount's source lies beneath none of the policy's `mountRoots`. It is tried again when either changes.
-    Correct the source, or add the root."""
+    """A mount's source lies beneath none of the policy's `mountRoots`. It is tried again when either
+    changes. Correct the source, or add the root."""
     MOUNT_UNSAFE = "MountUnsafe"
-    """A directory above a mount's source can be swapped by others than root, or is a link. It is tried again.
-    Change its owner and mode as the message says."""
+    """A directory above a mount's source can be swapped by others than root, or is a link. It is tried
+    again. Change its owner and mode as the message says."""
     MOUNT_MISSING = "MountMissing"
     """A mount's source does not exist. It is tried again. Mount the file system, or set `create: true`."""
     AMBIGUOUS_GROUP = "AmbiguousGroup"
-    """The owner is in two groups of the policy and `groupOrder` does not decide. Nothing is done. Add `groupOrder`,
-    or take the owner out of one group."""
+    """The owner is in two groups of the policy and `groupOrder` does not decide. Nothing is done. Add
+    `groupOrder`, or take the owner out of one group."""
     PORT_OUTSIDE_POOL = "PortOutsidePool"
-    """A service's `hostPort` lies neither in the owner's block nor in a pool for that service. It is tried again
-    when either changes. Name another port, or none."""
+    """A service's `hostPort` lies neither in the owner's block nor in a pool for that service. It is tried
+    again when either changes. Name another port, or none."""
     ORPHANED = "Orphaned"
-    """A container of ours has no spec and the ledger knows none. It is reported and left alone. Put its spec back,
-    or remove it by hand."""
+    """A container of ours has no spec and the ledger knows none. It is reported and left alone. Put its
+    spec back, or remove it by hand."""
     PORT_POOL_EXHAUSTED = "PortPoolExhausted"
     """No port is left in the pool or the owner's block. It is tried again. Enlarge the pool, or free a
     workspace."""
     PORT_TAKEN = "PortTaken"
-    """Another process listens on a port of this workspace. It is tried again. End that process, or name another
-    `hostPort`."""
+    """Another process listens on a port of this workspace. It is tried again. End that process, or name
+    another `hostPort`."""
     NAME_TAKEN = "NameTaken"
-    """A container that is not ours has the workspace's container name. It is left alone. Rename or remove it."""
+    """A container that is not ours has the workspace's container name. It is left alone. Rename or remove
+    it."""
     ENGINE_UNAVAILABLE = "EngineUnavailable"
-    """The Docker Engine does not answer. It is asked again all the time. Look at the Engine's service and log."""
+    """The Docker Engine does not answer. It is asked again all the time. Look at the Engine's service and
+    log."""
     LEDGER_UNAVAILABLE = "LedgerUnavailable"
     """The ledger cannot be read or written. Nothing is changed until it can. Look at the disk of the state
     directory."""
     NETWORK_UNUSABLE = "NetworkUnusable"
-    """The network of the workspaces exists with other settings, or cannot be made. Nothing is started on it.
-    Remove the network, or change `network.subnet`."""
+    """The network of the workspaces exists with other settings, or cannot be made. Nothing is started on
+    it. Remove the network, or change `network.subnet`."""
 
     # verdicts with actions
     CONTAINER_MISSING = "ContainerMissing"
@@ -188,21 +210,23 @@ class Reason(StrEnum):
     FIRST_START = "FirstStart"
     """The container was created and never ran. It is started. Nothing to do."""
     CONTAINER_EXITED = "ContainerExited"
-    """The container does not run though its spec says so. It is started again. Nothing to do; to stop it for
-    good use `wharf stop NAME`."""
+    """The container does not run though its spec says so. It is started again. Nothing to do; to stop it
+    for good use `wharf stop NAME`."""
     CONTAINER_PAUSED = "ContainerPaused"
     """Somebody froze the container with `docker pause`. It is thawed. Nothing to do."""
     DRIFTED = "Drifted"
-    """The container differs in something that can be changed while it runs. It is changed. Nothing to do."""
+    """The container differs in something that can be changed while it runs. It is changed. Nothing to
+    do."""
     SPEC_CHANGED = "SpecChanged"
-    """The spec changed in something that needs a new container. The container is replaced and the old one kept.
-    Nothing to do."""
+    """The spec changed in something that needs a new container. The container is replaced and the old one
+    kept. Nothing to do."""
     REPLACEMENT_UNDER_WAY = "ReplacementUnderWay"
     """A replacement is half done. It is carried on. Nothing to do."""
     SPEC_STOPPED = "SpecStopped"
     """The spec, or a person's request, says Stopped. The container is stopped. Nothing to do."""
     SPEC_REMOVED = "SpecRemoved"
-    """The spec is gone. The container is stopped and kept. Nothing to do; put the file back to have it again."""
+    """The spec is gone. The container is stopped and kept. Nothing to do; put the file back to have it
+    again."""
     RESTART_REQUESTED = "RestartRequested"
     """A person asked for a restart. The container is stopped and started. Nothing to do."""
     PORTS_NEEDED = "PortsNeeded"
@@ -210,34 +234,40 @@ class Reason(StrEnum):
     RETURNED = "Returned"
     """The spec came back and its kept container is put back under its name. Nothing to do."""
 
+    ROLLBACK_REQUESTED = "RollbackRequested"
+    """A person asked for the kept container. It is put back and pinned. Nothing to do."""
+
     # outcomes
     EXECUTED = "Executed"
     """The call succeeded."""
     ALREADY_SO = "AlreadySo"
     """The call found its work done. That is success."""
     CHANGED_MEANWHILE = "ChangedMeanwhile"
-    """The object was not as expected any more, so nothing was done. The next pass looks again. Nothing to do."""
+    """The object was not as expected any more, so nothing was done. The next pass looks again. Nothing to
+    do."""
     OUTCOME_UNKNOWN = "OutcomeUnknown"
-    """The Engine did not answer in time, or answered with an internal error; the call may have happened. The next
-    pass looks before anything is repeated. If it lasts, look at the Engine's log."""
+    """The Engine did not answer in time, or answered with an internal error; the call may have happened.
+    The next pass looks before anything is repeated. If it lasts, look at the Engine's log."""
     REFUSED_BY_ENGINE = "RefusedByEngine"
     """The Engine refused the call. It is tried again with growing delays. Read the message."""
     NOT_APPLIED = "NotApplied"
-    """The Engine answered success, but the kernel has another value. It is tried again. Read the message; the
-    host may lack that controller."""
+    """The Engine answered success, but the kernel has another value. It is tried again. Read the message;
+    the host may lack that controller."""
     INTERNAL_ERROR = "InternalError"
-    """A defect in the controller. The workspace is tried again with growing delays. Report the log's traceback."""
+    """A defect in the controller. The workspace is tried again with growing delays. Report the log's
+    traceback."""
 
     # conditions and events beyond the above
     NOT_YET_LISTENING = "NotYetListening"
-    """The container runs and a declared service does not listen. It is looked at again. Read `wharf logs NAME`."""
+    """The container runs and a declared service does not listen. It is looked at again. Read `wharf logs
+    NAME`."""
     UNHEALTHY = "Unhealthy"
     """The image's health check fails. It is looked at again. Read `wharf logs NAME`."""
     STARTING = "Starting"
     """The image's health check has not passed yet. It is looked at again. Wait."""
     NOT_ENFORCED = "NotEnforced"
-    """A field is accepted and has no effect in this version; the workspace runs without it. Nothing is retried.
-    Remove the field if that matters."""
+    """A field is accepted and has no effect in this version; the workspace runs without it. Nothing is
+    retried. Remove the field if that matters."""
     ACCEPTED = "Accepted"
     """The file on disk is the spec in force. Nothing to do."""
     SETTLING = "Settling"
@@ -245,5 +275,5 @@ class Reason(StrEnum):
     NOT_SEEN = "NotSeen"
     """That part of the world could not be looked at. It is looked at again. See the message."""
     FOREIGN_CONTAINER = "ForeignContainer"
-    """A container carries our labels without a valid claim. It is reported and never touched. Remove it if you
-    do not know it."""
+    """A container carries our labels without a valid claim. It is reported and never touched. Remove it if
+    you do not know it."""

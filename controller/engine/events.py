@@ -69,6 +69,12 @@ class EventReader:
                 self._stream.close()
         self._thread.join(STOP_DEADLINE)
 
+    @property
+    def connected(self) -> bool:
+        """Whether a stream is open now."""
+        with self._lock:
+            return self._stream is not None
+
     def _run(self) -> None:
         client = self._client_factory()
         until: datetime | None = None

@@ -6,6 +6,7 @@ Refuses to hold what Docker can tell: a container is where the Engine says it is
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from controller.api.conditions import Reason
 from controller.model.desired import AcceptedSpec
@@ -34,7 +35,7 @@ class PortGrant:
 
 @dataclass(frozen=True, slots=True)
 class Suspension:
-    """A person's `wharf stop` or `wharf start`; the last word wins until `spec.desiredState` itself is edited.
+    """A person's `wharf stop` or `wharf start`: the last word wins until `spec.desiredState` is edited.
 
     Attributes:
         running: what the person wants.
@@ -105,6 +106,110 @@ class Retained:
     reason: Reason
 
 
+class Cause(StrEnum):
+    """Why a running workspace is disrupted without anybody asking for it; each has a breaker of its own."""
+
+    EDITED = "Edited"
+    """Its spec, class, policy or catalog was edited."""
+    IMAGE_MOVED = "ImageMoved"
+    """Its image reference means another image on this host."""
+    REMOVED = "Removed"
+    """Its spec is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disruption:
+    """One stop of a running container for a cause, from the intent journal."""
+
+    workspace: str
+    cause: Cause
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A disruption that the breaker holds until a person approves it; `key` is of what was decided on."""
+
+    workspace: str
+    cause: Cause
+    key: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A person let a held or parked change of a workspace go, for one generation of its spec."""
+
+    workspace: str
+    generation: int
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A replacement that is not proven yet: until the new container has run well, the old one may come back.
+
+    Attributes:
+        old_id: the container that makes way.
+        template_hash, image_id: of the new one; they are not tried again if it fails.
+    """
+
+    workspace: str
+    old_id: str
+    template_hash: str
+    image_id: str
+    begun_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """A kept container is being put back.
+
+    Attributes:
+        to_id: the container that comes back.
+        requested: a person asked for it, so it is pinned; else the replacement failed.
+    """
+
+    workspace: str
+    to_id: str
+    requested: bool
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A container that stays although its template is not the spec's, until the spec's generation changes."""
+
+    workspace: str
+    container_id: str
+    generation: int
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTemplate:
+    """A template whose container could not be started or ended at once; it is not tried again by itself."""
+
+    workspace: str
+    template_hash: str
+    image_id: str
+    message: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """A container that a person declared ours although its claim cannot be verified."""
+
+    container_id: str
+    workspace: str
+    at: datetime
+    by: str
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """The ledger at the beginning of a pass.
@@ -114,6 +219,9 @@ class Memory:
         claim_key: signs and verifies the claim label.
         nonce: 32 random bytes, new for each pass; new ids derive from it.
         restart_requests: workspaces whose restart a person asked for, with the time.
+        disruptions: of the last ten minutes.
+        held, approvals, replacements, rollbacks, pins, failed: by workspace.
+        adopted: by container id.
     """
 
     epoch: int
@@ -132,3 +240,11 @@ class Memory:
     open_intents: tuple[Intent, ...] = ()
     retained: Mapping[str, Retained] = field(default_factory=dict)
     restart_requests: Mapping[str, datetime] = field(default_factory=dict)
+    disruptions: tuple[Disruption, ...] = ()
+    held: Mapping[str, Held] = field(default_factory=dict)
+    approvals: Mapping[str, Approval] = field(default_factory=dict)
+    replacements: Mapping[str, Replacement] = field(default_factory=dict)
+    rollbacks: Mapping[str, Rollback] = field(default_factory=dict)
+    pins: Mapping[str, Pin] = field(default_factory=dict)
+    failed: Mapping[str, FailedTemplate] = field(default_factory=dict)
+    adopted: Mapping[str, Adoption] = field(default_factory=dict)

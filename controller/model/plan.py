@@ -1,4 +1,4 @@
-"""The result of deciding: one decision per workspace, each with a reason, and the actions that follow from it.
+"""The result of deciding: one decision per workspace, each with a reason, and the actions that follow.
 
 Refuses edges between workspaces: a chain touches only its own.
 """
@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from controller.api.conditions import DriftKind, Reason
 from controller.model.actions import Action, EnsureNetwork
+from controller.model.memory import Cause, Held
 
 
 class Verdict(StrEnum):
@@ -73,6 +74,7 @@ class Decision:
         disrupts: it stops a container that runs.
         container_id: of the container it is about, if there is one.
         key: of what was decided on; a failure of it is backed off until the key changes.
+        cause: of a disruption that nobody asked for; the budget counts it.
     """
 
     workspace: str
@@ -86,6 +88,7 @@ class Decision:
     container_id: str | None = None
     key: str = ""
     not_enforced: tuple[NotEnforced, ...] = ()
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +102,15 @@ class HostFinding:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is decided for the whole host: exactly one decision for each workspace, by name."""
+    """What is decided for the whole host: exactly one decision for each workspace, by name.
+
+    Attributes:
+        next_look: when it is worth looking again although nothing changed.
+        held: what the breaker holds from now on; to be written down.
+    """
 
     decisions: Mapping[str, Decision]
     host_actions: tuple[EnsureNetwork, ...] = ()
     findings: tuple[HostFinding, ...] = ()
     next_look: datetime | None = field(default=None)
+    held: tuple[Held, ...] = ()
