@@ -58,7 +58,7 @@ class _Connection(unixconn.UnixHTTPConnection):
 class _Pool(unixconn.UnixHTTPConnectionPool):
     """The library's pool, of those connections."""
 
-    def _new_conn(self) -> _Connection:  # type: ignore[override] - the stubs want a protocol that they do not meet
+    def _new_conn(self) -> _Connection:  # type: ignore[override]  # the stubs' protocol is not met by their own classes
         return _Connection(self.base_url, self.socket_path, self.timeout)  # type: ignore[arg-type]
 
 

@@ -69,6 +69,9 @@ class Observer:
         self._known: dict[str, _Known] = {}  # in the order of their last inspects, oldest first
         self._names = names.Names(client, inspect_interval)
         self._facts: parsing.HostFacts | None = None
+        self._silent: set[str] = (
+            set()
+        )  # did not answer their last inspect: asked last, as they cost the most time
         self._credit = 0.0
         self._last: datetime | None = None
         self._unseen: observed.Unseen | None = None
@@ -109,6 +112,7 @@ class Observer:
         facts, rows = self._list()
         for gone in self._known.keys() - rows.keys():
             del self._known[gone]
+        self._silent &= rows.keys()
         moved = self._moved_references(rows)
         unknown = self._inspect(rows, self._to_inspect(rows, noted, now), now)
         self._reread_listening(now)
@@ -157,7 +161,8 @@ class Observer:
             or known.row != row
         }
         oldest = [container_id for container_id in self._known if container_id not in due]
-        return [*sorted(due), *oldest[: self._spread(len(rows), now)]]
+        ids = [*sorted(due), *oldest[: self._spread(len(rows), now)]]
+        return sorted(ids, key=self._silent.__contains__)
 
     def _spread(self, count: int, now: datetime) -> int:
         """How many to inspect merely for their age: their share of the time since the last pass."""
@@ -183,12 +188,14 @@ class Observer:
                 unknown.add(_name(row))
                 self._doubt(container_id)
                 continue
+            self._silent.discard(container_id)
             self._known.pop(container_id, None)
             if inspected is not None:
                 self._known[container_id] = self._remember(row, inspected, now)
         return frozenset(unknown)
 
     def _doubt(self, container_id: str) -> None:
+        self._silent.add(container_id)
         known = self._known.get(container_id)
         if known is not None:
             self._known[container_id] = replace(known, agrees=False)

@@ -1,4 +1,4 @@
-"""Knows which row of the fault catalogue which check of the contract witnesses: `python -m tests.contract.table`.
+"""Knows which row of the fault catalogue each contract check witnesses: `python -m tests.contract.table`.
 
 It refuses to run anything: it reads the marks in the test files.
 """

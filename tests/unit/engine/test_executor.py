@@ -1,0 +1,152 @@
+"""What the executor answers when the Engine fails at the worst moment."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from controller.api.conditions import Reason
+from controller.engine import calls, executor, observer, transport
+from controller.model import actions, observed, outcomes
+from tests.support import engine_actions as act
+from tests.support import sim_engine
+from tests.support.sim_engine import Fault
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+class World:
+    def __init__(self) -> None:
+        self.engine = sim_engine.SimEngine(lambda: NOW)
+        self.engine.add_image(act.IMAGE)
+        self.client = calls.EngineClient(self.engine, timedelta(seconds=60))
+        self.executor = executor.EngineExecutor(self.client, self.engine.read_limits)
+
+    def do(self, action: actions.EngineAction) -> outcomes.Outcome:
+        return self.executor.execute(action)
+
+    def only(self) -> observed.Container:
+        looking = observer.Observer(
+            self.client,
+            timedelta(minutes=5),
+            timedelta(seconds=15),
+            self.engine.read_limits,
+            self.engine.listening,
+        )
+        seen = looking.observe(frozenset(), NOW)
+        assert isinstance(seen, observed.Seen)
+        (container,) = seen.value.containers.values()
+        return container
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def failed(outcome: outcomes.Outcome) -> tuple[Reason, bool]:
+    assert isinstance(outcome, outcomes.Failed), outcome
+    return outcome.reason, outcome.unknown
+
+
+@pytest.mark.parametrize("silence", [transport.Silence.TIMEOUT, transport.Silence.BROKEN])
+def test_a_create_without_an_answer_is_unknown_and_not_repeated(
+    world: World, silence: transport.Silence
+) -> None:
+    world.engine.faults.append(Fault("create_container", applied=True, silence=silence))
+    assert failed(world.do(act.create())) == (Reason.OUTCOME_UNKNOWN, True)
+    assert world.engine.calls == ["create_container"]
+    assert world.only().name == "workspace-alice"
+    again = world.do(act.create())
+    assert isinstance(again, outcomes.Succeeded)
+    assert again.already
+
+
+def test_a_call_that_nobody_took_is_not_unknown(world: World) -> None:
+    world.engine.down = True
+    assert failed(world.do(act.create())) == (Reason.ENGINE_UNAVAILABLE, False)
+
+
+def test_an_internal_error_is_unknown(world: World) -> None:
+    answer = transport.Answer(500, {"message": "something odd"})
+    world.engine.faults.append(Fault("create_container", answer=answer))
+    assert failed(world.do(act.create())) == (Reason.OUTCOME_UNKNOWN, True)
+
+
+def test_a_name_whose_holder_cannot_be_found_is_taken(world: World) -> None:
+    text = 'Conflict. The container name "/workspace-alice" is already in use by container "99".'
+    world.engine.faults.append(Fault("create_container", answer=transport.Answer(409, {"message": text})))
+    assert failed(world.do(act.create())) == (Reason.NAME_TAKEN, False)
+
+
+def test_another_instance_on_the_name_is_not_already_so(world: World) -> None:
+    world.do(act.create(instance="11" * 16))
+    assert failed(world.do(act.create(instance="22" * 16))) == (Reason.NAME_TAKEN, False)
+
+
+def test_a_removal_that_somebody_else_began_is_success(world: World) -> None:
+    world.do(act.create())
+    container = world.only()
+    world.engine.get("workspace-alice").removing = True
+    outcome = world.do(act.remove(container))
+    assert isinstance(outcome, outcomes.Succeeded)
+    assert outcome.already
+
+
+def test_a_container_that_is_marked_for_removal_is_busy(world: World) -> None:
+    world.do(act.create())
+    container = world.only()
+    world.engine.get("workspace-alice").removing = True
+    assert failed(world.do(act.start(container))) == (Reason.CONTAINER_BUSY, False)
+
+
+def test_an_update_that_the_kernel_did_not_take_is_not_applied(world: World) -> None:
+    world.do(act.create())
+    world.do(act.start(world.only()))
+    world.executor = executor.EngineExecutor(world.client, lambda _pid: observed.Limits())
+    outcome = world.do(act.update(world.only(), observed.Limits(memory=2**30, memory_swap=2**30, pids=5)))
+    assert failed(outcome) == (Reason.NOT_APPLIED, False)
+    assert isinstance(outcome, outcomes.Failed)
+    assert outcome.message == "not applied: memory, memory_swap, pids"
+
+
+def test_limits_that_the_host_cannot_enforce_are_not_missed(world: World) -> None:
+    world.do(act.create())
+    world.do(act.start(world.only()))
+    unable = {**world.engine.info(), "SwapLimit": False, "PidsLimit": False}
+    world.engine.faults.append(Fault("info", answer=transport.Answer(200, unable)))
+    limits = observed.Limits(memory=2**30, memory_swap=2**30, pids=5)
+    kernel = observed.Limits(2 * 10**9, "0-1", 2**30)
+    world.executor = executor.EngineExecutor(world.client, lambda _pid: kernel)
+    container = act.update(world.only(), limits)
+    assert isinstance(world.executor.execute(container), outcomes.Failed)
+    world.engine.faults.append(Fault("info", answer=transport.Answer(200, unable)))
+    fresh = executor.EngineExecutor(world.client, lambda _pid: kernel)
+    assert isinstance(fresh.execute(container), outcomes.Succeeded)
+
+
+def test_a_stop_of_a_container_that_ended_by_itself_is_already_so(world: World) -> None:
+    world.do(act.create())
+    world.do(act.start(world.only()))
+    container = world.only()
+    world.engine.exit(container.name)
+    outcome = world.do(act.stop(container))
+    assert isinstance(outcome, outcomes.Succeeded)
+    assert outcome.already
+
+
+def test_a_pull_tells_its_progress_and_whether_anything_was_new(world: World) -> None:
+    world.engine.registry["lab/image:1"] = world.engine.images[act.IMAGE]
+    told: list[str] = []
+    pulling = executor.EngineExecutor(
+        world.client, world.engine.read_limits, lambda name, row: told.append(f"{name} {row['status']}")
+    )
+    first, second = (pulling.execute(actions.PullImage("alice", "lab/image:1")) for _ in range(2))
+    assert isinstance(first, outcomes.Succeeded)
+    assert isinstance(second, outcomes.Succeeded)
+    assert (first.already, second.already) == (False, True)
+    assert told[0] == "lab/image:1 Pulling from lab/image"
+
+
+def test_a_defect_of_ours_is_not_hidden(world: World) -> None:
+    with pytest.raises(AssertionError):
+        world.do("no action")  # type: ignore[arg-type]
