@@ -76,7 +76,7 @@ class EnsureNetwork:
 
 @dataclass(frozen=True, slots=True)
 class CreateContainer:
-    """Create a container under its name, not started. Already so: a container with this `.instance` has the name."""
+    """Create a container under its name, not started. Already so: one with this `.instance` has the name."""
 
     workspace: str
     name: str
@@ -174,7 +174,7 @@ class ConnectNetwork:
 
 @dataclass(frozen=True, slots=True)
 class PrepareMount:
-    """Check a mount's source once more, and make what is missing of it if it may be made. Already so: it is there.
+    """Check a mount's source once more; make what is missing if it may be made. Already so: it is there.
 
     Attributes:
         roots: the mount roots that are allowed.

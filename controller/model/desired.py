@@ -1,6 +1,6 @@
-"""What people want: accepted specs, policy and catalog, and what is wrong with the files that are not in force.
+"""What people want: accepted specs, policy and catalog, and what is wrong with files that are not in force.
 
-Refuses to drop what cannot be read: a rejected spec is not a removed spec, a missing directory not an empty one.
+Refuses to drop what cannot be read: a rejected spec is not a removed one, a missing directory not an empty.
 """
 
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ class SpecFile:
 
 @dataclass(frozen=True, slots=True)
 class RejectedFile:
-    """One file that is not in force: invalid, or in conflict. `name` is its workspace's where it can be told."""
+    """One file that is not in force: invalid or in conflict. `name` is its workspace's, if it can be told."""
 
     file: str
     name: str | None

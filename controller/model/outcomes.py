@@ -1,6 +1,6 @@
 """What came of one action: done, not done, or unknown.
 
-Refuses a fourth: a call that timed out is `Failed` with `unknown` set, and is looked at before it is repeated.
+Refuses a fourth: a call that timed out is `Failed` with `unknown` set, and is not repeated without a look.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""Knows which spec is in force for each workspace, given what the files say now and what was accepted before.
+"""Knows which spec is in force for each workspace: of what the files say now and what was accepted before.
 
-Refuses to take a rejected, half-written or vanished file for a decision: the last accepted spec stays in force.
+Refuses to take a rejected, half-written or vanished file for a wish: the last accepted spec stays in force.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from controller.api.conditions import Reason
+from controller.api.workspace import Workspace
 from controller.model.desired import AcceptedSpec, Finding, RejectedFile, SpecFile, SpecScan
 from controller.model.memory import Memory
 from controller.model.observed import Seen, Unseen
@@ -63,7 +64,7 @@ def accept(
     held = _removals_held(scan.value, memory, specs, rejected)
     changed = tuple(spec for name, spec in specs.items() if spec is not memory.accepted.get(name))
     return Acceptance(
-        specs=specs,
+        specs=specs if changed else memory.accepted,
         changed=changed,
         rejected=rejected,
         removals_held=held,
@@ -87,7 +88,7 @@ def _accepted(
             confirmed=file.terminated,
             lines=file.lines,
         )
-    if before.workspace != file.workspace:
+    if before.digest != file.digest and not same(before.workspace, file.workspace):
         return replace(
             before,
             workspace=file.workspace,
@@ -101,8 +102,8 @@ def _accepted(
         )
     due = file.terminated or now - max(before.accepted_at, file.settled_at) >= CONFIRM_AFTER
     confirmed = before.confirmed or due
-    same = (before.digest, before.file, before.confirmed) == (file.digest, file.file, confirmed)
-    if same and before.missing_since is None:
+    unchanged = (before.digest, before.file, before.confirmed) == (file.digest, file.file, confirmed)
+    if unchanged and before.missing_since is None:
         return before
     return replace(
         before,
@@ -112,6 +113,11 @@ def _accepted(
         missing_since=None,
         lines=file.lines,
     )
+
+
+def same(before: Workspace, after: Workspace) -> bool:
+    """Tell whether two specs say the same; to say null is not to say nothing."""
+    return before == after and before.model_dump(exclude_unset=True) == after.model_dump(exclude_unset=True)
 
 
 def _present(before: AcceptedSpec) -> AcceptedSpec:
@@ -153,6 +159,10 @@ def _removals_held(
     nameless = [file.file for name, file in rejected.items() if file.name is None and name == file.file]
     if nameless:
         return f"{nameless[0]} cannot be read, and it may be the file of one of {', '.join(gone)}"
+    known = {spec.file for spec in memory.accepted.values()}
+    unread = sorted(set(scan.settling) - known)
+    if unread:
+        return f"{unread[0]} is being written, and it may be the file of one of {', '.join(gone)}"
     if len(gone) > FREE_REMOVALS and len(gone) * REMOVAL_SHARE > len(specs):
         return f"{len(gone)} of {len(specs)} specs vanished at once"
     return ""
@@ -160,9 +170,9 @@ def _removals_held(
 
 def _next_look(scan: SpecScan, specs: Mapping[str, AcceptedSpec], now: datetime) -> datetime | None:
     times = [scan.next_look] if scan.next_look else []
-    times += [
-        spec.accepted_at + CONFIRM_AFTER
-        for spec in specs.values()
-        if not spec.confirmed and spec.missing_since is None and spec.accepted_at + CONFIRM_AFTER > now
-    ]
+    for name, file in scan.files.items():
+        spec = specs[name]
+        due = max(spec.accepted_at, file.settled_at) + CONFIRM_AFTER
+        if not spec.confirmed and due > now:
+            times.append(due)
     return min(times, default=None)

@@ -10,10 +10,7 @@ from controller.api.conditions import Reason
 from controller.model.memory import BackOff, Restarts
 from controller.model.observed import Container
 from controller.model.plan import Decision, Verdict
-from controller.planning.acceptance import CONFIRM_AFTER
 from controller.planning.case import Case
-
-__all__ = ["CONFIRM_AFTER", "after_failure", "delay", "hold_back", "next_restart"]
 
 FIRST = timedelta(seconds=10)
 LONGEST = timedelta(minutes=5)
@@ -29,16 +26,17 @@ def delay(failures: int) -> timedelta:
     return min(FIRST * (1 << doublings), LONGEST)
 
 
-def next_restart(restarts: Restarts | None, container: Container) -> tuple[int, datetime]:
+def next_restart(restarts: Restarts | None, container: Container, now: datetime) -> tuple[int, datetime]:
     """Return how often an exited container will have been started again, and when that is due.
 
-    The first time is due at once, at the moment when it ended.
+    The first time is due at once, at the moment when it ended; so is an end that the clock, set back, has
+    not reached yet.
     """
     ended = container.finished_at or container.created
     began = container.started_at or ended
     counted = restarts is not None and restarts.container_id == container.id
     before = restarts.count if restarts is not None and counted and ended - began < RAN_WELL else 0
-    return before + 1, ended + delay(before)
+    return before + 1, now if ended > now else ended + delay(before)
 
 
 def after_failure(before: BackOff | None, reason: Reason, message: str, key: str, now: datetime) -> BackOff:
@@ -48,11 +46,19 @@ def after_failure(before: BackOff | None, reason: Reason, message: str, key: str
 
 
 def hold_back(case: Case, decision: Decision) -> Decision:
-    """Take the actions of a decision that failed a moment ago; its reason stays that of the failure."""
+    """Take the actions of a decision that failed a moment ago; its reason stays that of the failure.
+
+    A stop is tried again soon, however often it failed, and a wait that a clock set back made long is over.
+    """
     wait = case.memory.backoffs.get(case.name)
-    if not decision.actions or wait is None or wait.key != decision.key or wait.next_attempt <= case.now:
+    if not decision.actions or wait is None or wait.key != decision.key:
         return decision
-    message = f"{wait.message} (tried {wait.failures} times; again at {wait.next_attempt:%H:%M:%S})"
+    due = wait.next_attempt
+    if decision.verdict is Verdict.STOP:
+        due += min(FIRST, delay(wait.failures)) - delay(wait.failures)
+    if not case.now < due <= case.now + LONGEST:
+        return decision
+    message = f"{wait.message} (tried {wait.failures} times; again at {due:%H:%M:%S})"
     reason = wait.reason if wait.reason in NAMED else Reason.BACKING_OFF
     return replace(
         decision,
@@ -60,7 +66,7 @@ def hold_back(case: Case, decision: Decision) -> Decision:
         reason=reason,
         message=message,
         actions=(),
-        retry_at=wait.next_attempt,
+        retry_at=due,
         disrupts=False,
     )
 

@@ -1,4 +1,4 @@
-"""Knows everything about one workspace that its decision rests on, gathered from spec, Engine, host and ledger.
+"""Knows everything about one workspace that its decision rests on: of spec, Engine, host and ledger.
 
 Refuses to decide: it only puts side by side what belongs together.
 """
@@ -12,7 +12,7 @@ from controller.api.conditions import Reason
 from controller.model.actions import Action, Expected, Template
 from controller.model.desired import AcceptedSpec, RejectedFile
 from controller.model.effective import Effective, Refusal
-from controller.model.memory import Memory, Suspension
+from controller.model.memory import Intent, Memory, Suspension
 from controller.model.observed import Container, EngineView, HostView
 from controller.model.plan import Decision, Drift, Verdict
 from controller.model.status import ServiceAddress
@@ -40,9 +40,9 @@ class Ours:
 
     Attributes:
         main: has the workspace's container name.
-        others: under other names: predecessors and kept ones.
+        others: under other names, newest first: predecessors, kept and renamed ones.
         foreign: a container that is not ours has the name.
-        unknown: a container with the name is there and could not be inspected.
+        unknown: a container of the workspace is there and could not be inspected.
     """
 
     main: Container | None = None
@@ -50,13 +50,30 @@ class Ours:
     foreign: Container | None = None
     unknown: bool = False
 
+    def all(self) -> tuple[Container, ...]:
+        """Return every container of ours, the main one first."""
+        return self.others if self.main is None else (self.main, *self.others)
+
+    def running(self) -> tuple[Container, ...]:
+        """Return those that run, the main one first."""
+        return tuple(c for c in self.all() if c.running)
+
     def predecessors(self, memory: Memory) -> tuple[Container, ...]:
-        """Containers that run under their retained name: a replacement is half done."""
-        return tuple(c for c in self.others if c.running and c.id in memory.retained)
+        """Return those that run under their retained name: a replacement is half done."""
+        return tuple(c for c in self.others if c.running and is_kept(c, memory))
 
     def strays(self, memory: Memory) -> tuple[Container, ...]:
-        """Containers that somebody renamed: they have another name and are not kept."""
-        return tuple(c for c in self.others if c.id not in memory.retained)
+        """Return those that somebody renamed, running ones first: they have another name and are not kept."""
+        found = [c for c in self.others if not is_kept(c, memory)]
+        return tuple(sorted(found, key=lambda c: not c.running))
+
+
+def is_kept(container: Container, memory: Memory) -> bool:
+    """Tell whether a container is a kept one: by the ledger, or, where that was lost, by its name."""
+    if container.id in memory.retained:
+        return True
+    workspace, instance = container.labels[labels.WORKSPACE], container.labels[labels.INSTANCE]
+    return container.name == labels.retained_name(workspace, instance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +89,29 @@ class Blueprint:
 
 
 @dataclass(frozen=True, slots=True)
+class Scene:
+    """What all cases of one pass share.
+
+    Attributes:
+        removals_held: why nothing is removed, or empty.
+        specs_unseen: why the specs cannot be read, or empty.
+        seen_at: when the Engine was looked at.
+        under_way: the open intent of each workspace that has one.
+    """
+
+    view: EngineView
+    host: HostView
+    memory: Memory
+    rules: Rules
+    policy_digest: str
+    removals_held: str
+    specs_unseen: str
+    seen_at: datetime
+    under_way: Mapping[str, Intent]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One workspace and all that its decision rests on."""
 
@@ -80,14 +120,18 @@ class Case:
     rejected: RejectedFile | None
     blueprint: Blueprint | Refusal | None
     ours: Ours
-    view: EngineView
-    host: HostView
-    memory: Memory
-    rules: Rules
-    removals_held: str
-    key: str
     drifts: tuple[Drift, ...]
-    now: datetime
+    scene: Scene
+
+    @property
+    def now(self) -> datetime:
+        """Time of the pass."""
+        return self.scene.now
+
+    @property
+    def memory(self) -> Memory:
+        """The ledger."""
+        return self.scene.memory
 
     @property
     def design(self) -> Blueprint:
@@ -108,9 +152,26 @@ class Case:
         return self.ours.main
 
     @property
+    def wish(self) -> Suspension | None:
+        """What a person asked for last, unless the spec's own word was edited since."""
+        wish = self.memory.suspensions.get(self.name)
+        if wish is None or self.spec is None:
+            return None
+        if isinstance(self.blueprint, Blueprint):
+            return in_force(wish, self.blueprint.effective)
+        said = self.spec.workspace.spec.desired_state
+        return wish if said is None or said == wish.desired_state else None
+
+    @property
     def should_run(self) -> bool:
         """What spec and requests say together."""
         return should_run(self.design.effective, self.memory.suspensions.get(self.name))
+
+    @property
+    def key(self) -> str:
+        """What a decision rests on but for verdict and reason: uid, generation, policy."""
+        spec = self.spec
+        return f"{spec.uid}:{spec.generation}:{self.scene.policy_digest}" if spec else ""
 
     def decide(  # noqa: PLR0913 - a decision has this many parts
         self,
@@ -118,7 +179,6 @@ class Case:
         reason: Reason,
         message: str = "",
         *,
-        drifts: tuple[Drift, ...] = (),
         actions: tuple[Action, ...] = (),
         retry_at: datetime | None = None,
         disrupts: bool = False,
@@ -130,7 +190,7 @@ class Case:
             verdict=verdict,
             reason=reason,
             message=message,
-            drifts=drifts,
+            drifts=self.drifts,
             actions=actions,
             retry_at=retry_at,
             disrupts=disrupts,
@@ -140,10 +200,15 @@ class Case:
         )
 
 
+def in_force(wish: Suspension, effective: Effective) -> Suspension | None:
+    """Return a person's request unless the spec says another word than it did at that time."""
+    return wish if wish.desired_state == ("Running" if effective.running else "Stopped") else None
+
+
 def should_run(effective: Effective, wish: Suspension | None) -> bool:
     """Tell whether a workspace shall run: the last word wins, until the spec's own word is edited."""
-    word = "Running" if effective.running else "Stopped"
-    return wish.running if wish is not None and wish.desired_state == word else effective.running
+    last = in_force(wish, effective) if wish is not None else None
+    return effective.running if last is None else last.running
 
 
 def expected(container: Container) -> Expected:

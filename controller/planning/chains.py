@@ -1,20 +1,21 @@
-"""Knows which actions, in which order, carry out each verdict; a chain ends where the next step must look first.
+"""Knows which actions, in which order, carry out each verdict; a chain ends where it must look first.
 
 Refuses to choose the verdict, and to touch any workspace but its own.
 """
 
-from dataclasses import replace
+from dataclasses import replace as changed
 from datetime import timedelta
 
 from controller.api import labels
 from controller.api.conditions import DriftKind, Reason
+from controller.api.workspace import PullPolicy
 from controller.model import actions
 from controller.model.actions import Action
 from controller.model.memory import Restarts
-from controller.model.observed import Container, ContainerState, Limits
-from controller.model.plan import Drift, Remedy
+from controller.model.observed import Container, ContainerState
+from controller.model.plan import Remedy
 from controller.planning import claims, template
-from controller.planning.case import Case, expected, main_name
+from controller.planning.case import Blueprint, Case, expected, main_name
 
 DEFAULT_GRACE = timedelta(seconds=60)
 """Time to stop for a workspace whose spec cannot be resolved any more."""
@@ -28,29 +29,35 @@ def ports(case: Case) -> tuple[Action, ...]:
     return (actions.GrantPorts(case.name, assignment.new_blocks, assignment.new_grants),)
 
 
-def prepare(case: Case) -> tuple[Action, ...]:
-    """Make what a container needs on the host: mount sources and secrets."""
-    effective, steps = case.design.effective, list[Action]()
-    account = effective.account
-    uid, gid = (account.uid, account.gid) if account else (0, 0)
-    for mount in effective.mounts:
-        if mount.target in _left_out(case):
-            continue
-        steps.append(
-            actions.PrepareMount(
-                workspace=case.name,
-                mount=mount.name,
-                source=mount.source,
-                roots=effective.mount_roots,
-                create=mount.create,
-                nosuid=effective.nosuid_mounts,
-                uid=uid,
-                gid=gid,
-            )
+def mounts(case: Case) -> tuple[Action, ...]:
+    """Check the sources of mounts once more, and make those that may be made."""
+    effective, left_out = case.design.effective, _left_out(case)
+    uid, gid = _identity(case)
+    return tuple(
+        actions.PrepareMount(
+            workspace=case.name,
+            mount=mount.name,
+            source=mount.source,
+            roots=effective.mount_roots,
+            create=mount.create,
+            nosuid=effective.nosuid_mounts,
+            uid=uid,
+            gid=gid,
         )
-    if effective.secrets:
-        steps.append(actions.WriteSecrets(case.name, effective.secrets, uid, gid))
-    return tuple(steps)
+        for mount in effective.mounts
+        if mount.target not in left_out
+    )
+
+
+def secrets(case: Case) -> tuple[Action, ...]:
+    """Write the workspace's secrets anew."""
+    wanted = case.design.effective.secrets
+    return (actions.WriteSecrets(case.name, wanted, *_identity(case)),) if wanted else ()
+
+
+def _identity(case: Case) -> tuple[int, int]:
+    account = case.design.effective.account
+    return (account.uid, account.gid) if account else (0, 0)
 
 
 def _left_out(case: Case) -> frozenset[str]:
@@ -64,7 +71,7 @@ def _left_out(case: Case) -> frozenset[str]:
 
 
 def _usable(case: Case, mount: str) -> bool:
-    check = case.host.mounts.get((case.name, mount))
+    check = case.scene.host.mounts.get((case.name, mount))
     return check is None or check.usable or check.to_create
 
 
@@ -75,17 +82,35 @@ def pull(case: Case) -> tuple[Action, ...]:
 
 def create(case: Case) -> tuple[Action, ...]:
     """Make a container under the workspace's name, not started."""
-    design, memory = case.design, case.memory
+    return (*ports(case), *_refresh(case), *mounts(case), *secrets(case), _make(case))
+
+
+def replace(case: Case, container: Container, reason: Reason) -> tuple[Action, ...]:
+    """Make a container in the place of another, which is put aside when all else that can fail is done.
+
+    Secrets that a running container sees stay as they are until it has stopped.
+    """
+    shown = any(bind.target == labels.SECRETS_TARGET for bind in container.configuration.binds)
+    written = () if container.running and shown else secrets(case)
+    aside = set_aside(case, container, reason)
+    return (*ports(case), *_refresh(case), *mounts(case), *written, *aside, _make(case))
+
+
+def _refresh(case: Case) -> tuple[Action, ...]:
+    """Ask the registry again where the spec says so."""
+    return pull(case) if case.design.effective.pull is PullPolicy.ALWAYS else ()
+
+
+def _make(case: Case) -> Action:
+    design, memory, left_out = case.design, case.memory, _left_out(case)
     instance = claims.instance(memory.nonce, case.name, case.accepted.uid)
-    left_out = _left_out(case)
     binds = tuple(bind for bind in design.template.binds if bind.target not in left_out)
-    made = actions.CreateContainer(
+    return actions.CreateContainer(
         workspace=case.name,
         name=main_name(case.name),
-        template=replace(design.template, binds=binds),
+        template=changed(design.template, binds=binds),
         labels=template.signed(design.identity, instance, memory.claim_key),
     )
-    return (*ports(case), *prepare(case), made)
 
 
 def start(case: Case, restarts: int, before: tuple[Action, ...] = ()) -> tuple[Action, ...]:
@@ -95,17 +120,16 @@ def start(case: Case, restarts: int, before: tuple[Action, ...] = ()) -> tuple[A
     """
     container = case.container
     record = actions.RecordRestarts(case.name, Restarts(container.id, restarts, case.now))
+    asked = case.name in case.memory.restart_requests
+    done = (actions.CompleteRestart(case.name),) if asked else ()
     begin = actions.StartContainer(case.name, container.id, container.name)
-    return (record, *ports(case), *prepare(case), *before, begin)
+    return (record, *done, *ports(case), *mounts(case), *before, *secrets(case), begin)
 
 
 def stop(case: Case, container: Container) -> tuple[Action, ...]:
-    """Stop a running container with its workspace's grace."""
-    return halt(case, container, case.design.effective.stop_grace)
-
-
-def halt(case: Case, container: Container, grace: timedelta) -> tuple[Action, ...]:
-    """Stop a running container; one that is frozen cannot hear TERM, so it is thawed first."""
+    """Stop a running container with its workspace's grace; a frozen one cannot hear TERM, so it is thawed."""
+    known = isinstance(case.blueprint, Blueprint)
+    grace = case.design.effective.stop_grace if known else DEFAULT_GRACE
     end = actions.StopContainer(case.name, container.id, container.name, grace, expected(container))
     if container.state is ContainerState.PAUSED:
         return (actions.UnpauseContainer(case.name, container.id, container.name), end)
@@ -128,26 +152,24 @@ def set_aside(case: Case, container: Container, reason: Reason) -> tuple[Action,
 
 def bring_back(case: Case, container: Container) -> tuple[Action, ...]:
     """Give a kept container the workspace's name again."""
-    return (
-        actions.RenameContainer(case.name, container.id, container.name, main_name(case.name)),
-        actions.ForgetRetained(case.name, container.id),
-    )
+    back = actions.RenameContainer(case.name, container.id, container.name, main_name(case.name))
+    if container.id not in case.memory.retained:
+        return (back,)
+    return (back, actions.ForgetRetained(case.name, container.id))
 
 
-def repair(case: Case, drifts: tuple[Drift, ...]) -> tuple[Action, ...]:
+def repair(case: Case) -> tuple[Action, ...]:
     """Change in place what differs and can be changed in place."""
     container, steps = case.container, list[Action]()
-    kinds = {found.kind for found in drifts if found.remedy is Remedy.LIVE}
+    kinds = {found.kind for found in case.drifts if found.remedy is Remedy.LIVE}
     if DriftKind.RESOURCES in kinds:
-        steps.append(_limits(case, container))
+        limits = case.design.template.limits
+        steps.append(
+            actions.UpdateLimits(case.name, container.id, container.name, limits, expected(container))
+        )
     if DriftKind.RESTART_POLICY in kinds:
         steps.append(actions.ClearRestartPolicy(case.name, container.id, container.name))
     if DriftKind.NETWORK in kinds:
         network = case.design.template.network
         steps.append(actions.ConnectNetwork(case.name, container.id, container.name, network))
     return tuple(steps)
-
-
-def _limits(case: Case, container: Container) -> Action:
-    limits: Limits = case.design.template.limits
-    return actions.UpdateLimits(case.name, container.id, container.name, limits, expected(container))

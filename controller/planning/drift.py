@@ -1,6 +1,6 @@
 """Knows in what a container differs from its template, field by field, and how each difference is cured.
 
-Refuses to act on it: a drift is a statement. Rules never depend on each other's order; all matches are collected.
+Refuses to act on it: a drift is a statement. Rules do not depend on each other's order; all are asked.
 """
 
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 from controller.api import labels, quantities
 from controller.api.conditions import DriftKind
-from controller.model.actions import Template
+from controller.model.actions import LEAST_RESERVATION, Template
 from controller.model.observed import Container, ContainerState, EngineView, Image, Limits
 from controller.model.plan import Drift, Remedy
 
@@ -80,6 +80,9 @@ def detect(case: Subject) -> tuple[Drift, ...]:
 
 
 def _image(case: Subject) -> Iterator[Drift]:
+    made_from = case.container.configuration.image
+    if case.wanted_image is None and made_from != case.template.image:
+        yield Drift(DriftKind.IMAGE, "image", made_from, case.template.image, Remedy.REPLACE)
     if case.wanted_image is not None and case.wanted_image != case.container.image_id:
         observed, desired = _short(case.container.image_id), _short(case.wanted_image)
         yield Drift(DriftKind.IMAGE, case.template.image, observed, desired, Remedy.REPLACE)
@@ -93,9 +96,9 @@ def _env(case: Subject) -> Iterator[Drift]:
     observed, desired = case.container.configuration.env, dict(case.template.env)
     base = case.image.env if case.image is not None else {}
     if case.image is not None:
-        for name in observed.keys() - desired.keys() - base.keys():
+        for name in sorted(observed.keys() - desired.keys() - base.keys()):
             yield Drift(DriftKind.ENV, name, observed[name], "<unset>", Remedy.REPLACE)
-    for name, value in {**base, **desired}.items():
+    for name, value in sorted({**base, **desired}.items()):
         if observed.get(name) != value:
             yield Drift(DriftKind.ENV, name, observed.get(name, "<unset>"), value, Remedy.REPLACE)
 
@@ -153,25 +156,43 @@ def _limits(case: Subject) -> Iterator[Drift]:
         for source in (enforced, configured):
             have = getattr(source, item.name) if source is not None else want
             unreadable = source is enforced and have is None and item.name in MAY_BE_UNREADABLE
-            if unreadable or same_limit(item.name, have, want, case.total_memory, case.total_cpus):
+            if unreadable or same_limit(item.name, have, want, _unlimited(item.name, case)):
                 continue
             texts = _limit_text(item.name, have), _limit_text(item.name, want)
             yield Drift(DriftKind.RESOURCES, item.name, *texts, Remedy.LIVE)
             break
 
 
-def same_limit(name: str, have: object, want: object, total_memory: int, total_cpus: int) -> bool:
+def _unlimited(name: str, case: Subject) -> int | str | None:
+    """Return what is written where a limit is to be taken away: the host's total."""
+    total = case.total_memory
+    match name:
+        case "cpuset":
+            return quantities.parse_cpuset(f"0-{max(case.total_cpus - 1, 0)}")
+        case "nano_cpus":
+            return case.total_cpus * quantities.NANO
+        case "memory":
+            return total
+        case "memory_swap":
+            return (case.template.limits.memory or total) + total
+        case _:
+            return None
+
+
+def same_limit(name: str, have: object, want: object, unlimited: int | str | None) -> bool:
     """Tell whether an observed limit means the same as a desired one.
 
-    Unlimited is written as the host's total, so that much or more is the same as None.
+    Unlimited is written as the host's total, so that much or more is the same as None. No guaranteed memory
+    is written as the least that the Engine takes.
     """
     if name == "cpuset":
-        everything = quantities.parse_cpuset(f"0-{total_cpus - 1}") if total_cpus > 1 else "0"
-        return (have or everything) == (want or everything)
-    totals = {"nano_cpus": total_cpus * 10**9, "pids": 2**22, "memory_reservation": 2**62}
-    total = totals.get(name, total_memory)
-    left = have if isinstance(have, int) and have < total else None
-    right = want if isinstance(want, int) and want < total else None
+        return (have or unlimited) == (want or unlimited)
+    if name == "memory_reservation" and want is None and isinstance(have, int):
+        return have <= LEAST_RESERVATION
+    left, right = (
+        value if isinstance(value, int) and (not isinstance(unlimited, int) or value < unlimited) else None
+        for value in (have, want)
+    )
     if name.startswith("memory") and left is not None and right is not None:
         return left // PAGE == right // PAGE
     return left == right
@@ -219,6 +240,11 @@ def _network(case: Subject) -> Iterator[Drift]:
 
 RULES = (_image, _env, _command, _mounts, _ports, _shm, _limits, _labels, _restart_policy, _network)
 """All of them are asked, in this order."""
+
+
+def of_orphan(container: Container) -> tuple[Drift, ...]:
+    """Return the difference of a container that no spec asks for."""
+    return (Drift(DriftKind.ORPHAN, "container", container.name, "<none>", Remedy.REPORT),)
 
 
 def of_state(container: Container | None, *, should_run: bool) -> tuple[Drift, ...]:

@@ -1,10 +1,11 @@
 """Knows which containers are ours, and which workspace each belongs to.
 
-Refuses to take a label for a proof: only a valid claim makes a container ours, and only the first of two copies.
+Refuses to take a label for a proof: only a valid claim makes a container ours, and of two copies the first.
 """
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 
 from controller.api import labels
@@ -16,7 +17,7 @@ from controller.planning import claims
 from controller.planning.case import Ours, main_name
 from controller.planning.memo import Memo
 
-_OUR_NAME = re.compile(r"workspace-([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)")
+_OUR_NAME = re.compile(r"workspace-([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)(\.[0-9a-f]{8})?")
 
 
 class Inventory:
@@ -26,64 +27,84 @@ class Inventory:
         self._ownership: Memo[claims.Ownership] = Memo()
 
     def index(self, view: EngineView, memory: Memory) -> tuple[dict[str, Ours], tuple[HostFinding, ...]]:
-        """Return our containers by workspace, with who else is on their names, and the strangers."""
+        """Return our containers by workspace, with who else is on their names, and what nobody asks for."""
+        owned, strangers = self._sort(view, memory)
+        self._ownership.keep_only(frozenset(view.containers))
         mains: dict[str, Container] = {}
         others: defaultdict[str, list[Container]] = defaultdict(list)
-        strangers: list[Container] = []
-        for container in self._owned(view, memory, strangers):
+        for container in owned:
             workspace = container.labels[labels.WORKSPACE]
             if container.name == main_name(workspace):
                 mains[workspace] = container
             else:
                 others[workspace].append(container)
-        index = {name: Ours(mains.get(name), tuple(others.get(name, ()))) for name in {*mains, *others}}
-        self._ownership.keep_only(frozenset(view.containers))
-        squatters = [c for group in others.values() for c in group]
-        _mark_names(index, view, strangers, squatters)
-        return index, tuple(_finding(container) for container in strangers if _poses(container))
+        index = {name: Ours(container) for name, container in mains.items()}
+        for name, group in others.items():
+            group.sort(key=lambda c: (c.created, c.id), reverse=True)
+            index[name] = Ours(mains.get(name), tuple(group))
+        _mark_foreign(index, (*strangers, *(c for group in others.values() for c in group)))
+        _mark_unknown(index, view.unknown)
+        findings = [_pretender(c) for c in strangers if labels.WORKSPACE in c.labels]
+        findings += [_surplus(c) for ours in index.values() for c in _unused(ours, memory)]
+        return index, tuple(sorted(findings, key=lambda found: (found.subject, found.message)))
 
-    def _owned(self, view: EngineView, memory: Memory, strangers: list[Container]) -> list[Container]:
+    def _sort(self, view: EngineView, memory: Memory) -> tuple[list[Container], list[Container]]:
+        """Return our containers and all others; the later of two with one instance is a copy."""
         owned: dict[str, Container] = {}
+        strangers: list[Container] = []
         for container in view.containers.values():
-            ownership = self._ownership.get(
-                container.id,
-                (container, memory.claim_key),
-                lambda c=container: claims.judge(memory.claim_key, c.labels),  # type: ignore[misc]
-            )
-            instance = container.labels.get(labels.INSTANCE, "")
-            first = owned.get(instance)
-            if ownership is claims.Ownership.FOREIGN:
+            if self._judge(container, memory.claim_key) is claims.Ownership.FOREIGN:
                 strangers.append(container)
-            elif first is None:
-                owned[instance] = container
-            elif (container.created, container.id) < (first.created, first.id):
-                owned[instance] = container
-                strangers.append(first)
-            else:
-                strangers.append(container)
-        return list(owned.values())
+                continue
+            instance = container.labels[labels.INSTANCE]
+            first = owned.setdefault(instance, container)
+            if first is container:
+                continue
+            earlier, later = sorted((first, container), key=lambda c: (c.created, c.id))
+            owned[instance] = earlier
+            strangers.append(later)
+        return list(owned.values()), strangers
+
+    def _judge(self, container: Container, key: bytes) -> claims.Ownership:
+        return self._ownership.get(
+            container.id, (container, key), lambda: claims.judge(key, container.labels)
+        )
 
 
-def _mark_names(
-    index: dict[str, Ours], view: EngineView, strangers: list[Container], squatters: list[Container]
-) -> None:
-    """Say of every workspace's name whether somebody else has it, or whether nobody can tell."""
-    for container in (*strangers, *squatters):
+def _mark_foreign(index: dict[str, Ours], strangers: Iterable[Container]) -> None:
+    """Say of a workspace's name that somebody else has it."""
+    for container in strangers:
         match = _OUR_NAME.fullmatch(container.name)
-        if match:
-            name = match[1]
-            index[name] = replace(index.get(name, Ours()), foreign=container)
-    for container_name in view.unknown:
+        if match and not match[2]:
+            index[match[1]] = replace(index.get(match[1], Ours()), foreign=container)
+
+
+def _mark_unknown(index: dict[str, Ours], unknown: frozenset[str]) -> None:
+    """Say of a workspace that nobody can tell about one of its containers."""
+    if not unknown:
+        return
+    for name, ours in index.items():
+        if any(container.name in unknown for container in ours.all()):
+            index[name] = replace(ours, unknown=True)
+    for container_name in unknown:
         match = _OUR_NAME.fullmatch(container_name)
         if match:
             index[match[1]] = replace(index.get(match[1], Ours()), unknown=True)
 
 
-def _poses(container: Container) -> bool:
-    return labels.WORKSPACE in container.labels
+def _unused(ours: Ours, memory: Memory) -> tuple[Container, ...]:
+    return () if ours.main is None or not ours.others else ours.strays(memory)
 
 
-def _finding(container: Container) -> HostFinding:
+def _surplus(container: Container) -> HostFinding:
+    message = (
+        f"the container {container.name} ({container.id[:12]}) is ours beside the one in use; "
+        "it is left alone"
+    )
+    return HostFinding(Reason.ORPHANED, container.name, message)
+
+
+def _pretender(container: Container) -> HostFinding:
     message = (
         f"the container {container.name} ({container.id[:12]}) carries our labels and no valid claim; "
         "it is not ours and is left alone"

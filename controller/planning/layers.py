@@ -1,4 +1,4 @@
-"""Knows how the layers of policy and spec are laid over each other, field by field, and where each value came from.
+"""Knows how the layers of policy and spec are laid over each other, and where each value came from.
 
 Refuses to know what a field means: absent inherits, null is a value, named things are merged by name.
 """

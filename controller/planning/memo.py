@@ -4,6 +4,7 @@ Refuses equality: comparing large values would cost more than computing again, s
 """
 
 from collections.abc import Callable
+from operator import is_
 from typing import Generic, TypeVar
 
 R = TypeVar("R")
@@ -18,7 +19,7 @@ class Memo(Generic[R]):
     def get(self, key: str, arguments: tuple[object, ...], compute: Callable[[], R]) -> R:
         """Return the remembered result, or compute it. `arguments` must be all that `compute` reads."""
         known = self._results.get(key)
-        if known is not None and all(a is b for a, b in zip(known[0], arguments, strict=True)):
+        if known is not None and len(known[0]) == len(arguments) and all(map(is_, known[0], arguments)):
             return known[1]
         result = compute()
         self._results[key] = (arguments, result)
@@ -26,5 +27,5 @@ class Memo(Generic[R]):
 
     def keep_only(self, keys: frozenset[str]) -> None:
         """Forget what was remembered for other keys."""
-        for key in self._results.keys() - keys:
-            del self._results[key]
+        if not self._results.keys() <= keys:
+            self._results = {key: found for key, found in self._results.items() if key in keys}

@@ -1,24 +1,25 @@
-"""Knows the whole host: one decision for each workspace, from specs, Engine, host and ledger as one pass saw them.
+"""Knows the whole host: one decision for each workspace, from specs, Engine, host and ledger of one pass.
 
-Refuses every effect. What it remembers between passes are results of pure functions for the very same arguments.
+Refuses every effect. What it remembers between passes are results of pure functions for the same arguments.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import is_
 
 from controller.api import labels
 from controller.api.conditions import Reason
 from controller.model.actions import EnsureNetwork
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, Desired
 from controller.model.effective import Effective, Refusal
-from controller.model.memory import Memory
+from controller.model.memory import Memory, PortBlock, PortGrant
 from controller.model.observed import Account, EngineView, HostView, Observed, Unseen
-from controller.model.plan import Drift, Plan
+from controller.model.plan import Decision, Drift, Plan
 from controller.model.status import ServiceAddress
 from controller.planning import case as case_module
 from controller.planning import classify, drift, inventory, ports, resolve, template
-from controller.planning.case import Blueprint, Case, Ours, Rules
+from controller.planning.case import Blueprint, Case, Ours, Rules, Scene
 from controller.planning.memo import Memo
 
 _NOTHING = Ours()
@@ -31,6 +32,8 @@ class Planner:
         self.designs: Mapping[str, Blueprint | Refusal] = {}
         """What every workspace of the latest plan gets, or why it gets nothing; for those who tell."""
         self._rules = rules
+        self._grounds: _Grounds | None = None
+        self._designs: Mapping[str, Blueprint | Refusal] = {}
         self._effective: Memo[Effective | Refusal] = Memo()
         self._blueprints: Memo[Blueprint] = Memo()
         self._drifts: Memo[tuple[Drift, ...]] = Memo()
@@ -51,92 +54,109 @@ class Planner:
 
     def plan(self, desired: Desired, observed: Observed, memory: Memory | Unseen, now: datetime) -> Plan:
         """Decide for every workspace that has a spec, a rejected file or a container of ours."""
-        names = sorted({*desired.specs, *(name for name in desired.rejected if _is_name(name))})
+        names = {*desired.specs, *(name for name in desired.rejected if _is_name(name))}
         if isinstance(memory, Unseen):
             return _hold_all(names, Reason.LEDGER_UNAVAILABLE, memory.message)
         if isinstance(observed.engine, Unseen):
             return _hold_all(names, observed.engine.reason, observed.engine.message)
+        view, seen_at = observed.engine.value, observed.engine.at
+        index, findings = self._inventory.index(view, memory)
+        names |= {name for name, ours in index.items() if ours.main is not None}
         if isinstance(observed.host, Unseen):
             return _hold_all(names, observed.host.reason, observed.host.message)
-        return self._plan(desired, observed.engine.value, observed.host.value, memory, now)
-
-    def _plan(
-        self, desired: Desired, view: EngineView, host: HostView, memory: Memory, now: datetime
-    ) -> Plan:
-        index, findings = self._inventory.index(view, memory)
-        designs = self._design(desired, host, memory)
-        self.designs = designs
-        names = {*desired.specs, *(name for name in desired.rejected if _is_name(name))}
-        names |= {name for name, ours in index.items() if ours.main is not None}
-        scene = _Scene(desired, view, host, memory, now)
+        self.designs = self._design(desired, observed.host.value, memory)
+        scene = Scene(
+            view=view,
+            host=observed.host.value,
+            memory=memory,
+            rules=self._rules,
+            policy_digest="" if isinstance(desired.policy, Unseen) else desired.policy.digest,
+            removals_held=desired.removals_held,
+            specs_unseen=desired.scan.message if isinstance(desired.scan, Unseen) else "",
+            seen_at=seen_at,
+            under_way={intent.workspace: intent for intent in memory.open_intents},
+            now=now,
+        )
         decisions = {
-            name: classify.classify(self._case(name, designs.get(name), index.get(name, _NOTHING), scene))
-            for name in sorted(names)
+            name: self._decide(name, index.get(name, _NOTHING), desired, scene) for name in sorted(names)
         }
         self._forget(frozenset(names))
         return Plan(
             decisions=decisions,
-            host_actions=() if memory.host_pause else self._networks(designs, view),
+            host_actions=() if memory.host_pause else self._networks(view),
             findings=findings,
             next_look=min((d.retry_at for d in decisions.values() if d.retry_at), default=None),
         )
 
-    def _design(self, desired: Desired, host: HostView, memory: Memory) -> dict[str, Blueprint | Refusal]:
+    def _decide(self, name: str, ours: Ours, desired: Desired, scene: Scene) -> Decision:
+        spec, blueprint = desired.specs.get(name), self.designs.get(name)
+        drifts = self._differences(name, spec, ours, scene)
+        return classify.classify(Case(name, spec, desired.rejected.get(name), blueprint, ours, drifts, scene))
+
+    def _design(self, desired: Desired, host: HostView, memory: Memory) -> Mapping[str, Blueprint | Refusal]:
         """Resolve every workspace, give it its ports and render its template; older specs choose first."""
         policy = desired.policy
         if isinstance(policy, Unseen):
             return dict.fromkeys(desired.specs, Refusal(policy.reason, policy.message))
+        rests_on = _Grounds(
+            tuple(desired.specs.values()),
+            policy,
+            memory.epoch,
+            memory.port_blocks,
+            memory.port_grants,
+            memory.accounts,
+            host.accounts,
+        )
+        if self._grounds is None or not rests_on.same(self._grounds):
+            self._designs = self._design_anew(rests_on, desired, host, memory)
+            self._grounds = rests_on
+        return self._designs
+
+    def _design_anew(
+        self, grounds: "_Grounds", desired: Desired, host: HostView, memory: Memory
+    ) -> Mapping[str, Blueprint | Refusal]:
+        policy = grounds.policy
         book = ports.Book(memory.port_blocks, memory.port_grants, tuple(policy.policy.spec.port_pools))
         designs: dict[str, Blueprint | Refusal] = {}
         for spec in sorted(desired.specs.values(), key=lambda spec: (spec.accepted_at, spec.name)):
             effective = self.effective(spec, policy, self.account(spec, host, memory))
+            assignment = effective if isinstance(effective, Refusal) else book.assign(effective)
             if isinstance(effective, Refusal):
                 designs[spec.name] = effective
-                continue
-            assignment = book.assign(effective)
-            if isinstance(assignment, Refusal):
+            elif isinstance(assignment, Refusal):
                 designs[spec.name] = assignment
-                continue
-            designs[spec.name] = self._blueprint(spec, effective, assignment, memory)
+            else:
+                designs[spec.name] = self._blueprint(spec, effective, assignment, memory.epoch)
         return designs
 
     def _blueprint(
-        self, spec: AcceptedSpec, effective: Effective, assignment: ports.Assignment, memory: Memory
+        self, spec: AcceptedSpec, effective: Effective, assignment: ports.Assignment, epoch: int
     ) -> Blueprint:
+        known = self.designs.get(spec.name)
+        if isinstance(known, Blueprint) and known.assignment == assignment:
+            assignment = known.assignment  # so that what rests on it stays the same
         secrets = f"{self._rules.runtime_secrets}/{spec.name}"
-        arguments = (spec, effective, memory.port_grants, *assignment.new_grants)
         return self._blueprints.get(
-            spec.name, arguments, lambda: _render(spec, effective, assignment, secrets, memory.epoch)
-        )
-
-    def _case(self, name: str, blueprint: Blueprint | Refusal | None, ours: Ours, scene: "_Scene") -> Case:
-        spec = scene.desired.specs.get(name)
-        return Case(
-            name=name,
-            spec=spec,
-            rejected=scene.desired.rejected.get(name),
-            blueprint=blueprint,
-            ours=ours,
-            view=scene.view,
-            host=scene.host,
-            memory=scene.memory,
-            rules=self._rules,
-            removals_held=scene.desired.removals_held,
-            key=f"{spec.uid}:{spec.generation}:{scene.policy_digest}" if spec else "",
-            drifts=self._differences(name, blueprint, ours, scene),
-            now=scene.now,
+            spec.name,
+            (spec, effective, assignment, epoch),
+            lambda: _render(spec, effective, assignment, secrets, epoch),
         )
 
     def _differences(
-        self, name: str, blueprint: Blueprint | Refusal | None, ours: Ours, scene: "_Scene"
+        self, name: str, spec: AcceptedSpec | None, ours: Ours, scene: Scene
     ) -> tuple[Drift, ...]:
+        container, view = ours.main, scene.view
+        if spec is None or spec.missing_since is not None:
+            return () if container is None else drift.of_orphan(container)
+        blueprint = self.designs.get(name)
         if not isinstance(blueprint, Blueprint):
             return ()
-        container, view, template_ = ours.main, scene.view, blueprint.template
         should_run = case_module.should_run(blueprint.effective, scene.memory.suspensions.get(name))
         if container is None:
             return drift.of_state(None, should_run=should_run)
+        template_ = blueprint.template
         image, detail = view.images.get(template_.image), view.image_details.get(container.image_id)
+        totals = (view.total_memory, view.total_cpus)
 
         def compute() -> tuple[Drift, ...]:
             subject = drift.subject(
@@ -144,12 +164,10 @@ class Planner:
             )
             return drift.of_state(container, should_run=should_run) + drift.detect(subject)
 
-        return self._drifts.get(name, (container, blueprint, image, detail, should_run), compute)
+        return self._drifts.get(name, (container, blueprint, image, detail, should_run, *totals), compute)
 
-    def _networks(
-        self, designs: Mapping[str, Blueprint | Refusal], view: EngineView
-    ) -> tuple[EnsureNetwork, ...]:
-        wanted = {d.template.network for d in designs.values() if isinstance(d, Blueprint)}
+    def _networks(self, view: EngineView) -> tuple[EnsureNetwork, ...]:
+        wanted = {d.template.network for d in self.designs.values() if isinstance(d, Blueprint)}
         private = labels.NETWORK_PRIVATE
         return tuple(
             EnsureNetwork(
@@ -164,20 +182,29 @@ class Planner:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scene:
-    """What all cases of one pass share."""
+class _Grounds:
+    """All that the designs of one pass rest on."""
 
-    desired: Desired
-    view: EngineView
-    host: HostView
-    memory: Memory
-    now: datetime
+    specs: tuple[AcceptedSpec, ...]
+    policy: AcceptedPolicy
+    epoch: int
+    port_blocks: tuple[PortBlock, ...]
+    port_grants: tuple[PortGrant, ...]
+    recorded: Mapping[str, Account]
+    known: Mapping[str, Account | None]
 
-    @property
-    def policy_digest(self) -> str:
-        """Digest of the policy in force, empty where there is none."""
-        policy = self.desired.policy
-        return "" if isinstance(policy, Unseen) else policy.digest
+    def same(self, other: "_Grounds") -> bool:
+        """Tell whether both give the same designs; specs and policy must be the very same objects."""
+        return (
+            len(self.specs) == len(other.specs)
+            and all(map(is_, self.specs, other.specs))
+            and self.policy is other.policy
+            and self.epoch == other.epoch
+            and self.port_blocks == other.port_blocks
+            and self.port_grants == other.port_grants
+            and self.recorded == other.recorded
+            and self.known == other.known
+        )
 
 
 def _render(
@@ -197,5 +224,5 @@ def _is_name(text: str) -> bool:
     return "/" not in text and "." not in text
 
 
-def _hold_all(names: list[str], reason: Reason, message: str) -> Plan:
-    return Plan({name: classify.unseen(name, reason, message) for name in names})
+def _hold_all(names: set[str], reason: Reason, message: str) -> Plan:
+    return Plan({name: classify.unseen(name, reason, message) for name in sorted(names)})

@@ -41,7 +41,7 @@ def resolve(accepted: AcceptedSpec, policy: AcceptedPolicy, account: Account | N
     values = layers.fold(stack)
     for path, default in workspace.CONTRACT_DEFAULTS.items():
         values.setdefault(path, Value(default, "default"))
-    refusal = _unsupported(values) or _identity_refusal(values, account)
+    refusal = _unsupported(values) or _identity_refusal(values, account) or _target_refusal(values)
     image = _image(values, policy)
     if refusal or isinstance(image, Refusal):
         return refusal or cast("Refusal", image)
@@ -55,7 +55,7 @@ def _stack(
     owner = owner_of(spec)
     groups = [name for name, group in rules.groups.items() if owner in (group.members or ())]
     ordered = [name for name in rules.group_order if name in groups] or groups
-    if len(ordered) > 1 and not rules.group_order:
+    if len(groups) > 1 and ordered is groups:
         return Refusal(Reason.AMBIGUOUS_GROUP, f"{owner} is in the groups {', '.join(sorted(groups))}")
     preset = _class_layer(spec, rules, owner, account)
     if isinstance(preset, Refusal):
@@ -112,6 +112,18 @@ def _identity_refusal(values: Mapping[str, Value], account: Account | None) -> R
             "the container runs as its owner, whom this host does not know; create the account, "
             "or set security.runAs: Image",
         )
+    return None
+
+
+def _target_refusal(values: Mapping[str, Value]) -> Refusal | None:
+    """Spec and class may each be right, and together mount two things at one place."""
+    found = values.get("mounts")
+    names: dict[str, str] = {}
+    for mount in cast("tuple[workspace.Mount, ...]", found.value if found else ()):
+        other = names.setdefault(mount.target, mount.name)
+        if other != mount.name:
+            message = f'spec.mounts: "{other}" of the class and "{mount.name}" are both at {mount.target}'
+            return Refusal(Reason.SPEC_REJECTED, message)
     return None
 
 

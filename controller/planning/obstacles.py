@@ -1,0 +1,90 @@
+"""Knows what stands in the way of a start on this host: mounts, secrets, ports, the network, the image.
+
+Refuses to remove an obstacle: it is named, with what a person can do about it.
+"""
+
+from datetime import timedelta
+
+from controller.api import labels
+from controller.api.conditions import Reason
+from controller.api.workspace import PullPolicy
+from controller.model.plan import Decision, Verdict
+from controller.planning import chains
+from controller.planning.case import Case
+
+BUSY_LOOK = timedelta(seconds=2)
+"""How soon a container that the Engine is busy with is looked at again."""
+
+
+def busy(case: Case, message: str) -> Decision:
+    """Wait for the Engine, which is at work on the container or cannot tell about it."""
+    return case.decide(Verdict.WAIT, Reason.CONTAINER_BUSY, message, retry_at=case.now + BUSY_LOOK)
+
+
+def host(case: Case) -> Decision | None:
+    """Find the first obstacle on the host, the image apart."""
+    return _mounts(case) or _secrets(case) or _ports(case) or _network(case)
+
+
+def _mounts(case: Case) -> Decision | None:
+    main = case.ours.main
+    made_with = {bind.target for bind in main.configuration.binds} if main is not None else frozenset()
+    for mount in case.design.effective.mounts:
+        check = case.scene.host.mounts.get((case.name, mount.name))
+        if check is None or check.obstacle is None:
+            continue
+        missing = check.obstacle.reason is Reason.MOUNT_MISSING
+        if missing and not mount.required and mount.target not in made_with:
+            continue
+        return case.decide(Verdict.HOLD, check.obstacle.reason, check.obstacle.message)
+    return None
+
+
+def _secrets(case: Case) -> Decision | None:
+    found = case.scene.host.secrets.get(case.name)
+    return None if found is None else case.decide(Verdict.HOLD, found.reason, found.message)
+
+
+def _ports(case: Case) -> Decision | None:
+    """Find ports of ours on which somebody else listens; while a container of ours runs it is that one."""
+    listeners = case.scene.host.listeners
+    if listeners is None or case.ours.running():
+        return None
+    taken = [p.host_port for p in case.design.template.ports if p.host_port in listeners]
+    if not taken:
+        return None
+    message = f"another process listens on port {', '.join(map(str, taken))} of the host"
+    return case.decide(Verdict.HOLD, Reason.PORT_TAKEN, message)
+
+
+def _network(case: Case) -> Decision | None:
+    name = case.design.template.network
+    network = case.scene.view.networks.get(name)
+    if network is None:
+        return case.decide(Verdict.WAIT, Reason.NETWORK_PENDING, f'the network "{name}" is made first')
+    private = name == labels.NETWORK_PRIVATE
+    wrong = network.driver != "bridge" or (private and network.subnet != case.scene.rules.subnet)
+    if not wrong and network.inter_container is not private:
+        return None
+    traffic = "on" if network.inter_container else "off"
+    message = (
+        f'the network "{name}" is there with other settings ({network.driver}, '
+        f"{network.subnet or 'no subnet'}, traffic between containers {traffic}); "
+        "remove it and it is made anew"
+    )
+    return case.decide(Verdict.HOLD, Reason.NETWORK_UNUSABLE, message)
+
+
+def image(case: Case) -> Decision | None:
+    """Pull before anything else; a reference that was never looked up is looked up first."""
+    effective, images = case.design.effective, case.scene.view.images
+    if effective.image not in images:
+        return case.decide(Verdict.WAIT, Reason.IMAGE_PENDING, f"{effective.image} is looked up")
+    if images[effective.image] is not None:
+        return None
+    if effective.pull is PullPolicy.NEVER:
+        message = f"{effective.image} is not on this host and pull is Never"
+        return case.decide(Verdict.HOLD, Reason.IMAGE_UNAVAILABLE, message)
+    verdict = Verdict.CREATE if case.ours.main is None else Verdict.UPDATE
+    message = f"{effective.image} is pulled first"
+    return case.decide(verdict, Reason.IMAGE_MISSING, message, actions=chains.pull(case))

@@ -1,0 +1,135 @@
+"""Knows how one container takes the place of another, from each state in which a replacement may be left.
+
+Refuses to give up what runs before its successor is made: what cannot be made brings the old one back.
+"""
+
+from controller.api import labels
+from controller.api.conditions import Reason
+from controller.model.observed import Container
+from controller.model.plan import Decision, Drift, Remedy, Verdict
+from controller.planning import chains, obstacles, stops
+from controller.planning.case import Case, is_kept
+
+
+def needed(drifts: tuple[Drift, ...]) -> bool:
+    """Tell whether a difference needs a new container."""
+    return any(found.remedy is Remedy.REPLACE for found in drifts)
+
+
+def change_text(drifts: tuple[Drift, ...]) -> str:
+    """Name what changed."""
+    kinds = sorted({found.kind.value for found in drifts if found.remedy is Remedy.REPLACE})
+    return f"{', '.join(kinds)} changed"
+
+
+def replace(case: Case, container: Container) -> Decision:
+    """Put the main container aside and make a new one; what runs goes on until the new one is there."""
+    hold = obstacles.host(case) or obstacles.image(case)
+    if hold is not None:
+        return hold
+    return case.decide(
+        Verdict.REPLACE,
+        Reason.SPEC_CHANGED,
+        change_text(case.drifts),
+        actions=chains.replace(case, container, Reason.SPEC_CHANGED),
+        disrupts=container.running,
+    )
+
+
+def half_done(case: Case) -> Decision | None:
+    """A replacement is under way: the old container still runs under its retained name."""
+    running = case.ours.predecessors(case.memory)
+    if not running:
+        return None
+    old, main = running[0], case.ours.main
+    if main is None:
+        return _carry_on(case, old)
+    if not main.running:
+        return _hand_over(case, main, running)
+    return case.decide(
+        Verdict.REPLACE,
+        Reason.REPLACEMENT_UNDER_WAY,
+        f"{old.name} still runs beside its replacement",
+        actions=tuple(action for c in running for action in chains.stop(case, c)),
+        disrupts=True,
+    )
+
+
+def _carry_on(case: Case, old: Container) -> Decision:
+    """The old one has its retained name, and the new one is not made yet: make it, or give up."""
+    hold = obstacles.host(case) or obstacles.image(case)
+    failed = case.memory.backoffs.get(case.name)
+    gave_up = failed is not None and failed.key.startswith(f"{case.key}:")
+    if gave_up or _same_template(case, old) or (hold is not None and hold.verdict is Verdict.HOLD):
+        return case.decide(
+            Verdict.UPDATE,
+            Reason.REPLACEMENT_UNDER_WAY,
+            "its replacement is given up before the new container was made",
+            actions=chains.bring_back(case, old),
+        )
+    return hold or _create(case, Reason.REPLACEMENT_UNDER_WAY)
+
+
+def _hand_over(case: Case, main: Container, running: tuple[Container, ...]) -> Decision:
+    """The new one is made: stop the old one and start it, unless the spec has changed again meanwhile."""
+    if needed(case.drifts):
+        return replace(case, main)
+    if not case.accepted.confirmed:
+        return stops.confirming(case, "handing over to the new container")
+    hold = obstacles.host(case)
+    if hold is not None:
+        return hold
+    return case.decide(
+        Verdict.REPLACE,
+        Reason.REPLACEMENT_UNDER_WAY,
+        f"{running[0].name} makes way for its replacement",
+        actions=chains.start(
+            case, 0, before=tuple(action for c in running for action in chains.stop(case, c))
+        ),
+        disrupts=True,
+    )
+
+
+def renamed(case: Case) -> Decision | None:
+    """Somebody renamed its container."""
+    strays = case.ours.strays(case.memory)
+    if case.ours.main is not None or not strays:
+        return None
+    message = f"somebody renamed its container to {strays[0].name}; it gets its name back"
+    return case.decide(Verdict.UPDATE, Reason.DRIFTED, message, actions=chains.bring_back(case, strays[0]))
+
+
+def returned(case: Case) -> Decision | None:
+    """The spec came back and a kept container of the same template is there."""
+    if case.ours.main is not None:
+        return None
+    for container in case.ours.others:
+        kept = case.memory.retained.get(container.id)
+        by_removal = (
+            kept.reason is Reason.SPEC_REMOVED if kept is not None else is_kept(container, case.memory)
+        )
+        if by_removal and _same_template(case, container) and not container.running:
+            message = f"{container.name} is put back under its name"
+            actions = chains.bring_back(case, container)
+            return case.decide(Verdict.CREATE, Reason.RETURNED, message, actions=actions)
+    return None
+
+
+def _same_template(case: Case, container: Container) -> bool:
+    wanted = case.design.identity
+    return all(container.labels.get(name) == wanted[name] for name in labels.COMPARED)
+
+
+def missing(case: Case) -> Decision | None:
+    """There is no container."""
+    return None if case.ours.main is not None else _create_first(case)
+
+
+def _create_first(case: Case) -> Decision:
+    hold = obstacles.host(case) or obstacles.image(case)
+    return hold or _create(case, Reason.CONTAINER_MISSING)
+
+
+def _create(case: Case, reason: Reason) -> Decision:
+    message = f"from {case.design.effective.image}"
+    return case.decide(Verdict.CREATE, reason, message, actions=chains.create(case))

@@ -1,0 +1,128 @@
+"""Knows what happens to a workspace that shall run and has a container: start, repair, replace, or nothing.
+
+Refuses to stop a running container, but for a person's restart and for a confirmed `changes: Immediate`.
+"""
+
+from controller.api.conditions import Reason
+from controller.api.workspace import ChangePolicy, PullPolicy
+from controller.model import actions as actions_of
+from controller.model.observed import Container, ContainerState
+from controller.model.plan import Decision, Remedy, Verdict
+from controller.planning import backoff, chains, obstacles, replacement, stops
+from controller.planning.case import Case
+
+
+def not_running(case: Case) -> Decision | None:
+    """It does not run: replace it if it is outdated, else start it."""
+    container = case.container
+    if container.running:
+        return None
+    hold = obstacles.host(case)
+    if hold is not None:
+        return hold
+    if replacement.needed(case.drifts) and _may_replace(case, container):
+        return replacement.replace(case, container)
+    repairs = chains.repair(case)
+    if case.name in case.memory.restart_requests:
+        return case.decide(
+            Verdict.START, Reason.RESTART_REQUESTED, actions=chains.start(case, 0, before=repairs)
+        )
+    if container.state is ContainerState.CREATED and container.started_at is None:
+        return case.decide(Verdict.START, Reason.FIRST_START, actions=chains.start(case, 0, before=repairs))
+    count, at = backoff.next_restart(case.memory.restarts.get(case.name), container, case.now)
+    text = _exit_text(container)
+    if at > case.now:
+        message = f"{text}; started again at {at:%H:%M:%S} (restart {count})"
+        return case.decide(Verdict.WAIT, Reason.CRASH_LOOP, message, retry_at=at)
+    message = f"{text}; `wharf stop {case.name}` would keep it stopped"
+    actions = chains.start(case, count, before=repairs)
+    return case.decide(Verdict.START, Reason.CONTAINER_EXITED, message, actions=actions)
+
+
+def _may_replace(case: Case, container: Container) -> bool:
+    """With `changes: Manual` only a person's restart replaces; a container that never ran holds nothing."""
+    manual = case.design.effective.changes is ChangePolicy.MANUAL
+    return not manual or case.name in case.memory.restart_requests or container.started_at is None
+
+
+def _exit_text(container: Container) -> str:
+    if container.oom_killed:
+        return "the kernel killed it for want of memory"
+    return container.error or f"it exited with code {container.exit_code}"
+
+
+def frozen(case: Case) -> Decision | None:
+    """Somebody froze it with `docker pause`."""
+    if case.container.state is not ContainerState.PAUSED:
+        return None
+    message = "it was frozen with docker pause"
+    return case.decide(Verdict.START, Reason.CONTAINER_PAUSED, message, actions=chains.thaw(case))
+
+
+def restart_requested(case: Case) -> Decision | None:
+    """A person asked for a restart: stop it, once it is sure that it can be started again."""
+    asked = case.memory.restart_requests.get(case.name)
+    if asked is None:
+        return None
+    started = case.container.started_at
+    if started is not None and started >= asked:
+        done = (actions_of.CompleteRestart(case.name),)
+        return case.decide(Verdict.UPDATE, Reason.RESTART_REQUESTED, "done already", actions=done)
+    outdated = replacement.needed(case.drifts)
+    hold = obstacles.host(case) or (obstacles.image(case) if outdated else None)
+    if hold is not None:
+        return hold
+    return case.decide(
+        Verdict.STOP,
+        Reason.RESTART_REQUESTED,
+        "it is started again at once",
+        actions=(*chains.mounts(case), *chains.stop(case, case.container)),
+        disrupts=True,
+    )
+
+
+def image_wanted(case: Case) -> Decision | None:
+    """The spec names an image that this host lacks: fetch it before anything is decided on it."""
+    effective = case.design.effective
+    lacking = case.scene.view.images.get(effective.image, "") is None
+    if not lacking or case.container.configuration.image == effective.image:
+        return None
+    repairs = chains.repair(case)
+    if effective.pull is PullPolicy.NEVER:
+        return drifted(case) if repairs else obstacles.image(case)
+    message = f"{effective.image} is pulled first"
+    return case.decide(Verdict.UPDATE, Reason.IMAGE_MISSING, message, actions=(*repairs, *chains.pull(case)))
+
+
+def outdated(case: Case) -> Decision | None:
+    """It differs in something that needs a new container."""
+    if not replacement.needed(case.drifts):
+        return None
+    change = replacement.change_text(case.drifts)
+    policy = case.design.effective.changes
+    if policy is ChangePolicy.IMMEDIATE:
+        if not case.accepted.confirmed:
+            return stops.confirming(case, change)
+        return replacement.replace(case, case.container)
+    by_itself = "" if policy is ChangePolicy.MANUAL else "when the workspace is stopped, or "
+    message = f"{change}; it happens {by_itself}with `wharf restart {case.name}`"
+    live = chains.repair(case)
+    verdict = Verdict.UPDATE if live else Verdict.WAIT
+    return case.decide(verdict, Reason.CHANGE_PENDING, message, actions=live)
+
+
+def drifted(case: Case) -> Decision | None:
+    """It differs in something that can be changed in place."""
+    actions = chains.repair(case)
+    if not actions:
+        return None
+    message = "; ".join(str(drift) for drift in case.drifts if drift.remedy is Remedy.LIVE)
+    return case.decide(Verdict.UPDATE, Reason.DRIFTED, message, actions=actions)
+
+
+def as_specified(case: Case) -> Decision:
+    """It runs as its spec says."""
+    if case.container.id in case.memory.retained:
+        forget = (actions_of.ForgetRetained(case.name, case.container.id),)
+        return case.decide(Verdict.UPDATE, Reason.RETURNED, "it is in use again", actions=forget)
+    return case.decide(Verdict.KEEP, Reason.AS_SPECIFIED)
