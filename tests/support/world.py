@@ -1,0 +1,324 @@
+"""Knows a whole host as plain values: what planning sees of it, and what each action does to it.
+
+It refuses what an Engine or the ledger would refuse: a taken name or port, a container that changed.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, assert_never
+
+from controller.api import labels
+from controller.api.conditions import Reason
+from controller.model import actions
+from controller.model.desired import AcceptedPolicy, AcceptedSpec, Desired, RejectedFile, SpecScan
+from controller.model.memory import Memory, Retained
+from controller.model.observed import (
+    Account,
+    Container,
+    ContainerState,
+    EngineView,
+    HostView,
+    MountCheck,
+    Network,
+    Observed,
+    Obstacle,
+    Seen,
+    Unseen,
+)
+from controller.model.plan import Decision, Plan
+from controller.planning import backoff, template
+from controller.planning.case import Blueprint
+from controller.planning.planner import Planner
+from tests.support import builders
+
+Fault = Callable[[actions.Action], bool]
+
+
+class RefusedError(Exception):
+    """The Engine or the ledger did not do it."""
+
+
+@dataclass
+class World:
+    """One host. All of it may be changed between passes."""
+
+    now: datetime = builders.NOW
+    policy: AcceptedPolicy | Unseen = field(default_factory=builders.policy)
+    specs: dict[str, AcceptedSpec] = field(default_factory=dict)
+    rejected: dict[str, RejectedFile] = field(default_factory=dict)
+    removals_held: str = ""
+    containers: dict[str, Container] = field(default_factory=dict)
+    images: dict[str, str | None] = field(
+        default_factory=lambda: {builders.IMAGE: builders.image_id(builders.IMAGE)}
+    )
+    networks: dict[str, Network] = field(default_factory=builders.networks)
+    accounts: dict[str, Account | None] = field(default_factory=dict)
+    mounts: dict[tuple[str, str], MountCheck] = field(default_factory=dict)
+    secrets: dict[str, Obstacle] = field(default_factory=dict)
+    listeners: frozenset[int] | None = None
+    unknown: frozenset[str] = frozenset()
+    memory: Memory = field(default_factory=builders.memory)
+    unseen: dict[str, Unseen] = field(default_factory=dict)
+    seen_ago: timedelta = timedelta(0)
+    done: list[actions.Action] = field(default_factory=list)
+
+    # what planning sees
+
+    def desired(self) -> Desired:
+        """The specs as a complete scan and the ledger give them."""
+        scan: Seen[SpecScan] | Unseen = self.unseen.get("specs") or builders.scan(at=self.now)
+        held = scan.message if isinstance(scan, Unseen) else self.removals_held
+        return Desired(
+            dict(self.specs), scan, dict(self.rejected), held, self.unseen.get("policy") or self.policy
+        )
+
+    def observed(self) -> Observed:
+        """The Engine and the host as one look finds them."""
+        images = {c.image_id for c in self.containers.values()}
+        view = EngineView(
+            engine_id="engine",
+            containers=dict(self.containers),
+            images=dict(self.images),
+            image_details={identifier: builders.image(identifier) for identifier in images},
+            networks=dict(self.networks),
+            total_memory=builders.HOST_MEMORY,
+            total_cpus=builders.HOST_CPUS,
+            unknown=self.unknown,
+        )
+        owners = {spec.workspace.spec.owner or spec.name for spec in self.specs.values()}
+        known = {owner: self.accounts.get(owner, builders.account(owner)) for owner in owners}
+        host = HostView(accounts=known, mounts=self.mounts, secrets=self.secrets, listeners=self.listeners)
+        return Observed(
+            engine=self.unseen.get("engine") or Seen(view, self.now - self.seen_ago),
+            host=self.unseen.get("host") or Seen(host, self.now),
+        )
+
+    def recall(self) -> Memory | Unseen:
+        """The ledger, with a nonce that no other moment has."""
+        nonce = self.now.isoformat().encode()
+        return self.unseen.get("ledger") or replace(self.memory, accepted=dict(self.specs), nonce=nonce)
+
+    def plan(self, planner: Planner | None = None) -> Plan:
+        """Decide; without a planner by one that remembers nothing."""
+        return (planner or Planner(builders.RULES)).plan(
+            self.desired(), self.observed(), self.recall(), self.now
+        )
+
+    # building
+
+    def add(self, spec: AcceptedSpec, state: ContainerState | None = ContainerState.RUNNING) -> "World":
+        """Put a spec in force and, unless `state` is None, a container exactly as specified."""
+        self.specs[spec.name] = spec
+        if state is not None:
+            self.build(spec.name, state)
+        return self
+
+    def build(self, name: str, state: ContainerState = ContainerState.RUNNING) -> Container:
+        """Make the container of a workspace as its spec says now, and grant its ports."""
+        planner = Planner(builders.RULES)
+        calm = replace(self.memory, backoffs={}, suspensions={}, open_intents=(), pauses={}, host_pause=None)
+        desired = replace(self.desired(), rejected={})
+        planner.plan(desired, self.observed(), replace(calm, accepted=dict(self.specs)), self.now)
+        design = planner.designs[name]
+        assert isinstance(design, Blueprint), design
+        blocks = [b for b in design.assignment.new_blocks if b not in self.memory.port_blocks]
+        self.memory = replace(
+            self.memory,
+            port_blocks=(*self.memory.port_blocks, *blocks),
+            port_grants=(*self.memory.port_grants, *design.assignment.new_grants),
+        )
+        instance = f"{len(self.containers):08x}" + name.encode().hex()[:24].ljust(24, "0")
+        made = actions.CreateContainer(
+            name,
+            labels.container_name(name),
+            design.template,
+            template.signed(design.identity, instance, self.memory.claim_key),
+        )
+        reference = design.template.image
+        identifier = self.images.get(reference) or builders.image_id(reference)
+        built = builders.in_state(builders.container(made, identifier), state)
+        self.containers[built.id] = built
+        return built
+
+    def change(self, identifier: str, **fields: Any) -> Container:  # noqa: ANN401 - fields of one class
+        """Change a container."""
+        self.containers[identifier] = replace(self.containers[identifier], **fields)
+        return self.containers[identifier]
+
+    def of(self, name: str) -> tuple[Container, ...]:
+        """The containers with a workspace's label."""
+        return tuple(c for c in self.containers.values() if c.labels.get(labels.WORKSPACE) == name)
+
+    def main(self, name: str) -> Container | None:
+        """The container with the workspace's name."""
+        return next((c for c in self.containers.values() if c.name == labels.container_name(name)), None)
+
+    # doing
+
+    def execute(self, plan: Plan, fault: Fault = lambda _: False) -> bool:
+        """Carry out every chain until its first failure, as a reconciler does; tell whether all succeeded."""
+        whole = True
+        for action in plan.host_actions:
+            self.networks[action.name] = Network(
+                "n", action.name, "bridge", action.subnet or "172.29.0.0/16", action.inter_container
+            )
+        for decision in plan.decisions.values():
+            whole &= self._chain(decision, fault)
+        return whole
+
+    def _chain(self, decision: Decision, fault: Fault) -> bool:
+        name = decision.workspace
+        before = self.memory.backoffs.get(name)
+        for action in decision.actions:
+            try:
+                self.apply(action, fault)
+            except RefusedError as refused:
+                after = backoff.after_failure(
+                    before, Reason.REFUSED_BY_ENGINE, str(refused), decision.key, self.now
+                )
+                self.remember(backoffs={**self.memory.backoffs, name: after})
+                return False
+        if decision.actions and before is not None and before.key == decision.key:
+            self.remember(backoffs={n: b for n, b in self.memory.backoffs.items() if n != name})
+        return True
+
+    def remember(self, **fields: Any) -> None:  # noqa: ANN401 - fields of one class
+        """Write to the ledger."""
+        self.memory = replace(self.memory, **fields)
+
+    def apply(self, action: actions.Action, fault: Fault = lambda _: False) -> None:
+        """Do one action, or raise `RefusedError`."""
+        if fault(action):
+            raise RefusedError("fault")
+        match action:
+            case actions.PullImage():
+                self.images[action.reference] = builders.image_id(action.reference)
+            case actions.PrepareMount():
+                self.mounts.pop((action.workspace, action.mount), None)
+            case actions.EnsureNetwork() | actions.WriteSecrets():
+                pass
+            case actions.CreateContainer():
+                self._create(action)
+            case (
+                actions.GrantPorts()
+                | actions.RecordRestarts()
+                | actions.RetainContainer()
+                | actions.ForgetRetained()
+                | actions.ForgetWorkspace()
+                | actions.CompleteRestart()
+            ):
+                self._write(action)
+            case _:
+                self._touch(action)
+        self.done.append(action)
+
+    def _create(self, action: actions.CreateContainer) -> None:
+        identifier = self.images.get(action.template.image)
+        if identifier is None:
+            raise RefusedError("no such image")
+        self._free_name(action.name, "")
+        built = builders.container(action, identifier, self.now)
+        self.containers[built.id] = built
+
+    def _free_name(self, name: str, unless: str) -> None:
+        if any(c.name == name and c.id != unless for c in self.containers.values()):
+            raise RefusedError(f"{name} is taken")
+
+    def _touch(  # noqa: C901 - one case for each word
+        self,
+        action: actions.StartContainer
+        | actions.StopContainer
+        | actions.UnpauseContainer
+        | actions.RenameContainer
+        | actions.RemoveContainer
+        | actions.UpdateLimits
+        | actions.ClearRestartPolicy
+        | actions.ConnectNetwork,
+    ) -> None:
+        found = self.containers.get(action.container_id)
+        if found is None:
+            raise RefusedError("no such container")
+        configuration = found.configuration
+        match action:
+            case actions.StartContainer():
+                self._free_ports(found)
+                after = builders.in_state(found, ContainerState.RUNNING, self.now)
+            case actions.StopContainer():
+                self._compare(found, action.expected)
+                after = builders.in_state(found, ContainerState.EXITED, self.now) if found.running else found
+            case actions.UnpauseContainer():
+                after = replace(found, state=ContainerState.RUNNING)
+            case actions.RenameContainer():
+                self._free_name(action.new_name, found.id)
+                after = replace(found, name=action.new_name)
+            case actions.RemoveContainer():
+                self._compare(found, action.expected)
+                del self.containers[found.id]
+                return
+            case actions.UpdateLimits():
+                self._compare(found, action.expected)
+                after = replace(found, configuration=replace(configuration, limits=action.limits))
+                if found.running:
+                    after = replace(after, kernel_limits=action.limits)
+            case actions.ClearRestartPolicy():
+                after = replace(found, configuration=replace(configuration, restart_policy="no"))
+            case actions.ConnectNetwork():
+                joined = configuration.networks | {action.network}
+                after = replace(found, configuration=replace(configuration, networks=joined))
+            case _:
+                assert_never(action)
+        self.containers[found.id] = after
+
+    def _free_ports(self, starting: Container) -> None:
+        wanted = {port.host_port for port in starting.configuration.ports}
+        for other in self.containers.values():
+            held = {port.host_port for port in other.configuration.ports}
+            if other.running and other.id != starting.id and wanted & held:
+                raise RefusedError(f"ports {wanted & held} are held by {other.name}")
+
+    def _compare(self, found: Container, expected: actions.Expected) -> None:
+        if actions.Expected(found.running, found.started_at, found.pid) != expected:
+            raise RefusedError("it changed meanwhile")
+
+    def _write(self, action: actions.LedgerAction) -> None:
+        known, name = self.memory, action.workspace
+        match action:
+            case actions.GrantPorts():
+                self._grant(action)
+            case actions.RecordRestarts():
+                self.remember(restarts={**known.restarts, name: action.restarts})
+            case actions.RetainContainer():
+                kept = Retained(action.container_id, name, action.name, self.now, Reason(action.reason))
+                self.remember(retained={**known.retained, action.container_id: kept})
+            case actions.ForgetRetained():
+                self.remember(retained=_without(known.retained, [action.container_id]))
+            case actions.CompleteRestart():
+                self.remember(restart_requests=_without(known.restart_requests, [name]))
+            case actions.ForgetWorkspace():
+                del self.specs[name]
+                self.remember(
+                    suspensions=_without(known.suspensions, [name]),
+                    backoffs=_without(known.backoffs, [name]),
+                    port_grants=tuple(g for g in known.port_grants if g.workspace != name),
+                )
+            case _:
+                assert_never(action)
+
+    def _grant(self, action: actions.GrantPorts) -> None:
+        services = {(g.workspace, g.service) for g in action.grants}
+        rest = [g for g in self.memory.port_grants if (g.workspace, g.service) not in services]
+        mine = {g.port for g in action.grants}
+        rest = [g for g in rest if not (g.workspace == action.workspace and g.port in mine)]
+        if {g.port for g in rest} & mine:
+            raise RefusedError("a port is granted to another workspace")
+        blocks = [b for b in action.blocks if b not in self.memory.port_blocks]
+        for new in blocks:
+            for old in self.memory.port_blocks:
+                if new.base < old.base + old.size and old.base < new.base + new.size:
+                    raise RefusedError("a block overlaps another")
+        self.remember(port_blocks=(*self.memory.port_blocks, *blocks), port_grants=(*rest, *action.grants))
+
+
+def _without(known: Mapping[str, Any], gone: Iterable[str]) -> dict[str, Any]:
+    return {key: value for key, value in known.items() if key not in set(gone)}
