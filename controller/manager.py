@@ -219,6 +219,9 @@ class Controller:
 
     def _tell(self, report: PassReport) -> None:
         self.metrics.publish(report)
+        for chain in report.chains:
+            if any(isinstance(outcome, outcomes.Failed) for outcome in chain.outcomes):
+                self.metrics.count_queue_retry(QUEUE)
         self.metrics.beat("resync", report.at)
         self.metrics.set_stream_connected(self._reader is not None and self._reader.connected)
         self.metrics.set_ledger_size(_size(self._settings.state_dir / ledgers.DATABASE))

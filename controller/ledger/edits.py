@@ -5,8 +5,8 @@ written, and the image comes back as the same object.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
-from typing import TypeVar
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
 
 from controller.api.conditions import Reason
 from controller.ledger import ports, shelves, specs
@@ -16,6 +16,18 @@ from controller.model import actions, memory
 from controller.model.desired import AcceptedSpec
 
 T = TypeVar("T")
+
+COUNTED_FOR: Final = timedelta(minutes=15)
+"""How long a disruption is remembered: longer than any budget looks back."""
+CHANGES: Final[tuple[shelves.Shelf[Any], ...]] = (
+    shelves.HELD,
+    shelves.APPROVALS,
+    shelves.REPLACEMENTS,
+    shelves.ROLLBACKS,
+    shelves.PINS,
+    shelves.FAILED,
+)
+"""What is remembered of a workspace's changes; it goes with the workspace."""
 
 
 def accept(database: Database, image: Image, accepted: Iterable[AcceptedSpec]) -> Image:
@@ -66,7 +78,9 @@ def pause(database: Database, image: Image, workspace: str | None, value: memory
     return image.having(host_pause=value)
 
 
-def carry_out(database: Database, image: Image, action: actions.LedgerAction, now: datetime) -> Image:
+def carry_out(  # noqa: C901 - one case for each word of the vocabulary
+    database: Database, image: Image, action: actions.LedgerAction, now: datetime
+) -> Image:
     """Carry out an action.
 
     Raises:
@@ -85,7 +99,23 @@ def carry_out(database: Database, image: Image, action: actions.LedgerAction, no
         case actions.ForgetWorkspace():
             return _forget(database, image, action.workspace, now)
         case actions.CompleteRestart():
-            return put(database, image, shelves.RESTART_REQUESTS, action.workspace, None)
+            return _complete_restart(database, image, action.workspace)
+        case actions.BeginReplacement():
+            return put(database, image, shelves.REPLACEMENTS, action.workspace, action.replacement)
+        case actions.EndReplacement():
+            image = put(database, image, shelves.REPLACEMENTS, action.workspace, None)
+            return put(database, image, shelves.FAILED, action.workspace, action.failed)
+        case actions.BeginRollback():
+            return put(database, image, shelves.ROLLBACKS, action.workspace, action.rollback)
+        case actions.EndRollback():
+            image = put(database, image, shelves.ROLLBACKS, action.workspace, None)
+            return put(database, image, shelves.PINS, action.workspace, action.pin)
+
+
+def _complete_restart(database: Database, image: Image, workspace: str) -> Image:
+    """A restart that a person asked for also forgets which template failed."""
+    image = put(database, image, shelves.FAILED, workspace, None)
+    return put(database, image, shelves.RESTART_REQUESTS, workspace, None)
 
 
 def _retain(database: Database, image: Image, action: actions.RetainContainer, now: datetime) -> Image:
@@ -106,6 +136,8 @@ def _forget(database: Database, image: Image, workspace: str, now: datetime) -> 
     image = put(database, image, shelves.RESTARTS, workspace, None)
     image = put(database, image, shelves.BACKOFFS, workspace, None)
     image = put(database, image, shelves.RESTART_REQUESTS, workspace, None)
+    for shelf in CHANGES:
+        image = put(database, image, shelf, workspace, None)
     spec = image.memory.accepted.get(workspace)
     owners = {one.owner for one in image.book.grants.values() if one.workspace == workspace}
     if owners:

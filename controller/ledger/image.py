@@ -49,6 +49,14 @@ def load(database: Database, claim_key: bytes, report: Callable[[str], None]) ->
         open_intents=journal.open_intents(database, report),
         retained=shelves.RETAINED.load(database, report),
         restart_requests=shelves.RESTART_REQUESTS.load(database, report),
+        disruptions=journal.disruptions(database, report),
+        held=shelves.HELD.load(database, report),
+        approvals=shelves.APPROVALS.load(database, report),
+        replacements=shelves.REPLACEMENTS.load(database, report),
+        rollbacks=shelves.ROLLBACKS.load(database, report),
+        pins=shelves.PINS.load(database, report),
+        failed=shelves.FAILED.load(database, report),
+        adopted=shelves.ADOPTED.load(database, report),
     )
     return Image(remembered, ports.load(database, report))
 

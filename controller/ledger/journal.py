@@ -12,10 +12,12 @@ from typing import Final, TypeVar
 from controller.ledger import shelves
 from controller.ledger.database import Database, Row
 from controller.model import actions, outcomes, plan
-from controller.model.memory import Intent
+from controller.model.memory import Cause, Disruption, Intent
 
 T = TypeVar("T")
 
+COUNTED: Final = 2_000
+"""How many of the latest disruptions are read at the start: more than any budget allows in ten minutes."""
 KEPT: Final = 20_000
 """How many intents are kept; resolved ones beyond go, oldest first."""
 
@@ -54,13 +56,22 @@ def open_intents(database: Database, report: Callable[[str], None]) -> tuple[Int
     return tuple(_readable(rows, _intent, report))
 
 
+def disruptions(database: Database, report: Callable[[str], None]) -> tuple[Disruption, ...]:
+    """Return the latest disruptions that nobody asked for, oldest first."""
+    rows = database.execute(
+        "SELECT workspace, cause, opened_at FROM intents WHERE cause IS NOT NULL ORDER BY id DESC LIMIT ?",
+        (COUNTED,),
+    )
+    return tuple(_readable(reversed(rows), _disruption, report))
+
+
 def begin(database: Database, decision: plan.Decision, epoch: int, now: datetime) -> Intent:
     """Write down that a decision's actions are begun."""
     ports = _ports(decision.actions)
     told = [_told(action) for action in decision.actions]
     (row,) = database.execute(
         "INSERT INTO intents (workspace, opened_at, epoch, verdict, reason, message, disrupts, container_id,"
-        " ports, actions) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
+        " ports, actions, cause) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
         (
             decision.workspace,
             shelves.stamp(now),
@@ -72,6 +83,7 @@ def begin(database: Database, decision: plan.Decision, epoch: int, now: datetime
             decision.container_id,
             json.dumps(ports),
             json.dumps(told),
+            decision.cause if decision.disrupts else None,
         ),
     )
     intent = _intent(row)
@@ -127,6 +139,11 @@ def _intent(row: Row) -> Intent:
         reason=str(row["reason"]),
         ports=tuple(json.loads(str(row["ports"]))),
     )
+
+
+def _disruption(row: Row) -> Disruption:
+    at = datetime.fromisoformat(str(row["opened_at"]))
+    return Disruption(str(row["workspace"]), Cause(str(row["cause"])), at)
 
 
 def _entry(row: Row) -> Entry:

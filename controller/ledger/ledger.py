@@ -198,7 +198,12 @@ class Ledger:
         """Write down that a decision's actions are begun; return the number by which to resolve it."""
         with self.batch():
             intent = journal.begin(self._database, decision, self._image.memory.epoch, now)
-            self._image = self._image.having(open_intents=(*self._image.memory.open_intents, intent))
+            known = self._image.memory
+            self._image = self._image.having(open_intents=(*known.open_intents, intent))
+            if decision.disrupts and decision.cause is not None:
+                new = memory.Disruption(decision.workspace, decision.cause, now)
+                recent = (one for one in known.disruptions if now - one.at < edits.COUNTED_FOR)
+                self._image = self._image.having(disruptions=(*recent, new))
         return intent.id
 
     def resolve_intent(self, intent_id: int, results: tuple[outcomes.Outcome, ...], now: datetime) -> None:
@@ -245,6 +250,42 @@ class Ledger:
     def resume(self, workspace: str | None) -> None:
         """Forget the pause of a workspace, or (None) of the host."""
         self._pause(workspace, None)
+
+    def hold(self, held: Iterable[memory.Held]) -> None:
+        """Keep what the breaker holds, until it is approved or no longer wanted."""
+        with self.batch():
+            for one in held:
+                self._put(shelves.HELD, one.workspace, one)
+
+    def approve(self, approval: memory.Approval) -> None:
+        """Let what is held or parked of a workspace go; a pin ends, too."""
+        with self.batch():
+            self._put(shelves.APPROVALS, approval.workspace, approval)
+            self._put(shelves.HELD, approval.workspace, None)
+            self._put(shelves.PINS, approval.workspace, None)
+
+    def request_rollback(self, rollback: memory.Rollback) -> None:
+        """Keep that a person asked for the kept container."""
+        self._put(shelves.ROLLBACKS, rollback.workspace, rollback)
+
+    def adopt(self, adoption: memory.Adoption) -> None:
+        """Keep that a person declared a container ours."""
+        self._put(shelves.ADOPTED, adoption.container_id, adoption)
+
+    def forget_retained(self, container_id: str) -> None:
+        """Forget a kept container, which is gone."""
+        self._put(shelves.RETAINED, container_id, None)
+
+    def proven_host(self) -> str:
+        """Return the identity of the host at the last complete look, empty before the first."""
+        with self._lock:
+            rows = self._database.execute("SELECT identity FROM proven_host")
+        return str(rows[0]["identity"]) if rows else ""
+
+    def prove_host(self, identity: str) -> None:
+        """Keep the identity of a host that was looked at completely."""
+        with self.batch():
+            shelves.replace_row(self._database, "proven_host", {"id": 1, "identity": identity})
 
     def record_event(self, event: Event) -> Event:
         """Write down an event; return it with its count and first time."""

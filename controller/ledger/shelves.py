@@ -60,6 +60,13 @@ RESTARTS: Final = Shelf("restarts", "workspace", memory.Restarts)
 BACKOFFS: Final = Shelf("backoffs", "workspace", memory.BackOff)
 RETAINED: Final = Shelf("retained", "container_id", memory.Retained)
 RESTART_REQUESTS: Final = Shelf("restart_requests", "workspace", datetime)
+HELD: Final = Shelf("held", "workspace", memory.Held)
+APPROVALS: Final = Shelf("approvals", "workspace", memory.Approval)
+REPLACEMENTS: Final = Shelf("replacements", "workspace", memory.Replacement)
+ROLLBACKS: Final = Shelf("rollbacks", "workspace", memory.Rollback)
+PINS: Final = Shelf("pins", "workspace", memory.Pin)
+FAILED: Final = Shelf("failed", "workspace", memory.FailedTemplate)
+ADOPTED: Final = Shelf("adopted", "container_id", memory.Adoption)
 
 
 def columns(adapter: pydantic.TypeAdapter[T], value: T, without: frozenset[str] = frozenset()) -> Row:

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from controller.model.memory import PortBlock, PortGrant, Restarts
+from controller.model.memory import (
+    FailedTemplate,
+    Pin,
+    PortBlock,
+    PortGrant,
+    Replacement,
+    Restarts,
+    Rollback,
+)
 from controller.model.observed import Bind, Limits, PublishedPort
 
 
@@ -251,6 +259,38 @@ class CompleteRestart:
     workspace: str
 
 
+@dataclass(frozen=True, slots=True)
+class BeginReplacement:
+    """Write to the ledger that a container makes way, before anything of it is done."""
+
+    workspace: str
+    replacement: Replacement
+
+
+@dataclass(frozen=True, slots=True)
+class EndReplacement:
+    """Write to the ledger that a replacement is proven, or (`failed`) given up."""
+
+    workspace: str
+    failed: FailedTemplate | None
+
+
+@dataclass(frozen=True, slots=True)
+class BeginRollback:
+    """Write to the ledger that a kept container is put back, before anything of it is done."""
+
+    workspace: str
+    rollback: Rollback
+
+
+@dataclass(frozen=True, slots=True)
+class EndRollback:
+    """Write to the ledger that a kept container is back, and (`pin`) stays."""
+
+    workspace: str
+    pin: Pin | None
+
+
 EngineAction: TypeAlias = (
     PullImage
     | EnsureNetwork
@@ -266,6 +306,15 @@ EngineAction: TypeAlias = (
 )
 HostAction: TypeAlias = PrepareMount | WriteSecrets
 LedgerAction: TypeAlias = (
-    GrantPorts | RecordRestarts | RetainContainer | ForgetRetained | ForgetWorkspace | CompleteRestart
+    GrantPorts
+    | RecordRestarts
+    | RetainContainer
+    | ForgetRetained
+    | ForgetWorkspace
+    | CompleteRestart
+    | BeginReplacement
+    | EndReplacement
+    | BeginRollback
+    | EndRollback
 )
 Action: TypeAlias = EngineAction | HostAction | LedgerAction
