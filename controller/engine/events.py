@@ -67,7 +67,8 @@ class EventReader:
         with self._lock:
             if self._stream is not None:
                 self._stream.close()
-        self._thread.join(STOP_DEADLINE)
+        if self._thread.is_alive():
+            self._thread.join(STOP_DEADLINE)
 
     @property
     def connected(self) -> bool:

@@ -14,6 +14,8 @@ from controller.model import errors, observed
 PROC = Path("/proc")
 UNLIMITED_V1 = 2**62
 """Version 1 has no word for unlimited: it shows the largest multiple of a page, or as much as was written."""
+CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
+"""Where one of these has a tree of its own, limits are those of version 1, beside a tree of version 2 or not."""
 BILLION = 10**9
 
 
@@ -26,14 +28,10 @@ def read_limits(pid: int, proc: Path = PROC) -> observed.Limits:
     try:
         mounts = _mounts((proc / "self/mountinfo").read_text(encoding="utf-8"))
         paths = _paths((proc / str(pid) / "cgroup").read_text(encoding="utf-8"))
-        folders = {
-            controller: _folder(mounts[controller], path)
-            for controller, path in paths.items()
-            if controller in mounts
-        }
-        if "memory" in folders or "cpu" in folders:
-            return _read_v1(folders)
-        return _read_v2(folders[""])
+        first = [name for name in CONTROLLERS if name in paths and name in mounts]
+        if first:
+            return _read_v1({name: _folder(mounts[name], paths[name]) for name in first})
+        return _read_v2(_folder(mounts[""], paths[""]))
     except (OSError, ValueError, KeyError) as error:
         raise errors.Retryable(Reason.NOT_SEEN, f"cgroup of process {pid}: {error}") from error
 
