@@ -66,13 +66,13 @@ def _place(directory: Path, spec: specs.SpecText) -> str:
 def _follow(this: session.Session, spec: specs.SpecText, timeout: timedelta) -> None:
     """Wait for what the controller makes of the content, and say it."""
     try:
-        item = waiting.wait(this.controller(), spec.name, {"digest": spec.digest}, timeout)
+        ending = waiting.wait(this.controller(), spec.name, {"digest": spec.digest}, timeout)
     except control.UnreachableError as error:
         raise exits.Failure(error.code, f"the file is written, but {error.message}") from error
-    failure = waiting.judge(item)
+    failure = waiting.judge(ending)
     if failure is not None:
         raise exits.Failure(failure.code, f"workspace/{spec.name}: {failure.message}")
-    if waits := waiting.notice(item):
+    if waits := waiting.notice(ending.item):
         session.say(f"workspace/{spec.name}: {waits}")
-    for line in addresses.connect_lines(item, addresses.host_of(this.settings)):
+    for line in addresses.connect_lines(ending.item, addresses.host_of(this.settings)):
         click.echo(line)

@@ -70,10 +70,10 @@ def _workspaces(now: datetime) -> tables.Kind:
 
 
 def _image(item: trees.Object) -> str:
-    image = trees.at(item, "spec", "image")
-    if isinstance(image, Mapping):
-        return trees.text(image, "alias", default=trees.text(image, "reference"))
-    return trees.text(item, "spec", "image")
+    for value in trees.each(item, "status", "effective"):
+        if value.get("path") == "image":
+            return trees.text(value, "value")
+    return trees.NONE
 
 
 def _host_ports(item: trees.Object) -> str:

@@ -84,9 +84,9 @@ def _ask(this: session.Session, verb: str, chosen: tuple[str, ...], timeout: tim
         if timeout is None:
             click.echo(f"workspace/{name} {verb} requested")
             continue
-        item = waiting.wait(client, name, {}, timeout)
-        failure = waiting.judge(item)
-        if failure is None or (verb == "stop" and _is_stopped(item)):
+        ending = waiting.wait(client, name, {}, timeout)
+        failure = waiting.judge(ending)
+        if failure is None or (verb == "stop" and _is_stopped(ending.item)):
             click.echo(f"workspace/{name} {_DONE[verb]}")
         else:
             failures.append(exits.Failure(failure.code, f"workspace/{name}: {failure.message}"))

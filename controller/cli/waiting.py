@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -16,6 +17,7 @@ from controller.api import quantities
 from controller.cli import control, exits, trees
 
 _POLL_SECONDS: Final = 0.2
+_NOT_SEEN: Final = "the controller has not acted on it yet"
 _SOON: Final = frozenset({"NotYetListening", "Starting"})
 _PARKED: Final = frozenset({"ChangePending"})
 _FAILURES: Final = frozenset({"CrashLoop", "BackingOff", "Unhealthy", "InternalError"})
@@ -38,8 +40,16 @@ class Length(click.ParamType[timedelta]):
             self.fail(str(error), param, ctx)
 
 
-def wait(client: control.Client, name: str, body: trees.Object, timeout: timedelta) -> trees.Object:
-    """The workspace's object once there is nothing left to wait for, or at the time-out.
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a wait ended: the workspace's object (empty if it is unknown), and whether before the time-out."""
+
+    item: trees.Object
+    in_time: bool
+
+
+def wait(client: control.Client, name: str, body: trees.Object, timeout: timedelta) -> Ending:
+    """Wait until the controller has nothing left to do for a workspace now, or for at most `timeout`.
 
     `body` says what is waited for; if that is the digest of a spec file, the workspace may yet be unknown.
 
@@ -49,17 +59,22 @@ def wait(client: control.Client, name: str, body: trees.Object, timeout: timedel
     deadline = time.monotonic() + timeout.total_seconds()
     while True:
         left = max(0.0, deadline - time.monotonic())
-        try:
-            request = {**body, "timeout": left}
-            found = client.post("workspaces", name, "wait", body=request, wait=timedelta(seconds=left)).value
-        except exits.Failure as failure:
-            if failure.code is not exits.ExitCode.NOT_FOUND or "digest" not in body or not left:
-                raise
-        else:
-            item = trees.at(found, "workspace")
-            if not left or (trees.at(found, "settled") and not _starts(item)):
-                return item if isinstance(item, Mapping) else {}
+        item = _ask(client, name, {**body, "timeout": left})
+        in_time = time.monotonic() < deadline
+        if not in_time or not _starts(item):
+            return Ending(item, in_time)
         time.sleep(min(_POLL_SECONDS, left))
+
+
+def _ask(client: control.Client, name: str, request: trees.Object) -> trees.Object:
+    longest = timedelta(seconds=float(trees.text(request, "timeout")))
+    try:
+        found = client.post("workspaces", name, "wait", body=request, wait=longest).value
+    except exits.Failure as failure:
+        if failure.code is exits.ExitCode.NOT_FOUND and "digest" in request:
+            return {}
+        raise
+    return found if isinstance(found, Mapping) else {}
 
 
 def _starts(item: trees.Json) -> bool:
@@ -67,8 +82,9 @@ def _starts(item: trees.Json) -> bool:
     return trees.condition(item, "Ready").get("reason") in _SOON
 
 
-def judge(item: trees.Object) -> exits.Failure | None:
+def judge(ending: Ending) -> exits.Failure | None:
     """What keeps a workspace from being as it was asked to be; None where nothing does."""
+    item = ending.item
     ready = trees.condition(item, "Ready")
     accepted = trees.condition(item, "SpecAccepted")
     verdict, reason = (trees.text(item, "status", "decision", key) for key in ("verdict", "reason"))
@@ -77,13 +93,14 @@ def judge(item: trees.Object) -> exits.Failure | None:
     if verdict == "Hold":
         code = exits.ExitCode.UNREACHABLE if reason == "EngineUnavailable" else exits.ExitCode.REFUSED
         return exits.Failure(code, _because("held", trees.at(item, "status", "decision")))
-    if ready.get("status") == "True" and (verdict in {"Keep", trees.NONE} or reason in _PARKED):
-        return None
+    is_at_rest = verdict == "Keep" or reason in _PARKED
+    if ready.get("status") == "True" and is_at_rest:
+        return None if ending.in_time else exits.Failure(exits.ExitCode.TIMED_OUT, _NOT_SEEN)
     decision = trees.at(item, "status", "decision")
     if reason in _FAILURES or trees.condition(item, "Stalled"):
         return exits.Failure(exits.ExitCode.ERROR, _because("failed", decision))
-    because = decision if verdict not in {"Keep", trees.NONE} else ready
-    return exits.Failure(exits.ExitCode.TIMED_OUT, _because("not ready yet", because))
+    because = ready if is_at_rest or not item else decision
+    return exits.Failure(exits.ExitCode.TIMED_OUT, _because("not ready yet", because) if item else _NOT_SEEN)
 
 
 def notice(item: trees.Object) -> str:

@@ -56,7 +56,7 @@ class World:
         self.requested.append((verb, name, body))
         if verb in self.on_post:
             return self.on_post[verb](name, body)
-        return 200, {"settled": True, "workspace": self.workspaces.get(name, {})}
+        return 200, self.workspaces.get(name, {})
 
     def _events(self, query: Mapping[str, list[str]]) -> object:
         found: Any = self.answers.get("events", {"items": []})

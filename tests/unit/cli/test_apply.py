@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -163,18 +164,20 @@ def test_a_change_that_waits_for_its_time_is_accepted(
     assert result.err == "wharf: workspace/alice: accepted: ChangePending: env differs\n"
 
 
-def test_a_controller_that_has_not_seen_the_file_yet_is_asked_again(
-    wharf: wharf_host.Wharf, world: controller_stand_in.World, file: Path
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_file_that_the_controller_never_took_up_is_no_success(
+    wharf: wharf_host.Wharf, world: controller_stand_in.World, file: Path, status: int
 ) -> None:
-    answers = [(404, {"error": {"reason": "NotFound", "message": "not yet"}})] * 2
-
     def reply(name: str, body: controller_stand_in.Body) -> controller_stand_in.Reply:
-        return answers.pop() if answers else (200, {"settled": True, "workspace": world.workspaces[name]})
+        over.wait(body["timeout"])
+        return status, world.workspaces[name]
 
+    over = threading.Event()
     knows(world)
     world.on_post["wait"] = reply
-    assert wharf("apply", "-f", str(file)).code == 0
-    assert answers == []
+    result = wharf("apply", "-f", str(file), "--timeout", "200ms")
+    assert (result.code, result.out) == (6, "workspace/alice created\n")
+    assert "has not acted on it yet" in result.err
 
 
 def test_a_service_that_does_not_listen_yet_is_waited_for(
@@ -183,7 +186,7 @@ def test_a_service_that_does_not_listen_yet_is_waited_for(
     def reply(name: str, body: controller_stand_in.Body) -> controller_stand_in.Reply:
         found = world.workspaces[name]
         knows(world)
-        return 200, {"settled": True, "workspace": found}
+        return 200, found
 
     knows(world, listening=())
     world.on_post["wait"] = reply
