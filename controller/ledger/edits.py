@@ -33,7 +33,8 @@ CHANGES: Final[tuple[shelves.Shelf[Any], ...]] = (
 def accept(database: Database, image: Image, accepted: Iterable[AcceptedSpec]) -> Image:
     """Put specs in force; their owners' blocks no longer run out."""
     known = image.memory.accepted
-    changed = {spec.name: spec for spec in accepted if known.get(spec.name) != spec}
+    last = {spec.name: spec for spec in accepted}
+    changed = {name: spec for name, spec in last.items() if known.get(name) != spec}
     if not changed:
         return image
     for spec in changed.values():

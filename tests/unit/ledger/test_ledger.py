@@ -99,6 +99,12 @@ def test_an_equal_spec_keeps_its_identity_and_an_edited_one_does_not(ledger: Led
     assert recalled["bob"].generation == 2
 
 
+def test_the_last_of_two_specs_of_one_name_is_in_force(ledger: Ledger) -> None:
+    ledger.accept([ledgers.spec(generation=2)])
+    ledger.accept([ledgers.spec(generation=1), ledgers.spec(generation=2)])
+    assert ledger.recall(NONCE, NOW).accepted["alice"].generation == 2
+
+
 def test_what_was_recalled_does_not_change_afterwards(ledger: Ledger) -> None:
     ledgers.furnish(ledger)
     recalled = ledger.recall(NONCE, NOW)
