@@ -46,7 +46,7 @@ def plan(this: session.Session, chosen: tuple[str, ...], form: str) -> int:
     Under each decision stand the differences from the spec, the actions in order, and whether something that
     runs would be stopped. Workspaces that are as specified are left out unless they are named.
 
-    Exit code 0: nothing to do; 2: something to do.
+    Exit code 0: nothing to do; 2: something to do; 7: the Engine does not answer, so nobody knows.
     """
     view = views.open_view(this)
     whole = view.plan().value
@@ -66,6 +66,8 @@ def plan(this: session.Session, chosen: tuple[str, ...], form: str) -> int:
         click.echo("".join(f"{line}\n" for line in lines), nl=False)
         session.say(_summary(decisions))
     is_pending = any(_texts(item.get("actions")) for item in decisions) or (host_actions and not chosen)
+    if any(item.get("reason") == Reason.ENGINE_UNAVAILABLE for item in decisions):
+        return exits.ExitCode.UNREACHABLE
     return exits.ExitCode.PENDING if is_pending else exits.ExitCode.OK
 
 

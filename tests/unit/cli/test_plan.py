@@ -89,6 +89,12 @@ def test_nothing_to_do_is_0(wharf: wharf_host.Wharf, world: controller_stand_in.
     assert result.err == "wharf: 0 to do, 0 waiting, 0 held, 1 as specified\n"
 
 
+def test_without_the_engine_nobody_knows(wharf: wharf_host.Wharf, world: controller_stand_in.World) -> None:
+    lost = reports.decision("alice", Verdict.HOLD, Reason.ENGINE_UNAVAILABLE, message="refused")
+    world.answers["plan"] = objects.plan_object(Plan({"alice": lost}))
+    assert wharf("plan").code == 7
+
+
 def test_json_is_the_plan_and_nothing_else(
     wharf: wharf_host.Wharf, planned: controller_stand_in.World
 ) -> None:
