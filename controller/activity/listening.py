@@ -1,11 +1,13 @@
 """Knows which TCP ports somebody listens on, in a process's network namespace and on the host.
 
 It refuses to connect: a connection would always be accepted by the Engine's proxy, and would look like use.
-Format: the kernel's networking/proc_net_tcp.
+It asks by sock_diag, and where that cannot be had reads the tables (the kernel's networking/proc_net_tcp).
 """
 
+import contextlib
 from pathlib import Path
 
+from controller.activity import socket_diag
 from controller.api.conditions import Reason
 from controller.model import errors
 
@@ -19,6 +21,8 @@ def listening(pid: int, proc: Path = PROC) -> frozenset[int]:
     Raises:
         errors.Retryable: the process is gone, or its namespace cannot be read.
     """
+    with contextlib.suppress(OSError):
+        return socket_diag.listening(pid, proc)
     folder = proc / str(pid) / "net"
     try:
         return _ports(folder / "tcp") | (

@@ -22,7 +22,8 @@ from controller.engine import calls, names, parsing, transport
 from controller.model import errors, observed
 
 FRESH = timedelta(minutes=10)
-"""A container that started less than this ago has its listening ports read at every pass."""
+"""A container that started less than this ago has its listening ports read at every pass, until all of its
+published ones are among them."""
 INSPECT_BUDGET = 20.0
 """Seconds a pass gives to inspects in all; what is left over is unknown until the next pass."""
 
@@ -214,7 +215,7 @@ class Observer:
             container = known.container
             if container.inspected_at == now or container.pid == 0 or container.started_at is None:
                 continue
-            if now - container.started_at > FRESH:
+            if now - container.started_at > FRESH or _answers(container):
                 continue
             listening = _kernel(self._read_listening, container.pid, now)
             if listening != container.listening and not _both_unseen(listening, container.listening):
@@ -236,6 +237,16 @@ def _kernel(read: Callable[[int], observed.T], pid: int, now: datetime) -> obser
         return read(pid)
     except errors.EffectError as error:
         return observed.Unseen(error.reason, error.message, now)
+
+
+def _answers(container: observed.Container) -> bool:
+    """Whether it listens on every port that it publishes, and publishes one."""
+    published = {port.container_port for port in container.configuration.ports}
+    return (
+        bool(published)
+        and not isinstance(container.listening, observed.Unseen)
+        and published <= container.listening
+    )
 
 
 def _both_unseen(one: object, other: object) -> bool:
