@@ -12,8 +12,8 @@ from typing import Protocol
 from controller.model.actions import Action, LedgerAction
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, SpecScan
 from controller.model.effective import Effective
-from controller.model.memory import BackOff, Memory
-from controller.model.observed import Account, EngineView, HostView, Seen, Unseen
+from controller.model.memory import BackOff, Held, Memory
+from controller.model.observed import Account, EngineView, HostView, Layer, Seen, Unseen
 from controller.model.outcomes import Outcome
 from controller.model.plan import Decision
 from controller.workers import Finished
@@ -45,6 +45,10 @@ class Engine(Protocol):
 
     def observe(self, references: frozenset[str], now: datetime) -> Seen[EngineView] | Unseen:
         """Look at all containers, and at what the references name."""
+
+
+    def layers(self, ids: Iterable[str]) -> Mapping[str, Layer]:
+        """Look at the writable layers of stopped containers; those that cannot be looked at are left out."""
 
 
 class Host(Protocol):
@@ -91,6 +95,15 @@ class Ledger(Protocol):
 
     def set_backoff(self, workspace: str, backoff: BackOff | None) -> None:
         """Write when a workspace is tried again."""
+
+    def hold(self, held: Iterable[Held]) -> None:
+        """Write what the breaker holds."""
+
+    def proven_host(self) -> str:
+        """Return the identity of the host at the last complete look."""
+
+    def prove_host(self, identity: str) -> None:
+        """Write the identity of a host that was looked at completely."""
 
     def execute(self, action: LedgerAction, now: datetime) -> Outcome:
         """Do one ledger action."""

@@ -96,6 +96,7 @@ def carry_out(  # noqa: C901 - one case for each word of the vocabulary
         case actions.RetainContainer():
             return _retain(database, image, action, now)
         case actions.ForgetRetained():
+            image = put(database, image, shelves.FORGET_REQUESTS, action.container_id, None)
             return put(database, image, shelves.RETAINED, action.container_id, None)
         case actions.ForgetWorkspace():
             return _forget(database, image, action.workspace, now)

@@ -49,6 +49,7 @@ def load(database: Database, claim_key: bytes, report: Callable[[str], None]) ->
         open_intents=journal.open_intents(database, report),
         retained=shelves.RETAINED.load(database, report),
         restart_requests=shelves.RESTART_REQUESTS.load(database, report),
+        forget_requests=shelves.FORGET_REQUESTS.load(database, report),
         disruptions=journal.disruptions(database, report),
         held=shelves.HELD.load(database, report),
         approvals=shelves.APPROVALS.load(database, report),

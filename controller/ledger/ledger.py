@@ -272,9 +272,9 @@ class Ledger:
         """Keep that a person declared a container ours."""
         self._put(shelves.ADOPTED, adoption.container_id, adoption)
 
-    def forget_retained(self, container_id: str) -> None:
-        """Forget a kept container, which is gone."""
-        self._put(shelves.RETAINED, container_id, None)
+    def request_forgetting(self, container_id: str, at: datetime) -> None:
+        """Keep that a person wants a kept container removed."""
+        self._put(shelves.FORGET_REQUESTS, container_id, at)
 
     def proven_host(self) -> str:
         """Return the identity of the host at the last complete look, empty before the first."""

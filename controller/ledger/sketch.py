@@ -10,7 +10,7 @@ from datetime import datetime
 
 from controller.model import actions, errors
 from controller.model.desired import AcceptedSpec
-from controller.model.memory import BackOff, Memory
+from controller.model.memory import BackOff, Held, Memory
 from controller.model.observed import Account
 from controller.model.outcomes import Outcome, Succeeded
 from controller.model.plan import Decision
@@ -63,6 +63,16 @@ class Sketch:
 
     def resolve_intent(self, intent_id: int, results: tuple[Outcome, ...], now: datetime) -> None:
         """Nothing was done here."""
+
+    def hold(self, held: Iterable[Held]) -> None:
+        """Nothing is held by a look."""
+
+    def proven_host(self) -> str:
+        """A look needs no proof."""
+        return ""
+
+    def prove_host(self, identity: str) -> None:
+        """A look proves nothing."""
 
     def execute(self, action: actions.LedgerAction, now: datetime) -> Outcome:
         """Nothing is written here."""

@@ -115,6 +115,8 @@ class Cause(StrEnum):
     """Its image reference means another image on this host."""
     REMOVED = "Removed"
     """Its spec is gone."""
+    APPROVED = "Approved"
+    """A person let it go: no breaker counts it, the pace does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,20 +130,20 @@ class Disruption:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A disruption that the breaker holds until a person approves it; `key` is of what was decided on."""
+    """A disruption that the breaker holds until a person approves it; `change` names what would come of it."""
 
     workspace: str
     cause: Cause
-    key: str
+    change: str
     at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A person let a held or parked change of a workspace go, for one generation of its spec."""
+    """A person let a held or parked change of a workspace go; `change` names which one and no other."""
 
     workspace: str
-    generation: int
+    change: str
     at: datetime
     by: str
 
@@ -219,6 +221,7 @@ class Memory:
         claim_key: signs and verifies the claim label.
         nonce: 32 random bytes, new for each pass; new ids derive from it.
         restart_requests: workspaces whose restart a person asked for, with the time.
+        forget_requests: kept containers that a person wants removed, by full id.
         disruptions: of the last ten minutes.
         held, approvals, replacements, rollbacks, pins, failed: by workspace.
         adopted: by container id.
@@ -240,6 +243,7 @@ class Memory:
     open_intents: tuple[Intent, ...] = ()
     retained: Mapping[str, Retained] = field(default_factory=dict)
     restart_requests: Mapping[str, datetime] = field(default_factory=dict)
+    forget_requests: Mapping[str, datetime] = field(default_factory=dict)
     disruptions: tuple[Disruption, ...] = ()
     held: Mapping[str, Held] = field(default_factory=dict)
     approvals: Mapping[str, Approval] = field(default_factory=dict)

@@ -263,8 +263,28 @@ class HostView:
 
 
 @dataclass(frozen=True, slots=True)
+class Layer:
+    """What a stopped container's writable layer holds.
+
+    Attributes:
+        size: bytes.
+        changed: paths that were added, changed or deleted, with the directories above them.
+        complete: all of them are in `changed`.
+    """
+
+    size: int
+    changed: tuple[str, ...]
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
-    """Everything that one pass looked at, apart from the specs."""
+    """Everything that one pass looked at, apart from the specs.
+
+    Attributes:
+        layers: of those kept containers that were asked for, by full id.
+    """
 
     engine: Seen[EngineView] | Unseen
     host: Seen[HostView] | Unseen
+    layers: Mapping[str, Layer] = field(default_factory=dict)

@@ -75,6 +75,7 @@ class Decision:
         container_id: of the container it is about, if there is one.
         key: of what was decided on; a failure of it is backed off until the key changes.
         cause: of a disruption that nobody asked for; the budget counts it.
+        change: names what the workspace would become; an approval is for one change.
     """
 
     workspace: str
@@ -89,6 +90,7 @@ class Decision:
     key: str = ""
     not_enforced: tuple[NotEnforced, ...] = ()
     cause: Cause | None = None
+    change: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class Plan:
     Attributes:
         next_look: when it is worth looking again although nothing changed.
         held: what the breaker holds from now on; to be written down.
+        upkeep: of kept containers, which belong to no workspace any more.
     """
 
     decisions: Mapping[str, Decision]
@@ -114,3 +117,4 @@ class Plan:
     findings: tuple[HostFinding, ...] = ()
     next_look: datetime | None = field(default=None)
     held: tuple[Held, ...] = ()
+    upkeep: tuple[Decision, ...] = ()

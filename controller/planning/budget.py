@@ -15,6 +15,8 @@ from controller.model.plan import Decision, Verdict
 WINDOW = timedelta(minutes=10)
 """The breaker counts the disruptions of this long."""
 MINUTE = timedelta(minutes=1)
+BROKEN = tuple(cause for cause in Cause if cause is not Cause.APPROVED)
+"""The causes that have a breaker."""
 FREE = 2
 """The share of running workspaces that may be disrupted is never less than this many."""
 
@@ -46,25 +48,20 @@ class Rationing:
 
 def ration(
     decisions: Mapping[str, Decision],
-    approved: frozenset[str],
     running: frozenset[str],
     memory: Memory,
     budget: Budget,
     now: datetime,
 ) -> Rationing:
-    """Hold and delay automatic disruptions.
-
-    `approved` are the workspaces whose change a person let go: the breaker leaves them alone, the pace does
-    not. `running` are the workspaces whose container runs now.
-    """
+    """Hold and delay automatic disruptions; `running` are the workspaces whose container runs now."""
     wanted = {n: d for n, d in decisions.items() if d.actions and d.disrupts and d.cause is not None}
     if not wanted:
         return Rationing(decisions, ())
     rationed = dict(decisions)
     held: list[Held] = []
-    admitted = [name for name in wanted if name in approved]
-    for cause in Cause:
-        of_cause = {n: d for n, d in wanted.items() if d.cause is cause and n not in approved}
+    admitted = [name for name, decision in wanted.items() if decision.cause is Cause.APPROVED]
+    for cause in BROKEN:
+        of_cause = {n: d for n, d in wanted.items() if d.cause is cause}
         passed, kept = _break(of_cause, cause, running, memory, budget, now)
         admitted += passed
         held += [hold for hold in kept if hold != memory.held.get(hold.workspace)]
@@ -73,7 +70,7 @@ def ration(
             rationed[hold.workspace] = _without_actions(
                 wanted[hold.workspace], Verdict.HOLD, Reason.BUDGET_EXCEEDED, message, None
             )
-    rationed |= _pace({name: wanted[name] for name in admitted}, approved, memory, budget, now)
+    rationed |= _pace({name: wanted[name] for name in admitted}, memory, budget, now)
     return Rationing(rationed, tuple(held))
 
 
@@ -89,18 +86,19 @@ def _break(  # noqa: PLR0913 - a breaker reads this much
     recent = [d for d in memory.disruptions if d.cause is cause and now - d.at < WINDOW]
     done = {disruption.workspace for disruption in recent}
     before = {
-        n: h for n, h in memory.held.items() if n in wanted and h.key == wanted[n].key and h.cause is cause
+        n: h
+        for n, h in memory.held.items()
+        if n in wanted and h.change == wanted[n].change and h.cause is cause
     }
     fresh = sorted(wanted.keys() - before.keys())
     share = budget.share(len(running | done))
     room = len(fresh) if len(recent) + len(wanted) <= share else max(0, share - len(recent))
-    kept = [Held(name, cause, wanted[name].key, now) for name in fresh[room:]]
+    kept = [Held(name, cause, wanted[name].change, now) for name in fresh[room:]]
     return fresh[:room], [*before.values(), *kept]
 
 
 def _pace(
     admitted: Mapping[str, Decision],
-    approved: frozenset[str],
     memory: Memory,
     budget: Budget,
     now: datetime,
@@ -108,7 +106,7 @@ def _pace(
     """Let as many go as this minute allows; the rest waits its turn, approved ones first, then by name."""
     recent = sorted(disruption.at for disruption in memory.disruptions if now - disruption.at < MINUTE)
     free = max(0, budget.per_minute - len(recent))
-    queue = sorted(admitted, key=lambda name: (name not in approved, name))
+    queue = sorted(admitted, key=lambda name: (admitted[name].cause is not Cause.APPROVED, name))
     due = recent[0] + MINUTE if recent else now + MINUTE
     waiting = {}
     for place, name in enumerate(queue[free:], start=1):

@@ -12,10 +12,11 @@ from controller.api.conditions import Reason
 from controller.model.actions import Action, Expected, Template
 from controller.model.desired import AcceptedSpec, RejectedFile
 from controller.model.effective import Effective, Refusal
-from controller.model.memory import Intent, Memory, Suspension
+from controller.model.memory import Cause, Intent, Memory, Suspension
 from controller.model.observed import Container, EngineView, HostView
 from controller.model.plan import Decision, Drift, Verdict
 from controller.model.status import ServiceAddress
+from controller.planning.budget import Budget
 from controller.planning.ports import Assignment
 
 
@@ -27,11 +28,15 @@ class Rules:
         runtime_secrets: host directory that holds one directory of secrets for each workspace.
         subnet: of the private network.
         deletion_grace: a spec must be gone this long.
+        budget: how many running workspaces may be disrupted.
+        retain: a kept container stays at least this long.
     """
 
     runtime_secrets: str
     subnet: str
     deletion_grace: timedelta
+    budget: Budget
+    retain: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,8 @@ def is_kept(container: Container, memory: Memory) -> bool:
     """Tell whether a container is a kept one: by the ledger, or, where that was lost, by its name."""
     if container.id in memory.retained:
         return True
-    workspace, instance = container.labels[labels.WORKSPACE], container.labels[labels.INSTANCE]
+    workspace = container.labels.get(labels.WORKSPACE, "")
+    instance = container.labels.get(labels.INSTANCE) or container.id
     return container.name == labels.retained_name(workspace, instance)
 
 
@@ -173,6 +179,23 @@ class Case:
         spec = self.spec
         return f"{spec.uid}:{spec.generation}:{self.scene.policy_digest}" if spec else ""
 
+    @property
+    def change(self) -> str:
+        """Name what the workspace would become: an approval is for this change and for no other."""
+        if self.spec is not None and self.spec.missing_since is not None:
+            return f"removed:{self.spec.uid}"
+        if not isinstance(self.blueprint, Blueprint):
+            return ""
+        template, identity = self.blueprint.template, self.blueprint.identity
+        image = self.scene.view.images.get(template.image) or ""
+        return f"{identity[labels.TEMPLATE_HASH]}:{image}:{self.blueprint.effective.running}"
+
+    @property
+    def approved(self) -> bool:
+        """Whether a person let this very change go."""
+        approval = self.memory.approvals.get(self.name)
+        return approval is not None and approval.change == self.change
+
     def decide(  # noqa: PLR0913 - a decision has this many parts
         self,
         verdict: Verdict,
@@ -182,6 +205,7 @@ class Case:
         actions: tuple[Action, ...] = (),
         retry_at: datetime | None = None,
         disrupts: bool = False,
+        cause: Cause | None = None,
     ) -> Decision:
         """Return a decision about this workspace, with what every decision carries."""
         effective = self.blueprint.effective if isinstance(self.blueprint, Blueprint) else None
@@ -197,6 +221,8 @@ class Case:
             container_id=self.ours.main.id if self.ours.main else None,
             key=f"{self.key}:{verdict}:{reason}",
             not_enforced=effective.not_enforced if effective else (),
+            cause=Cause.APPROVED if cause is not None and self.approved else cause,
+            change=self.change,
         )
 
 

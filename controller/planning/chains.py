@@ -11,7 +11,7 @@ from controller.api.conditions import DriftKind, Reason
 from controller.api.workspace import PullPolicy
 from controller.model import actions
 from controller.model.actions import Action
-from controller.model.memory import Restarts
+from controller.model.memory import Replacement, Restarts
 from controller.model.observed import Container, ContainerState
 from controller.model.plan import Remedy
 from controller.planning import claims, template
@@ -92,8 +92,25 @@ def replace(case: Case, container: Container, reason: Reason) -> tuple[Action, .
     """
     shown = any(bind.target == labels.SECRETS_TARGET for bind in container.configuration.binds)
     written = () if container.running and shown else secrets(case)
+    begun = _begin(case, container.id)
     aside = set_aside(case, container, reason)
-    return (*ports(case), *_refresh(case), *mounts(case), *written, *aside, _make(case))
+    return (begun, *ports(case), *_refresh(case), *mounts(case), *written, *aside, _make(case))
+
+
+def remake(case: Case, container: Container, old_id: str | None) -> tuple[Action, ...]:
+    """Make a container anew that never ran and so holds nothing; `old_id` is the one that both replace."""
+    gone = actions.RemoveContainer(case.name, container.id, container.name, expected(container))
+    begun = () if old_id is None else (_begin(case, old_id),)
+    return (*begun, *ports(case), *_refresh(case), *mounts(case), gone, _make(case))
+
+
+def _begin(case: Case, old_id: str) -> Action:
+    """Write down which container makes way for which template, so that it can be undone."""
+    design = case.design
+    image = case.scene.view.images.get(design.template.image) or ""
+    template_hash = design.identity[labels.TEMPLATE_HASH]
+    begun = Replacement(case.name, old_id, template_hash, image, case.now)
+    return actions.BeginReplacement(case.name, begun)
 
 
 def _refresh(case: Case) -> tuple[Action, ...]:
@@ -143,7 +160,7 @@ def thaw(case: Case) -> tuple[Action, ...]:
 
 def set_aside(case: Case, container: Container, reason: Reason) -> tuple[Action, ...]:
     """Keep a container under its retained name, so that the workspace's name is free."""
-    name = labels.retained_name(case.name, container.labels[labels.INSTANCE])
+    name = labels.retained_name(case.name, container.labels.get(labels.INSTANCE) or container.id)
     return (
         actions.RetainContainer(case.name, container.id, name, reason),
         actions.RenameContainer(case.name, container.id, container.name, name),

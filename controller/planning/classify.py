@@ -12,7 +12,7 @@ from controller.model.effective import Refusal
 from controller.model.memory import Pause
 from controller.model.observed import ContainerState
 from controller.model.plan import Decision, Verdict
-from controller.planning import backoff, obstacles, replacement, running, stops
+from controller.planning import backoff, obstacles, proving, replacement, rollback, running, stops
 from controller.planning.case import Case
 
 Rule = Callable[[Case], Decision | None]
@@ -108,9 +108,11 @@ RULES: tuple[Rule, ...] = (
     refused,  # nothing below this line lacks a blueprint
     foreign,
     busy,
+    rollback.under_way,  # a kept container on its way back is not one that somebody renamed
     replacement.renamed,
     stops.stopped,  # nothing below this line shall be stopped
     replacement.half_done,  # before anything new is begun
+    proving.under_way,
     replacement.returned,
     replacement.missing,  # nothing below this line lacks a container
     running.not_running,

@@ -33,7 +33,7 @@ class Inventory:
         mains: dict[str, Container] = {}
         others: defaultdict[str, list[Container]] = defaultdict(list)
         for container in owned:
-            workspace = container.labels[labels.WORKSPACE]
+            workspace = _workspace(container, memory)
             if container.name == main_name(workspace):
                 mains[workspace] = container
             else:
@@ -53,10 +53,11 @@ class Inventory:
         owned: dict[str, Container] = {}
         strangers: list[Container] = []
         for container in view.containers.values():
-            if self._judge(container, memory.claim_key) is claims.Ownership.FOREIGN:
+            adopted = container.id in memory.adopted
+            if not adopted and self._judge(container, memory.claim_key) is claims.Ownership.FOREIGN:
                 strangers.append(container)
                 continue
-            instance = container.labels[labels.INSTANCE]
+            instance = container.id if adopted else container.labels[labels.INSTANCE]
             first = owned.setdefault(instance, container)
             if first is container:
                 continue
@@ -69,6 +70,12 @@ class Inventory:
         return self._ownership.get(
             container.id, (container, key), lambda: claims.judge(key, container.labels)
         )
+
+
+def _workspace(container: Container, memory: Memory) -> str:
+    """Return the workspace of a container of ours: as a person said who adopted it, else as its label says."""
+    adoption = memory.adopted.get(container.id)
+    return adoption.workspace if adoption is not None else container.labels[labels.WORKSPACE]
 
 
 def _mark_foreign(index: dict[str, Ours], strangers: Iterable[Container]) -> None:

@@ -18,7 +18,7 @@ from controller.model.observed import Account, EngineView, HostView, Observed, U
 from controller.model.plan import Decision, Drift, Plan
 from controller.model.status import ServiceAddress
 from controller.planning import case as case_module
-from controller.planning import classify, drift, inventory, ports, resolve, template
+from controller.planning import budget, classify, drift, inventory, ports, resolve, retention, template
 from controller.planning.case import Blueprint, Case, Ours, Rules, Scene
 from controller.planning.memo import Memo
 
@@ -81,8 +81,15 @@ class Planner:
             name: self._decide(name, index.get(name, _NOTHING), desired, scene) for name in sorted(names)
         }
         self._forget(frozenset(names))
+        running = frozenset(n for n, ours in index.items() if ours.main is not None and ours.main.running)
+        rationed = budget.ration(decisions, running, memory, self._rules.budget, now)
+        decisions = dict(rationed.decisions)
         return Plan(
             decisions=decisions,
+            held=rationed.held,
+            upkeep=()
+            if memory.host_pause
+            else retention.upkeep(view, observed.layers, memory, self._rules.retain, now),
             host_actions=() if memory.host_pause else self._networks(view),
             findings=findings,
             next_look=min((d.retry_at for d in decisions.values() if d.retry_at), default=None),

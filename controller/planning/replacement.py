@@ -4,7 +4,9 @@ Refuses to give up what runs before its successor is made: what cannot be made b
 """
 
 from controller.api import labels
-from controller.api.conditions import Reason
+from controller.api.conditions import DriftKind, Reason
+from controller.model.actions import Action, EndReplacement
+from controller.model.memory import BackOff, Cause, FailedTemplate
 from controller.model.observed import Container
 from controller.model.plan import Decision, Drift, Remedy, Verdict
 from controller.planning import chains, obstacles, stops
@@ -27,13 +29,26 @@ def replace(case: Case, container: Container) -> Decision:
     hold = obstacles.host(case) or obstacles.image(case)
     if hold is not None:
         return hold
+    if container.started_at is None and not container.running:
+        begun = case.memory.replacements.get(case.name)
+        actions = chains.remake(case, container, begun.old_id if begun else None)
+    else:
+        actions = chains.replace(case, container, Reason.SPEC_CHANGED)
     return case.decide(
         Verdict.REPLACE,
         Reason.SPEC_CHANGED,
         change_text(case.drifts),
-        actions=chains.replace(case, container, Reason.SPEC_CHANGED),
+        actions=actions,
         disrupts=container.running,
+        cause=cause(case) if container.running else None,
     )
+
+
+def cause(case: Case) -> Cause:
+    """Tell why a running container is to be replaced, for the budget."""
+    found = {drift.kind for drift in case.drifts if drift.remedy is Remedy.REPLACE}
+    same_reference = case.container.configuration.image == case.design.template.image
+    return Cause.IMAGE_MOVED if found == {DriftKind.IMAGE} and same_reference else Cause.EDITED
 
 
 def half_done(case: Case) -> Decision | None:
@@ -65,9 +80,18 @@ def _carry_on(case: Case, old: Container) -> Decision:
             Verdict.UPDATE,
             Reason.REPLACEMENT_UNDER_WAY,
             "its replacement is given up before the new container was made",
-            actions=chains.bring_back(case, old),
+            actions=(_give_up(case, failed if gave_up else None), *chains.bring_back(case, old)),
         )
     return hold or _create(case, Reason.REPLACEMENT_UNDER_WAY)
+
+
+def _give_up(case: Case, failed: BackOff | None) -> Action:
+    """A container that the Engine refuses to make is not asked for again by itself."""
+    begun = case.memory.replacements.get(case.name)
+    if failed is None or begun is None or failed.reason is not Reason.REFUSED_BY_ENGINE:
+        return EndReplacement(case.name, None)
+    why = FailedTemplate(case.name, begun.template_hash, begun.image_id, failed.message, case.now)
+    return EndReplacement(case.name, why)
 
 
 def _hand_over(case: Case, main: Container, running: tuple[Container, ...]) -> Decision:

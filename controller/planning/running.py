@@ -6,9 +6,10 @@ Refuses to stop a running container, but for a person's restart and for a confir
 from controller.api.conditions import Reason
 from controller.api.workspace import ChangePolicy, PullPolicy
 from controller.model import actions as actions_of
+from controller.model.actions import Action
 from controller.model.observed import Container, ContainerState
 from controller.model.plan import Decision, Remedy, Verdict
-from controller.planning import backoff, chains, obstacles, replacement, stops
+from controller.planning import backoff, chains, obstacles, proving, replacement, stops
 from controller.planning.case import Case
 
 
@@ -29,6 +30,16 @@ def not_running(case: Case) -> Decision | None:
         )
     if container.state is ContainerState.CREATED and container.started_at is None:
         return case.decide(Verdict.START, Reason.FIRST_START, actions=chains.start(case, 0, before=repairs))
+    wish, ended = case.wish, container.finished_at
+    if wish is not None and wish.running and (ended is None or wish.at >= ended):
+        message = f"{wish.by} asked for it"
+        actions = chains.start(case, 0, before=repairs)
+        return case.decide(Verdict.START, Reason.CONTAINER_EXITED, message, actions=actions)
+    return _restart(case, container, repairs)
+
+
+def _restart(case: Case, container: Container, repairs: tuple[Action, ...]) -> Decision:
+    """It ended by itself: start it again, later each time."""
     count, at = backoff.next_restart(case.memory.restarts.get(case.name), container, case.now)
     text = _exit_text(container)
     if at > case.now:
@@ -40,8 +51,10 @@ def not_running(case: Case) -> Decision | None:
 
 
 def _may_replace(case: Case, container: Container) -> bool:
-    """With `changes: Manual` only a person's restart replaces; a container that never ran holds nothing."""
-    manual = case.design.effective.changes is ChangePolicy.MANUAL
+    """With `changes: Manual` only a person's word replaces; a container that never ran holds nothing."""
+    if proving.is_pinned(case) or proving.has_failed(case) is not None:
+        return False
+    manual = case.design.effective.changes is ChangePolicy.MANUAL and not case.approved
     return not manual or case.name in case.memory.restart_requests or container.started_at is None
 
 
@@ -99,16 +112,37 @@ def outdated(case: Case) -> Decision | None:
     if not replacement.needed(case.drifts):
         return None
     change = replacement.change_text(case.drifts)
+    kept = _stays(case, change)
+    if kept is not None:
+        return kept
     policy = case.design.effective.changes
-    if policy is ChangePolicy.IMMEDIATE:
+    if policy is ChangePolicy.IMMEDIATE or case.approved:
         if not case.accepted.confirmed:
             return stops.confirming(case, change)
         return replacement.replace(case, case.container)
     by_itself = "" if policy is ChangePolicy.MANUAL else "when the workspace is stopped, or "
-    message = f"{change}; it happens {by_itself}with `wharf restart {case.name}`"
+    message = f"{change}; it happens {by_itself}with `wharf approve {case.name}`"
     live = chains.repair(case)
     verdict = Verdict.UPDATE if live else Verdict.WAIT
     return case.decide(verdict, Reason.CHANGE_PENDING, message, actions=live)
+
+
+def _stays(case: Case, change: str) -> Decision | None:
+    """A change that failed, or from which a person went back, is not tried again by itself."""
+    failed = proving.has_failed(case)
+    if failed is None and not proving.is_pinned(case):
+        return None
+    live = chains.repair(case)
+    if failed is None:
+        message = f"{change}, but a person put this container back; `wharf approve {case.name}` replaces it"
+        verdict = Verdict.UPDATE if live else Verdict.KEEP
+        return case.decide(verdict, Reason.PINNED, message, actions=live)
+    message = (
+        f"{change}, but that failed at {failed.at:%H:%M:%S}: {failed.message}; mend the spec or the image, "
+        f"or `wharf restart {case.name}` tries it again"
+    )
+    verdict = Verdict.UPDATE if live else Verdict.HOLD
+    return case.decide(verdict, Reason.REPLACEMENT_FAILED, message, actions=live)
 
 
 def drifted(case: Case) -> Decision | None:

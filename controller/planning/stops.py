@@ -6,6 +6,7 @@ Refuses to stop anything on a spec that was not confirmed, and to remove a conta
 from controller.api.conditions import DriftKind, Reason
 from controller.model import actions as actions_of
 from controller.model.actions import Action
+from controller.model.memory import Cause
 from controller.model.observed import Container, ContainerState
 from controller.model.plan import Decision, Verdict
 from controller.planning import chains, obstacles
@@ -23,9 +24,11 @@ def asked(case: Case) -> Decision | None:
     return _stop(case, f"{wish.by} asked for it")
 
 
-def _stop(case: Case, message: str) -> Decision:
+def _stop(case: Case, message: str, cause: Cause | None = None) -> Decision:
     actions = tuple(action for container in case.ours.running() for action in chains.stop(case, container))
-    return case.decide(Verdict.STOP, Reason.SPEC_STOPPED, message, actions=actions, disrupts=True)
+    return case.decide(
+        Verdict.STOP, Reason.SPEC_STOPPED, message, actions=actions, disrupts=True, cause=cause
+    )
 
 
 def stopped(case: Case) -> Decision | None:
@@ -34,7 +37,7 @@ def stopped(case: Case) -> Decision | None:
         return None
     if case.ours.running():
         return (
-            _stop(case, "its spec says Stopped")
+            _stop(case, "its spec says Stopped", Cause.EDITED)
             if case.accepted.confirmed
             else confirming(case, "stopping it")
         )
@@ -62,7 +65,7 @@ def removed(case: Case) -> Decision | None:
     if missing is None:
         return None
     due = missing + case.scene.rules.deletion_grace
-    if case.scene.removals_held:
+    if case.scene.removals_held and not case.approved:
         return case.decide(Verdict.HOLD, Reason.REMOVALS_HELD, case.scene.removals_held)
     if case.now < due:
         message = f"{case.accepted.file} is gone since {missing:%H:%M:%S}"
@@ -79,12 +82,14 @@ def _remove(case: Case) -> Decision:
     for container in case.ours.all():
         if _in_use(case, container):
             actions += chains.set_aside(case, container, Reason.SPEC_REMOVED)
+    kept = "; its container is kept and no data is touched" if case.ours.all() else ""
     return case.decide(
         Verdict.REMOVE,
         Reason.SPEC_REMOVED,
-        f"{case.accepted.file} is gone; its container is kept and no data is touched",
+        f"{case.accepted.file} is gone{kept}",
         actions=(*actions, actions_of.ForgetWorkspace(case.name)),
         disrupts=bool(case.ours.running()),
+        cause=Cause.REMOVED,
     )
 
 

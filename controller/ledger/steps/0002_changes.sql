@@ -6,13 +6,13 @@ CREATE INDEX intents_disrupting ON intents (opened_at) WHERE cause IS NOT NULL;
 CREATE TABLE held (
     workspace TEXT PRIMARY KEY,
     cause TEXT NOT NULL,
-    key TEXT NOT NULL,
+    change TEXT NOT NULL,
     at TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE approvals (
     workspace TEXT PRIMARY KEY,
-    generation INTEGER NOT NULL,
+    change TEXT NOT NULL,
     at TEXT NOT NULL,
     by TEXT NOT NULL
 ) STRICT;
@@ -54,6 +54,12 @@ CREATE TABLE adopted (
     workspace TEXT NOT NULL,
     at TEXT NOT NULL,
     by TEXT NOT NULL
+) STRICT;
+
+-- Kept containers that a person wants removed.
+CREATE TABLE forget_requests (
+    container_id TEXT PRIMARY KEY,
+    at TEXT NOT NULL
 ) STRICT;
 
 -- What the host was when it was last looked at completely: another boot, Engine or schema is looked at first.

@@ -1,0 +1,69 @@
+"""Knows how a kept container is put back, from each state in which that may be left.
+
+Refuses to remove what it replaces: the container that makes way is kept in its turn.
+"""
+
+from controller.api.conditions import Reason
+from controller.model import actions
+from controller.model.memory import FailedTemplate, Pin, Rollback
+from controller.model.observed import Container
+from controller.model.plan import Decision, Verdict
+from controller.planning import chains
+from controller.planning.case import Case
+
+
+def begin(case: Case, to_id: str, failed: FailedTemplate | None) -> tuple[actions.Action, ...]:
+    """Give a replacement up and put the old container back; `failed` is not tried again by itself."""
+    rollback = Rollback(case.name, to_id, requested=False, at=case.now, by="")
+    return (
+        actions.BeginRollback(case.name, rollback),
+        actions.EndReplacement(case.name, failed),
+    )
+
+
+def under_way(case: Case) -> Decision | None:
+    """A kept container is being put back."""
+    rollback = case.memory.rollbacks.get(case.name)
+    if rollback is None:
+        return None
+    kept = next((c for c in case.ours.all() if c.id == rollback.to_id), None)
+    if kept is None:
+        end = (actions.EndRollback(case.name, None),)
+        return case.decide(Verdict.UPDATE, Reason.ROLLING_BACK, "the kept container is gone", actions=end)
+    if kept is not case.ours.main:
+        return _swap_names(case, rollback, kept)
+    return _hand_over(case, rollback, kept)
+
+
+def _reason(rollback: Rollback) -> tuple[Reason, str]:
+    if rollback.requested:
+        return Reason.ROLLBACK_REQUESTED, f"{rollback.by} asked for the kept container"
+    return Reason.ROLLING_BACK, "its replacement failed"
+
+
+def _swap_names(case: Case, rollback: Rollback, kept: Container) -> Decision:
+    """Give the kept container the workspace's name; what runs goes on until that is done."""
+    main = case.ours.main
+    reason, message = _reason(rollback)
+    aside = chains.set_aside(case, main, reason) if main is not None else ()
+    actions_ = (*aside, *chains.bring_back(case, kept))
+    return case.decide(Verdict.REPLACE, reason, message, actions=actions_)
+
+
+def _hand_over(case: Case, rollback: Rollback, kept: Container) -> Decision:
+    """The kept container has its name: stop the other one, start it, and be done."""
+    reason, message = _reason(rollback)
+    others = tuple(c for c in case.ours.running() if c is not kept)
+    stops = tuple(action for container in others for action in chains.stop(case, container))
+    if kept.running or not case.should_run:
+        end = (*stops, actions.EndRollback(case.name, _pin(case, rollback, kept)))
+        return case.decide(Verdict.UPDATE, reason, message, actions=end, disrupts=bool(others))
+    begin_ = chains.start(case, 0, before=stops)
+    return case.decide(Verdict.REPLACE, reason, message, actions=begin_, disrupts=bool(others))
+
+
+def _pin(case: Case, rollback: Rollback, kept: Container) -> Pin | None:
+    """A container that a person asked for stays until the spec is edited; there may be no spec to edit."""
+    if not rollback.requested or case.spec is None:
+        return None
+    return Pin(case.name, kept.id, case.spec.generation, case.now, rollback.by)
