@@ -58,7 +58,7 @@ def hold_back(case: Case, decision: Decision) -> Decision:
         due += min(FIRST, delay(wait.failures)) - delay(wait.failures)
     if not case.now < due <= case.now + LONGEST:
         return decision
-    message = f"{wait.message} (tried {wait.failures} times; again at {due:%H:%M:%S})"
+    message = f"{wait.message} ({_times(wait.failures)}; again at {due:%H:%M:%S})"
     reason = wait.reason if wait.reason in NAMED else Reason.BACKING_OFF
     return replace(
         decision,
@@ -69,6 +69,10 @@ def hold_back(case: Case, decision: Decision) -> Decision:
         retry_at=due,
         disrupts=False,
     )
+
+
+def _times(failures: int) -> str:
+    return "tried once" if failures == 1 else f"tried {failures} times"
 
 
 NAMED = frozenset(

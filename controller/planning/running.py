@@ -6,6 +6,7 @@ Refuses to stop a running container, but for a person's restart and for a confir
 from controller.api.conditions import Reason
 from controller.api.workspace import ChangePolicy, PullPolicy
 from controller.model import actions as actions_of
+from controller.model.actions import Action
 from controller.model.observed import Container, ContainerState
 from controller.model.plan import Decision, Remedy, Verdict
 from controller.planning import backoff, chains, obstacles, replacement, stops
@@ -29,6 +30,16 @@ def not_running(case: Case) -> Decision | None:
         )
     if container.state is ContainerState.CREATED and container.started_at is None:
         return case.decide(Verdict.START, Reason.FIRST_START, actions=chains.start(case, 0, before=repairs))
+    wish, ended = case.wish, container.finished_at
+    if wish is not None and wish.running and (ended is None or wish.at >= ended):
+        message = f"{wish.by} asked for it"
+        actions = chains.start(case, 0, before=repairs)
+        return case.decide(Verdict.START, Reason.CONTAINER_EXITED, message, actions=actions)
+    return _restart(case, container, repairs)
+
+
+def _restart(case: Case, container: Container, repairs: tuple[Action, ...]) -> Decision:
+    """It ended by itself: start it again, later each time."""
     count, at = backoff.next_restart(case.memory.restarts.get(case.name), container, case.now)
     text = _exit_text(container)
     if at > case.now:

@@ -79,10 +79,11 @@ def _remove(case: Case) -> Decision:
     for container in case.ours.all():
         if _in_use(case, container):
             actions += chains.set_aside(case, container, Reason.SPEC_REMOVED)
+    kept = "; its container is kept and no data is touched" if case.ours.all() else ""
     return case.decide(
         Verdict.REMOVE,
         Reason.SPEC_REMOVED,
-        f"{case.accepted.file} is gone; its container is kept and no data is touched",
+        f"{case.accepted.file} is gone{kept}",
         actions=(*actions, actions_of.ForgetWorkspace(case.name)),
         disrupts=bool(case.ours.running()),
     )
