@@ -77,7 +77,7 @@ def drift_page() -> str:
         "# Drift\n\nIn what a container may differ from its spec, and how that is cured.\n",
         "\n## Kinds\n\n| kind | meaning |\n|---|---|\n",
         *(f"| `{kind}` | {meaning} |\n" for kind, meaning in documented(conditions.DriftKind)),
-        "\n## Remedies of the template's fields\n\n| field of the template | remedy | meaning |\n|---|---|---|\n",
+        "\n## Remedies\n\n| field of the template | remedy | meaning |\n|---|---|---|\n",
         *(
             f"| `{field}` | `{remedy}` | {remedies[remedy]} |\n"
             for field, remedy in drift.FIELD_REMEDIES.items()
