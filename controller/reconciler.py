@@ -93,6 +93,7 @@ class Reconciler:
             unseen=look.unseen(),
             spec_files=self._count_files(look.desired),
             file_findings=_file_findings(look.desired),
+            ignored_files=look.desired.scan.value.ignored if isinstance(look.desired.scan, Seen) else (),
             findings=plan.findings,
             chains=chains,
             in_progress=begun | self._around.crew.busy(),

@@ -12,7 +12,7 @@ from typing import Final
 import click
 
 from controller.api import schema
-from controller.cli import pages
+from controller.cli import manual, pages, plan
 from controller.reporting import instruments
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -28,7 +28,11 @@ def render_all() -> Mapping[str, str]:
         editor = json.dumps(schema.editor_schema(kind), indent=2, ensure_ascii=False)
         files[f"crds/{kind.lower()}.schema.json"] = f"{editor}\n"
         files[f"docs/reference/{kind.lower()}.md"] = pages.kind_page(kind)
+    planned = json.dumps(plan.plan_schema(), indent=2, ensure_ascii=False)
+    files["docs/reference/plan.schema.json"] = f"{planned}\n"
     files["docs/reference/reasons.md"] = pages.reasons_page()
+    files["docs/reference/drift.md"] = pages.drift_page()
+    files["docs/reference/cli.md"] = manual.command_page()
     files["docs/reference/metrics.md"] = instruments.reference()
     return files
 

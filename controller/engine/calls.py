@@ -140,9 +140,9 @@ class EngineClient:
         )
         changed = True
         try:
-            for row in self._open(request, in_pull=True):
+            for row in self._open(request, pulled=reference):
                 if "error" in row or "errorDetail" in row:
-                    raise refusals.translate_pull(str(row.get("error") or row["errorDetail"]))
+                    raise refusals.translate_pull(reference, str(row.get("error") or row["errorDetail"]))
                 changed = changed and UP_TO_DATE not in str(row.get("status", ""))
                 on_progress(row)
         except transport.UnansweredError as silence:
@@ -195,7 +195,7 @@ class EngineClient:
             raise refusals.translate(answer)
         return answer
 
-    def _open(self, request: transport.Request, *, in_pull: bool = False) -> transport.Stream:
+    def _open(self, request: transport.Request, pulled: str = "") -> transport.Stream:
         try:
             opened: Any = self._carrier.stream(request)
         except transport.UnansweredError as silence:
@@ -203,8 +203,8 @@ class EngineClient:
         if not isinstance(opened, transport.Answer):
             stream: transport.Stream = opened
             return stream
-        if in_pull:
-            raise refusals.translate_pull(opened.message)
+        if pulled:
+            raise refusals.translate_pull(pulled, opened.message)
         raise refusals.translate_read(opened)
 
 

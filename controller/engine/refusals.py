@@ -87,6 +87,6 @@ def translate_read_silence(silence: transport.UnansweredError) -> errors.EffectE
     return errors.Retryable(Reason.ENGINE_UNAVAILABLE, silence.message)
 
 
-def translate_pull(message: str) -> errors.EffectError:
+def translate_pull(reference: str, message: str) -> errors.EffectError:
     """The error that came inside the stream of a pull, after its 200."""
-    return errors.Retryable(Reason.IMAGE_UNAVAILABLE, message)
+    return errors.Retryable(Reason.IMAGE_UNAVAILABLE, f"{reference} cannot be pulled: {message}")

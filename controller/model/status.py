@@ -111,6 +111,7 @@ class PassReport:
         complete: every part was Seen.
         unseen: reason and message of each part that was not.
         spec_files: number of files by (kind, state).
+        ignored_files: in the spec directory, name and why each is no spec.
         chains: finished since the pass before.
     """
 
@@ -125,6 +126,7 @@ class PassReport:
     unseen: tuple[tuple[str, Reason, str], ...] = ()
     spec_files: Mapping[tuple[str, str], int] = field(default_factory=dict)
     file_findings: tuple[Finding, ...] = ()
+    ignored_files: tuple[tuple[str, str], ...] = ()
     findings: tuple[HostFinding, ...] = ()
     chains: tuple[ChainReport, ...] = ()
     in_progress: frozenset[str] = frozenset()

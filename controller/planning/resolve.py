@@ -41,7 +41,11 @@ def resolve(accepted: AcceptedSpec, policy: AcceptedPolicy, account: Account | N
     values = layers.fold(stack)
     for path, default in workspace.CONTRACT_DEFAULTS.items():
         values.setdefault(path, Value(default, "default"))
-    refusal = _unsupported(values) or _identity_refusal(values, account) or _target_refusal(values)
+    refusal = (
+        _unsupported(values)
+        or _identity_refusal(values, owner_of(accepted.workspace), account)
+        or _target_refusal(values)
+    )
     image = _image(values, policy)
     if refusal or isinstance(image, Refusal):
         return refusal or cast("Refusal", image)
@@ -105,11 +109,11 @@ def _unsupported(values: Mapping[str, Value]) -> Refusal | None:
     return None
 
 
-def _identity_refusal(values: Mapping[str, Value], account: Account | None) -> Refusal | None:
+def _identity_refusal(values: Mapping[str, Value], owner: str, account: Account | None) -> Refusal | None:
     if values["security.runAs"].value is workspace.RunAs.OWNER and account is None:
         return Refusal(
             Reason.ACCOUNT_UNKNOWN,
-            "the container runs as its owner, whom this host does not know; create the account, "
+            f'the container runs as its owner, and this host knows no account "{owner}"; create the account, '
             "or set security.runAs: Image",
         )
     return None

@@ -116,6 +116,9 @@ def _tell_files(before: PassReport | None, report: PassReport) -> None:
         name, reason = found[finding]
         line = _log.bind(workspace=name) if name else _log
         line.warning("spec_rejected", file=finding.file, reason=reason, message=str(finding))
+    ignored = {*report.ignored_files} - {*(before.ignored_files if before else ())}
+    for file, message in sorted(ignored):
+        _log.warning("spec_ignored", file=file, message=message)
 
 
 def _all_findings(report: PassReport) -> dict[Finding, tuple[str, Reason]]:

@@ -15,7 +15,7 @@ PROC = Path("/proc")
 UNLIMITED_V1 = 2**62
 """Version 1 has no word for unlimited: it shows the largest multiple of a page, or as much as was written."""
 CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
-"""Where one of these has a tree of its own, limits are those of version 1, beside a tree of version 2 or not."""
+"""Where one of these has a tree of its own, limits are version 1's, with or without a version 2 tree."""
 BILLION = 10**9
 
 

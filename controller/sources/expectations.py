@@ -16,6 +16,8 @@ from pydantic_core import ErrorDetails
 from controller.sources.findings import Path
 from controller.sources.positions import Value
 
+_QUOTES: Final = "(with the quotes)"
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Problem:
@@ -43,7 +45,11 @@ def problem(detail: ErrorDetails, value: Value) -> Problem:
 def message(problem: Problem, model: type[pydantic.BaseModel]) -> str:
     """A sentence that says what to write there; for an unknown key, the nearest known one."""
     word = _WORDING.get(problem.detail["type"])
-    return word(problem.detail, problem.path, model) if word else _plain(problem.detail)
+    text = word(problem.detail, problem.path, model) if word else _plain(problem.detail)
+    key = problem.path[-1] if problem.path else None
+    if isinstance(key, str) and _QUOTES in text:  # the whole line to write: A: "1"
+        text = text.replace('write "', f'write {key}: "', 1)
+    return text
 
 
 def constant(model: type[pydantic.BaseModel], key: str) -> str | None:

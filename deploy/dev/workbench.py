@@ -76,6 +76,23 @@ def controller_environment(settings: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")} | settings
 
 
+def typed_environment(config: Path, docker_host: str) -> dict[str, str]:
+    """What a person's shell needs beside the settings: which configuration, which Engine, which command."""
+    return {
+        "WHARF_CONFIG": str(config),
+        "DOCKER_HOST": docker_host,
+        "PATH": os.pathsep.join([str(PROGRAMS), os.environ.get("PATH", host.SYSTEM_PATH)]),
+    }
+
+
+def write_environment(base: Path, config: Path, settings: dict[str, str]) -> None:
+    """Writes `env` below `base`, to be read by a shell beside the controller."""
+    variables = settings | typed_environment(config, settings["WHARF_DOCKER_HOST"])
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items() if name != "PATH"]
+    exports.append(f'export PATH={shlex.quote(str(PROGRAMS))}:"$PATH"')
+    (base / "env").write_text("\n".join(exports) + "\n", encoding="utf-8")
+
+
 def run(docker_host: str) -> int:
     """Becomes the controller, on the sample specs."""
     base = ROOT / ".dev"
@@ -84,10 +101,8 @@ def run(docker_host: str) -> int:
     config = copy_config(base)
     print(f"specs: drop files into {config.parent / 'workspaces.d'}")
     settings = controller_settings(base, address)
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]
-    (base / "env").write_text("\n".join(exports) + "\n", encoding="utf-8")
-    command = f".venv/bin/wharf --config {config.relative_to(ROOT)} get workspaces"
-    print(f"in another shell: . .dev/env; {command}", flush=True)
+    write_environment(base, config, settings)
+    print("in another shell: . .dev/env; wharf get workspaces", flush=True)
     os.execve(PROGRAMS / "wharf", ["wharf", "--config", str(config), "run"], controller_environment(settings))
 
 
@@ -97,13 +112,10 @@ def demo(docker_host: str) -> int:
     address, private = choose_engine(docker_host, base)
     try:
         image.load_missing(api.Api(address))
-        settings = controller_settings(base, address)
+        command = [sys.executable, "-m", "deploy.dev.demo", "--engine", address]
         if private is not None:  # another private Engine of this host may have the default network
-            settings["WHARF_NETWORK_SUBNET"] = str(host.free_subnet(host.digest(base)))
-        shutil.rmtree(base / "etc", ignore_errors=True)
-        copy_config(base)
-        environment = controller_environment(settings)
-        tour = subprocess.Popen([sys.executable, "-m", "deploy.dev.demo"], cwd=ROOT, env=environment)
+            command += ["--subnet", str(host.free_subnet(host.digest(base)))]
+        tour = subprocess.Popen([*command, str(base / "stage")], cwd=ROOT)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells the tour too; it ends, then we do
         return tour.wait()
     finally:

@@ -65,10 +65,12 @@ def empty_registry(backend: Backend) -> Iterator[str]:
     thread.start()
     if isinstance(backend.world, backends.SimWorld):
         backend.world.engine.registry[f"{address}/lab/broken:1"] = SimImage("")
-    yield address
-    server.shutdown()
-    thread.join(10)
-    server.server_close()
+    try:
+        yield address
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
 
 
 def test_a_reference_is_split_as_the_engine_wants_it() -> None:

@@ -1,5 +1,6 @@
 """Builders of what a ledger is given, and every method of it that writes; knows no expectation."""
 
+import dataclasses
 import datetime as dt
 from collections.abc import Callable
 from typing import Final
@@ -44,6 +45,10 @@ def decision(workspace: str = "alice", *chain: actions.Action) -> plan.Decision:
         actions=chain or (start(workspace),),
         container_id=CONTAINER,
     )
+
+
+def disrupting(plain: plan.Decision) -> plan.Decision:
+    return dataclasses.replace(plain, disrupts=True, cause=memory.Cause.EDITED)
 
 
 def start(workspace: str = "alice") -> actions.StartContainer:
@@ -94,6 +99,14 @@ BACKOFF: Final = memory.BackOff(2, NOW + MINUTE, Reason.REFUSED_BY_ENGINE, "no",
 RESTARTS: Final = memory.Restarts(CONTAINER, 3, NOW)
 ACCOUNT: Final = Account("alice", 2001, 2001, "/home/alice")
 
+REPLACEMENT: Final = memory.Replacement("alice", CONTAINER, "v1:abc", "sha256:1", NOW)
+ROLLBACK: Final = memory.Rollback("alice", CONTAINER, requested=True, at=NOW, by="root")
+PIN: Final = memory.Pin("alice", CONTAINER, 1, NOW, "root")
+FAILED: Final = memory.FailedTemplate("alice", "v1:abc", "sha256:1", "no such program", NOW)
+ADOPTION: Final = memory.Adoption(CONTAINER, "alice", NOW, "root")
+APPROVAL: Final = memory.Approval("bob", 2, NOW, "root")
+HELD: Final = memory.Held("alice", memory.Cause.EDITED, "1:abc", NOW)
+
 LEDGER_ACTIONS: Final[dict[str, actions.LedgerAction]] = {
     "GrantPorts": grant_ports(grant(10122), blocks=(block(base=10100),)),
     "RecordRestarts": actions.RecordRestarts("bob", RESTARTS),
@@ -101,6 +114,10 @@ LEDGER_ACTIONS: Final[dict[str, actions.LedgerAction]] = {
     "ForgetRetained": actions.ForgetRetained("alice", CONTAINER),
     "ForgetWorkspace": actions.ForgetWorkspace("alice"),
     "CompleteRestart": actions.CompleteRestart("alice"),
+    "BeginReplacement": actions.BeginReplacement("bob", dataclasses.replace(REPLACEMENT, workspace="bob")),
+    "EndReplacement": actions.EndReplacement("alice", failed=None),
+    "BeginRollback": actions.BeginRollback("bob", dataclasses.replace(ROLLBACK, workspace="bob")),
+    "EndRollback": actions.EndRollback("alice", pin=None),
 }
 
 
@@ -110,7 +127,7 @@ def furnish(ledger: Ledger) -> None:
     ledger.accept([spec()])
     ledger.record_spec_identity((7, 2**64 - 1))
     ledger.remember_source("policy", "kind: ResourcePolicy\n", "a" * 64)
-    ledger.open_intent(decision("alice", create(), start()), NOW)
+    ledger.open_intent(disrupting(decision("alice", create(), start())), NOW)
     ledger.set_backoff("alice", BACKOFF)
     ledger.suspend("alice", SUSPENSION)
     ledger.request_restart("alice", NOW)
@@ -118,7 +135,15 @@ def furnish(ledger: Ledger) -> None:
     ledger.pause(None, PAUSE)
     ledger.record_account(ACCOUNT)
     ledger.record_event(event())
+    ledger.prove_host("boot 1")
+    ledger.adopt(ADOPTION)
+    ledger.approve(APPROVAL)
+    ledger.hold([HELD])
     for action in (
+        actions.EndReplacement("alice", FAILED),
+        actions.BeginReplacement("alice", REPLACEMENT),
+        actions.EndRollback("alice", PIN),
+        actions.BeginRollback("alice", ROLLBACK),
         grant_ports(grant(10022), blocks=(block(),)),
         actions.RecordRestarts("alice", RESTARTS),
         actions.RetainContainer("alice", CONTAINER, "workspace-alice.1", Reason.SPEC_CHANGED),
@@ -143,6 +168,14 @@ WRITES: Final[dict[str, Callable[[Ledger], object]]] = {
     "pause": lambda ledger: ledger.pause("bob", PAUSE),
     "resume": lambda ledger: ledger.resume(None),
     "record_account": lambda ledger: ledger.record_account(Account("bob", 1, 1, "/")),
+    "hold": lambda ledger: ledger.hold([dataclasses.replace(HELD, workspace="bob")]),
+    "approve": lambda ledger: ledger.approve(dataclasses.replace(APPROVAL, workspace="alice")),
+    "request_rollback": lambda ledger: ledger.request_rollback(
+        dataclasses.replace(ROLLBACK, workspace="bob")
+    ),
+    "adopt": lambda ledger: ledger.adopt(dataclasses.replace(ADOPTION, container_id="d" * 64)),
+    "forget_retained": lambda ledger: ledger.forget_retained(CONTAINER),
+    "prove_host": lambda ledger: ledger.prove_host("boot 2"),
     "record_event": lambda ledger: ledger.record_event(event("other")),
 }
 """Each changes what `furnish` left (abandon_intents after another epoch)."""

@@ -3,7 +3,7 @@
 It refuses what an Engine or the ledger would refuse: a taken name or port, a container that changed.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
@@ -39,7 +39,7 @@ class RefusedError(Exception):
     """The Engine or the ledger did not do it."""
 
 
-@dataclass
+@dataclass(repr=False)
 class World:
     """One host. All of it may be changed between passes."""
 
@@ -62,6 +62,10 @@ class World:
     unseen: dict[str, Unseen] = field(default_factory=dict)
     seen_ago: timedelta = timedelta(0)
     done: list[actions.Action] = field(default_factory=list)
+
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:  # noqa: ANN401 - the example's printer
+        """Say little: a failing example tells its story instead."""
+        printer.text("World(...)")
 
     # what planning sees
 
@@ -121,7 +125,8 @@ class World:
         desired = replace(self.desired(), rejected={})
         planner.plan(desired, self.observed(), replace(calm, accepted=dict(self.specs)), self.now)
         design = planner.designs[name]
-        assert isinstance(design, Blueprint), design
+        if not isinstance(design, Blueprint):
+            raise RefusedError(f"{name} gets nothing: {design.message}")
         blocks = [b for b in design.assignment.new_blocks if b not in self.memory.port_blocks]
         self.memory = replace(
             self.memory,
@@ -207,6 +212,10 @@ class World:
                 | actions.ForgetRetained()
                 | actions.ForgetWorkspace()
                 | actions.CompleteRestart()
+                | actions.BeginReplacement()
+                | actions.EndReplacement()
+                | actions.BeginRollback()
+                | actions.EndRollback()
             ):
                 self._write(action)
             case _:
@@ -281,29 +290,45 @@ class World:
         if actions.Expected(found.running, found.started_at, found.pid) != expected:
             raise RefusedError("it changed meanwhile")
 
-    def _write(self, action: actions.LedgerAction) -> None:
-        known, name = self.memory, action.workspace
+    def _write(self, action: actions.LedgerAction) -> None:  # noqa: C901 - one case for each word
+        name = action.workspace
         match action:
             case actions.GrantPorts():
                 self._grant(action)
             case actions.RecordRestarts():
-                self.remember(restarts={**known.restarts, name: action.restarts})
+                self._put("restarts", name, action.restarts)
             case actions.RetainContainer():
                 kept = Retained(action.container_id, name, action.name, self.now, Reason(action.reason))
-                self.remember(retained={**known.retained, action.container_id: kept})
+                self._put("retained", action.container_id, kept)
             case actions.ForgetRetained():
-                self.remember(retained=_without(known.retained, [action.container_id]))
+                self._put("retained", action.container_id, None)
             case actions.CompleteRestart():
-                self.remember(restart_requests=_without(known.restart_requests, [name]))
+                self._put("restart_requests", name, None)
+                self._put("failed", name, None)
+            case actions.BeginReplacement():
+                self._put("replacements", name, action.replacement)
+            case actions.EndReplacement():
+                self._put("replacements", name, None)
+                self._put("failed", name, action.failed)
+            case actions.BeginRollback():
+                self._put("rollbacks", name, action.rollback)
+            case actions.EndRollback():
+                self._put("rollbacks", name, None)
+                self._put("pins", name, action.pin)
             case actions.ForgetWorkspace():
-                del self.specs[name]
-                self.remember(
-                    suspensions=_without(known.suspensions, [name]),
-                    backoffs=_without(known.backoffs, [name]),
-                    port_grants=tuple(g for g in known.port_grants if g.workspace != name),
-                )
+                self._forget(name)
             case _:
                 assert_never(action)
+
+    def _put(self, shelf: str, key: str, value: object) -> None:
+        known: dict[str, object] = {k: v for k, v in getattr(self.memory, shelf).items() if k != key}
+        self.remember(**{shelf: known if value is None else {**known, key: value}})
+
+    def _forget(self, name: str) -> None:
+        del self.specs[name]
+        for shelf in ("suspensions", "pauses", "restarts", "backoffs", "restart_requests"):
+            self._put(shelf, name, None)
+        self.remember(port_grants=tuple(g for g in self.memory.port_grants if g.workspace != name))
 
     def _grant(self, action: actions.GrantPorts) -> None:
         services = {(g.workspace, g.service) for g in action.grants}
@@ -318,7 +343,3 @@ class World:
                 if new.base < old.base + old.size and old.base < new.base + new.size:
                     raise RefusedError("a block overlaps another")
         self.remember(port_blocks=(*self.memory.port_blocks, *blocks), port_grants=(*rest, *action.grants))
-
-
-def _without(known: Mapping[str, Any], gone: Iterable[str]) -> dict[str, Any]:
-    return {key: value for key, value in known.items() if key not in set(gone)}

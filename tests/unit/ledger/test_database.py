@@ -47,6 +47,23 @@ def test_an_older_schema_is_brought_up_to_date_after_a_backup(tmp_path: Path) ->
     assert [file.name for file in tmp_path.iterdir() if file.name.endswith(".part")] == []
 
 
+def test_a_ledger_of_the_first_version_is_read(tmp_path: Path) -> None:
+    old = database.open_file(tmp_path / "state.db", schema.steps()[:1])
+    old.execute(
+        "INSERT INTO suspensions VALUES ('alice', 0, 'Running', '2026-03-01T12:00:00.000250+00:00', 'root')"
+    )
+    old.execute("INSERT INTO epochs VALUES (4, 'E', '2026-03-01T12:00:00+00:00')")
+    old.close()
+    copied = Ledger.open_read_only(tmp_path)
+    assert copied is not None
+    ledger = Ledger.open(tmp_path, NOW)
+    for one in (copied, ledger):
+        assert one.recall(NONCE, NOW).suspensions == {"alice": ledgers.SUSPENSION}
+        assert one.recall(NONCE, NOW).epoch == 4
+        one.close()
+    assert (tmp_path / "state.db.schema-1").exists()
+
+
 def test_steps_are_run_once(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     with_a_ship(path)

@@ -59,6 +59,14 @@ def test_everything_that_was_written_survives_the_next_open(ledger: Ledger, tmp_
             )
         },
         restart_requests={"alice": NOW},
+        disruptions=(memory.Disruption("alice", memory.Cause.EDITED, NOW),),
+        held={"alice": ledgers.HELD},
+        approvals={"bob": ledgers.APPROVAL},
+        replacements={"alice": ledgers.REPLACEMENT},
+        rollbacks={"alice": ledgers.ROLLBACK},
+        pins={"alice": ledgers.PIN},
+        failed={"alice": ledgers.FAILED},
+        adopted={ledgers.CONTAINER: ledgers.ADOPTION},
     )
     assert before == expected
     assert reopened(ledger, tmp_path / "state") == expected
@@ -174,6 +182,10 @@ def test_forgetting_a_workspace_leaves_the_others_and_what_is_retained(ledger: L
     assert set(recalled.accepted) == set(recalled.pauses) == {"bob"}
     gone = (recalled.suspensions, recalled.backoffs, recalled.restarts, recalled.restart_requests)
     assert gone == ({}, {}, {}, {})
+    changes = (recalled.held, recalled.replacements, recalled.rollbacks, recalled.pins, recalled.failed)
+    assert changes == ({}, {}, {}, {}, {})
+    assert set(recalled.approvals) == {"bob"}
+    assert set(recalled.adopted) == {ledgers.CONTAINER}
     assert recalled.port_grants == ()
     assert set(recalled.retained) == {ledgers.CONTAINER}
     assert recalled.host_pause == ledgers.PAUSE
@@ -298,3 +310,36 @@ def test_the_workspace_is_stored_as_its_file_said_it(ledger: Ledger) -> None:
     text = str(row["workspace"])
     assert '"spec":{"class":"vm","lifecycle":{"idleTimeout":null}}' in text
     assert Workspace.model_validate_json(text) == ledgers.spec(lifecycle={"idleTimeout": None}).workspace
+
+
+def test_an_approval_ends_the_hold_and_the_pin(ledger: Ledger) -> None:
+    ledgers.furnish(ledger)
+    ledger.approve(dataclasses.replace(ledgers.APPROVAL, workspace="alice"))
+    recalled = ledger.recall(NONCE, NOW)
+    assert (recalled.held, recalled.pins) == ({}, {})
+    assert set(recalled.approvals) == {"alice", "bob"}
+
+
+def test_a_restart_that_was_asked_for_forgets_the_failed_template(ledger: Ledger) -> None:
+    ledgers.furnish(ledger)
+    ledger.execute(actions.CompleteRestart("alice"), NOW)
+    assert ledger.recall(NONCE, NOW).failed == {}
+
+
+def test_only_disruptions_that_nobody_asked_for_are_counted(ledger: Ledger, tmp_path: Path) -> None:
+    asked = dataclasses.replace(ledgers.disrupting(ledgers.decision("alice")), cause=None)
+    harmless = dataclasses.replace(ledgers.disrupting(ledgers.decision("bob")), disrupts=False)
+    for begun in (asked, harmless, ledgers.disrupting(ledgers.decision("carol"))):
+        ledger.open_intent(begun, NOW)
+    assert [one.workspace for one in ledger.recall(NONCE, NOW).disruptions] == ["carol"]
+    assert [one.workspace for one in reopened(ledger, tmp_path / "state").disruptions] == ["carol"]
+
+
+def test_the_proven_host_is_kept(ledger: Ledger, tmp_path: Path) -> None:
+    assert ledger.proven_host() == ""
+    ledger.prove_host("boot 1")
+    ledger.prove_host("boot 2")
+    ledger.close()
+    again = Ledger.open(tmp_path / "state", NOW)
+    assert again.proven_host() == "boot 2"
+    again.close()

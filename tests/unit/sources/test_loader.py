@@ -39,8 +39,8 @@ def test_a_valid_file_becomes_a_model_with_its_name_and_lines() -> None:
         ),
         ("  resources: {memory: 64}\n", "6:23: spec.resources.memory: ", 'write "64g"'),
         ("  lifecycle: {stopGrace: 60}\n", "6:26: spec.lifecycle.stopGrace: ", 'write "60s"'),
-        ("  env: {A: 1}\n", "6:12: spec.env.A: ", 'write "1"'),
-        ("  owner: 1234\n", "6:10: spec.owner: ", 'write "1234"'),
+        ("  env: {A: 1}\n", "6:12: spec.env.A: ", 'write A: "1"'),
+        ("  owner: 1234\n", "6:10: spec.owner: ", 'write owner: "1234"'),
         ("  desiredState: stopped\n", "6:17: spec.desiredState: ", "one of Running, Stopped"),
         ("  mounts: [{name: a, target: /b}]\n", "6:12: spec.mounts[0].source: ", "missing key"),
         (

@@ -1,0 +1,35 @@
+"""The wording of the generated manual; it reads the commands' own help and runs none of them."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import click
+
+from controller.cli import main, pages
+
+_WIDTH: Final = 100
+_PROGRAM: Final = "wharf"
+
+
+def command_page() -> str:
+    """Return the page of the command: its own help, and that of each of its commands."""
+    top = click.Context(
+        main.wharf,
+        info_name=_PROGRAM,
+        terminal_width=_WIDTH,
+        max_content_width=_WIDTH,
+        help_option_names=["-h", "--help"],
+    )
+    parts = [pages.HEADER, f"# The command\n\n{_help(main.wharf, top)}", *_commands(top)]
+    return "".join(parts)
+
+
+def _commands(top: click.Context) -> Iterator[str]:
+    for name, entry in main.ENTRIES.items():
+        command = entry.load()
+        context = click.Context(command, info_name=name, parent=top)
+        yield f"\n## {_PROGRAM} {name}\n\n{entry.summary}\n\n{_help(command, context)}"
+
+
+def _help(command: click.Command, context: click.Context) -> str:
+    return f"```text\n{command.get_help(context)}\n```\n"

@@ -1,0 +1,133 @@
+"""The columns in which objects of each kind are shown.
+
+It knows where a cell's text lies in an object; it reads nothing and prints nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, cast
+
+from controller.cli import tables, trees
+from controller.status import wording
+
+if TYPE_CHECKING:
+    from controller.status import objects
+
+
+def _column(header: str, *path: str, wide: bool = False) -> tables.Column:
+    return tables.Column(header, lambda item: trees.text(item, *path), wide)
+
+
+def _age(header: str, now: datetime, *path: str) -> tables.Column:
+    def cell(item: trees.Object) -> str:
+        since = trees.at(item, *path)
+        return wording.age(datetime.fromisoformat(since), now) if isinstance(since, str) else trees.NONE
+
+    return tables.Column(header, cell)
+
+
+def _workspaces(now: datetime) -> tables.Kind:
+    def cell(index: int) -> Callable[[trees.Object], str]:
+        return lambda item: wording.row(cast("objects.WorkspaceObject", item), now)[index]
+
+    columns = [tables.Column(header, cell(index)) for index, header in enumerate(wording.COLUMNS)]
+    columns += [
+        _column("CLASS", "spec", "class", wide=True),
+        tables.Column("IMAGE", _image, wide=True),
+        tables.Column("PORTS", _host_ports, wide=True),
+        _column("ADDRESS", "status", "container", "address", wide=True),
+    ]
+    return tables.Kind("workspace", "workspaces", columns)
+
+
+def _image(item: trees.Object) -> str:
+    for value in trees.each(item, "status", "effective"):
+        if value.get("path") == "image":
+            return trees.text(value, "value")
+    return trees.NONE
+
+
+def _host_ports(item: trees.Object) -> str:
+    ports = (trees.text(port, "hostPort", default="") for port in trees.each(item, "status", "ports"))
+    return ",".join(filter(None, ports)) or trees.NONE
+
+
+def _events(now: datetime) -> tables.Kind:
+    columns = [
+        _age("LAST", now, "time"),
+        _column("TYPE", "type"),
+        _column("REASON", "reason"),
+        _column("SUBJECT", "subject"),
+        _column("COUNT", "count"),
+        _column("MESSAGE", "message"),
+    ]
+    return tables.Kind("event", "events", columns)
+
+
+def _ports(_: datetime) -> tables.Kind:
+    columns = [
+        _column("PORT", "port"),
+        _column("OWNER", "owner"),
+        _column("WORKSPACE", "workspace"),
+        _column("SERVICE", "service"),
+    ]
+    return tables.Kind("port", "ports", columns)
+
+
+def _retained(now: datetime) -> tables.Kind:
+    columns = [
+        _column("NAME", "name"),
+        _column("WORKSPACE", "workspace"),
+        _column("REASON", "reason"),
+        _column("ID", "id", wide=True),
+        _age("AGE", now, "since"),
+    ]
+    return tables.Kind("retained", "kept containers", columns)
+
+
+def _policy(_: datetime) -> tables.Kind:
+    def names(*path: str) -> Callable[[trees.Object], str]:
+        return lambda item: _names(trees.at(item, *path))
+
+    columns = [
+        _column("NAME", "metadata", "name"),
+        _column("DEFAULT-CLASS", "spec", "defaultClass"),
+        tables.Column("CLASSES", names("spec", "classes")),
+        tables.Column("GROUPS", names("spec", "groups")),
+        tables.Column("USERS", names("spec", "users")),
+        tables.Column("PORT-POOLS", names("spec", "portPools")),
+        tables.Column("MOUNT-ROOTS", names("spec", "mountRoots"), wide=True),
+    ]
+    return tables.Kind("policy", "policy", columns)
+
+
+def _names(value: trees.Json) -> str:
+    if isinstance(value, Mapping):
+        return ",".join(value) or trees.NONE
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ",".join(trees.name_of(item) or trees.text(item) for item in value) or trees.NONE
+    return trees.NONE
+
+
+def _images(_: datetime) -> tables.Kind:
+    columns = [
+        _column("NAME", "name"),
+        _column("REFERENCE", "reference"),
+        _column("GPU", "gpu"),
+        _column("APPROVED", "approved"),
+        _column("DIGEST", "digest", wide=True),
+    ]
+    return tables.Kind("image", "images", columns)
+
+
+SHAPES: Final[Mapping[str, Callable[[datetime], tables.Kind]]] = {
+    "workspaces": _workspaces,
+    "events": _events,
+    "ports": _ports,
+    "retained": _retained,
+    "policy": _policy,
+    "images": _images,
+}
+"""How the objects of each kind are shown, given the time that ages count from."""
