@@ -3,13 +3,13 @@
 Refuses to look at an Engine whose lock it does not hold, and to follow a socket to another Engine.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Protocol
 
 from controller.api.conditions import Reason
 from controller.model import errors
-from controller.model.observed import EngineView, Seen, Unseen
+from controller.model.observed import EngineView, Layer, Seen, Unseen
 
 
 class Occupied(Exception):  # noqa: N818 - what it says, not what went wrong
@@ -21,6 +21,9 @@ class Observer(Protocol):
 
     def observe(self, references: frozenset[str], now: datetime) -> Seen[EngineView] | Unseen:
         """Look at all containers, and at what the references name."""
+
+    def layers(self, ids: Iterable[str]) -> Mapping[str, Layer]:
+        """Look into the writable layers of containers."""
 
 
 class Gate:
@@ -60,3 +63,7 @@ class Gate:
             return Unseen(Reason.ENGINE_UNAVAILABLE, message, self._unseen_since)
         self._unseen_since = None
         return seen
+
+    def layers(self, ids: Iterable[str]) -> Mapping[str, Layer]:
+        """Look into the writable layers of containers."""
+        return self._observer.layers(ids)

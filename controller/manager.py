@@ -25,13 +25,15 @@ from controller.engine import observer as engine_observer
 from controller.gate import Gate, Occupied
 from controller.ledger import ledger as ledgers
 from controller.ledger import lock, sketch
+from controller.ledger import schema as ledger_schema
 from controller.model import actions, errors, memory, outcomes
 from controller.model.actions import Action
 from controller.model.plan import Decision
 from controller.model.status import PassReport
+from controller.planning.budget import Budget
 from controller.planning.case import Rules
 from controller.planning.planner import Planner
-from controller.reconciler import Reconciler
+from controller.reconciler import Reconciler, Setup
 from controller.reporting import http, logs, metrics, narrator, notify
 from controller.service import Facts, Service
 from controller.settings import Settings
@@ -324,12 +326,20 @@ def _look(
 
 
 def _reconciler(settings: Settings, around: Surroundings, mode: str) -> Reconciler:
+    safety = settings.config.safety
     rules = Rules(
         runtime_secrets=f"{settings.runtime_dir}/secrets",
         subnet=settings.config.network.subnet,
-        deletion_grace=settings.config.safety.deletion_grace,
+        deletion_grace=safety.deletion_grace,
+        budget=Budget(safety.max_disruptions_per_minute, safety.max_disruptions_percent),
+        retain=safety.retain_replaced,
     )
-    return Reconciler(around, Planner(rules), lambda: os.urandom(NONCE_BYTES), time.monotonic, mode)
+    setup = Setup(mode, rules, f"{_boot_id()}/{len(ledger_schema.steps())}")
+    return Reconciler(around, Planner(rules), lambda: os.urandom(NONCE_BYTES), time.monotonic, setup)
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def _host_listeners() -> frozenset[int] | None:

@@ -5,7 +5,7 @@ the next pass of the next process repairs.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from controller.api.conditions import Reason
@@ -14,15 +14,18 @@ from controller.model.actions import Action, LedgerAction
 from controller.model.desired import AcceptedPolicy, Desired, Finding
 from controller.model.effective import Effective
 from controller.model.memory import Memory
-from controller.model.observed import Account, EngineView, Observed, Seen, Unseen
+from controller.model.observed import Account, EngineView, Layer, Observed, Seen, Unseen
 from controller.model.outcomes import Failed
 from controller.model.plan import Decision, Plan, Verdict
 from controller.model.status import ChainReport, PassReport, WorkspaceStatus
-from controller.planning import acceptance, backoff, claims, resolve
-from controller.planning.case import Blueprint
+from controller.planning import acceptance, backoff, claims, resolve, retention
+from controller.planning.case import Blueprint, Rules
 from controller.planning.planner import Planner
 from controller.status import summary
 from controller.surroundings import Surroundings
+
+LAYERS_A_PASS = 3
+"""Kept containers whose layers are looked into in one pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,22 @@ class _Look:
         return tuple((n, p.reason, p.message) for n, p in parts.items() if isinstance(p, Unseen))
 
 
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What of configuration and host a pass depends on.
+
+    Attributes:
+        mode: Enforce or Observe.
+        host_identity: of this boot and this schema; another one is looked at before it is touched.
+    """
+
+    mode: str
+    rules: Rules
+    host_identity: str
+
+
 class Reconciler:
-    """Passes over one host. `nonce` gives 32 random bytes; `mode` is Enforce or Observe."""
+    """Passes over one host. `nonce` gives 32 random bytes."""
 
     def __init__(
         self,
@@ -56,13 +73,16 @@ class Reconciler:
         planner: Planner,
         nonce: Callable[[], bytes],
         monotonic: Callable[[], float],
-        mode: str,
+        setup: Setup,
     ) -> None:
         self._around = surroundings
         self._planner = planner
         self._nonce = nonce
         self._monotonic = monotonic
-        self._mode = mode
+        self._mode = setup.mode
+        self._rules = setup.rules
+        self._host_identity = setup.host_identity
+        self._proven = False
         self._passes = 0
         self._ledger_trouble: Unseen | None = None
         self._intents_settled = False
@@ -87,7 +107,7 @@ class Reconciler:
             seconds=self._monotonic() - began,
             cause=cause,
             mode=self._mode,
-            plan=Plan(plan.decisions, plan.host_actions, plan.findings, min(times, default=None)),
+            plan=replace(plan, next_look=min(times, default=None)),
             statuses=dict(self._statuses),
             complete=not look.unseen(),
             unseen=look.unseen(),
@@ -108,10 +128,12 @@ class Reconciler:
         nonce = self._nonce()
         memory = ports.ledger.recall(nonce, now)
         self._probe(now, cause)
-        accepted = acceptance.accept(scan, memory, lambda name: claims.instance(nonce, name, "uid"), now)
+        accepted = acceptance.accept(
+            scan, memory, lambda name: claims.instance(nonce, name, "uid"), self._rules.budget, now
+        )
         memory = self._accept(accepted, memory, nonce, now)
         specs = accepted.specs if self._ledger_trouble is None else memory.accepted
-        desired = Desired(specs, scan, accepted.rejected, accepted.removals_held, policy)
+        desired = Desired(specs, scan, accepted.rejected, accepted.removals_held, accepted.accident, policy)
         accounts = self._accounts(desired, memory, now)
         effectives = self._resolve(desired, accounts)
         engine = ports.engine.observe(frozenset(e.image for e in effectives.values()), now)
@@ -121,7 +143,35 @@ class Reconciler:
         memory = ports.ledger.recall(nonce, now)
         host = ports.host.observe(accounts, _waiting(effectives, engine), now)
         next_look = min((t for t in (accepted.next_look, ports.policies.next_look) if t), default=None)
-        return _Look(desired, Observed(engine, host), memory, self._ledger_trouble, next_look)
+        layers = self._layers(engine, memory, cause, now)
+        look = _Look(desired, Observed(engine, host, layers), memory, self._ledger_trouble, next_look)
+        return replace(look, observed=replace(look.observed, unproven=self._unproven(look)))
+
+    def _layers(
+        self, engine: Seen[EngineView] | Unseen, memory: Memory, cause: str, now: datetime
+    ) -> Mapping[str, Layer]:
+        """Look into a few of the kept containers whose time is over; that is costly, so not at every pass."""
+        if cause != "resync" or isinstance(engine, Unseen):
+            return {}
+        due = retention.expired(memory, self._rules.retain, now)
+        return self._around.engine.layers([i for i in due if i in engine.value.containers][:LAYERS_A_PASS])
+
+    def _unproven(self, look: _Look) -> str:
+        """Say why nothing may rest on this look; a host is proven by one complete look since it changed."""
+        engine, ledger = look.observed.engine, self._around.ledger
+        if self._proven or isinstance(engine, Unseen) or look.ledger is not None:
+            return ""
+        identity = f"{self._host_identity}/{engine.value.engine_id}"
+        if ledger.proven_host() != identity:
+            unseen = look.unseen()
+            if unseen:
+                name, reason, message = unseen[0]
+                return (
+                    f"the host is new or changed and not all of it was seen yet: {name}: {reason}: {message}"
+                )
+            self._write(lambda: ledger.prove_host(identity), engine.at)
+        self._proven = True
+        return ""
 
     def _policy(self, now: datetime) -> AcceptedPolicy | Unseen:
         try:
@@ -184,15 +234,16 @@ class Reconciler:
     def _do(self, plan: Plan, now: datetime) -> frozenset[str]:
         """Write what is about to be done, then hand it to the crew."""
         busy = self._around.crew.busy()
-        ready = [d for d in (*_host_decisions(plan), *plan.decisions.values()) if d.actions]
+        ready = [d for d in (*_host_decisions(plan), *plan.upkeep, *plan.decisions.values()) if d.actions]
         ready = [decision for decision in ready if decision.workspace not in busy]
         begun: list[tuple[Decision, tuple[Action, ...], int]] = []
 
         def write() -> None:
             with self._around.ledger.batch():
+                self._around.ledger.hold(plan.held)
                 begun.extend(chain for d in ready if (chain := self._begin(d, now)) is not None)
 
-        if ready and self._write(write, now):
+        if (ready or plan.held) and self._write(write, now):
             for decision, rest, intent_id in begun:
                 self._around.crew.submit(decision, rest, intent_id)
         return frozenset(decision.workspace for decision, _, _ in begun)

@@ -46,7 +46,6 @@ class Engine(Protocol):
     def observe(self, references: frozenset[str], now: datetime) -> Seen[EngineView] | Unseen:
         """Look at all containers, and at what the references name."""
 
-
     def layers(self, ids: Iterable[str]) -> Mapping[str, Layer]:
         """Look at the writable layers of stopped containers; those that cannot be looked at are left out."""
 

@@ -235,10 +235,10 @@ class Reason(StrEnum):
     """The spec came back and its kept container is put back under its name. Nothing to do."""
 
     FORGET_REQUESTED = "ForgetRequested"
-    """A person asked to remove a kept container. It is removed for good, its volumes excepted. Nothing to do."""
+    """A person asked to remove a kept container. It is removed, its volumes excepted. Nothing to do."""
     RETENTION_OVER = "RetentionOver"
-    """A kept container is old and its writable layer holds nothing but logs and caches. It is removed. Nothing to
-    do; others stay until `wharf forget NAME`."""
+    """A kept container is old and its writable layer holds nothing but logs and caches. It is removed.
+    Nothing to do; others stay until `wharf forget NAME`."""
     ROLLBACK_REQUESTED = "RollbackRequested"
     """A person asked for the kept container. It is put back and pinned. Nothing to do."""
 

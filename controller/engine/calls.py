@@ -51,6 +51,17 @@ class EngineClient:
         """One container, or None if there is none. A name wins over an id: give names or all 64 digits."""
         return self._read_one("inspect_container", f"/containers/{_quoted(name_or_id)}/json")
 
+    def layer_size(self, container_id: str) -> int | None:
+        """Bytes in a container's writable layer, or None if there is no such container. Costly."""
+        row = self._read_one("inspect_container", f"/containers/{_quoted(container_id)}/json", {"size": "1"})
+        return None if row is None else int(row.get("SizeRw") or 0)
+
+    def layer_changes(self, container_id: str) -> tuple[str, ...]:
+        """Paths that differ from the image in a container's writable layer. Costly."""
+        path = f"/containers/{_quoted(container_id)}/changes"
+        rows: list[transport.Row] = self._read("container_changes", path, {}).body or []
+        return tuple(str(row["Path"]) for row in rows)
+
     def inspect_image(self, reference: str) -> transport.Row | None:
         """One image by reference or id, or None if the Engine lacks it."""
         return self._read_one("inspect_image", f"/images/{quote(reference, safe='/:@')}/json")
@@ -163,8 +174,11 @@ class EngineClient:
             raise refusals.translate_read(answer)
         return answer
 
-    def _read_one(self, operation: str, path: str) -> transport.Row | None:
-        request = transport.Request(operation, "GET", path, timeout=min(self._timeout, INSPECT_TIMEOUT))
+    def _read_one(
+        self, operation: str, path: str, query: Mapping[str, str] | None = None
+    ) -> transport.Row | None:
+        timeout = min(self._timeout, INSPECT_TIMEOUT)
+        request = transport.Request(operation, "GET", path, query or {}, timeout=timeout)
         try:
             answer = self._carrier.call(request)
         except transport.UnansweredError as silence:

@@ -12,7 +12,7 @@ import math
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -107,6 +107,19 @@ class Observer:
             return self._unseen
         self._unseen = None
         return observed.Seen(view, now)
+
+    def layers(self, ids: Iterable[str]) -> Mapping[str, observed.Layer]:
+        """What the writable layers of stopped containers hold; those that cannot be read are left out."""
+        found: dict[str, observed.Layer] = {}
+        for container_id in ids:
+            try:
+                size = self._client.layer_size(container_id)
+                changed = self._client.layer_changes(container_id)
+            except errors.EffectError:
+                continue
+            if size is not None:
+                found[container_id] = observed.Layer(size, changed)
+        return found
 
     def _look(self, references: frozenset[str], now: datetime) -> observed.EngineView:
         noted = self._take_notes()

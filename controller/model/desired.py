@@ -127,6 +127,7 @@ class Desired:
         scan: the scan behind it, or why there is none.
         rejected: files not in force, by workspace name or, without one, by file.
         removals_held: why no removal happens in this pass, empty if nothing holds them.
+        accident: why the loss of specs looks like an accident; each removal needs a person's approval then.
         policy: in force, or why there is none.
     """
 
@@ -134,4 +135,5 @@ class Desired:
     scan: Seen[SpecScan] | Unseen
     rejected: Mapping[str, RejectedFile]
     removals_held: str
+    accident: str
     policy: AcceptedPolicy | Unseen

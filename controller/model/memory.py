@@ -150,7 +150,7 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """A replacement that is not proven yet: until the new container has run well, the old one may come back.
+    """A replacement that is not proven yet: until its container ran well, the old one may come back.
 
     Attributes:
         old_id: the container that makes way.

@@ -283,8 +283,10 @@ class Observed:
 
     Attributes:
         layers: of those kept containers that were asked for, by full id.
+        unproven: why nothing may rest on this look (the host is new, and not all was seen), or empty.
     """
 
     engine: Seen[EngineView] | Unseen
     host: Seen[HostView] | Unseen
     layers: Mapping[str, Layer] = field(default_factory=dict)
+    unproven: str = ""

@@ -13,12 +13,10 @@ from controller.model.desired import AcceptedSpec, Finding, RejectedFile, SpecFi
 from controller.model.memory import Memory
 from controller.model.observed import Seen, Unseen
 from controller.planning import resolve
+from controller.planning.budget import Budget
 
 CONFIRM_AFTER = timedelta(seconds=5)
 """A change that disturbs a running workspace waits until its file has read the same for this long."""
-FREE_REMOVALS = 2
-REMOVAL_SHARE = 5
-"""More than two vanished specs, and more than one in five, are held: that is an accident, not a wish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,8 @@ class Acceptance:
         specs: by name.
         changed: those that the ledger must write before anything rests on them.
         rejected: files not in force, by workspace name, or by file where no name can be told.
-        removals_held: why nothing is removed, or empty.
+        removals_held: why nothing is removed now, or empty.
+        accident: why removals need a person's approval, or empty.
         identity: of the directory, when it is proven to be the one that the accepted specs came from.
     """
 
@@ -37,16 +36,24 @@ class Acceptance:
     changed: tuple[AcceptedSpec, ...]
     rejected: Mapping[str, RejectedFile]
     removals_held: str
+    accident: str
     identity: tuple[int, int] | None
     next_look: datetime | None
 
 
 def accept(
-    scan: Seen[SpecScan] | Unseen, memory: Memory, new_uid: Callable[[str], str], now: datetime
+    scan: Seen[SpecScan] | Unseen,
+    memory: Memory,
+    new_uid: Callable[[str], str],
+    budget: Budget,
+    now: datetime,
 ) -> Acceptance:
-    """Lay a scan over what was accepted before; `new_uid` gives the uid of a workspace that is new."""
+    """Lay a scan over what was accepted before; `new_uid` gives the uid of a workspace that is new.
+
+    When more specs vanish than the budget allows, none is removed: that is an accident, not a wish.
+    """
     if isinstance(scan, Unseen):
-        return Acceptance(memory.accepted, (), {}, scan.message, None, None)
+        return Acceptance(memory.accepted, (), {}, scan.message, "", None, None)
     rejected = _rejected(scan.value, memory)
     specs: dict[str, AcceptedSpec] = {}
     for name, file in scan.value.files.items():
@@ -68,6 +75,7 @@ def accept(
         changed=changed,
         rejected=rejected,
         removals_held=held,
+        accident=_accident(scan.value, memory, specs, budget),
         identity=None if _gone(specs) else scan.value.identity,
         next_look=_next_look(scan.value, specs, now),
     )
@@ -154,8 +162,6 @@ def _removals_held(
     gone = _gone(specs)
     if not gone:
         return ""
-    if memory.spec_identity is not None and memory.spec_identity != scan.identity:
-        return f"the spec directory was replaced by another one, and {len(gone)} specs are not in it"
     nameless = [file.file for name, file in rejected.items() if file.name is None and name == file.file]
     if nameless:
         return f"{nameless[0]} cannot be read, and it may be the file of one of {', '.join(gone)}"
@@ -163,7 +169,15 @@ def _removals_held(
     unread = sorted(set(scan.settling) - known)
     if unread:
         return f"{unread[0]} is being written, and it may be the file of one of {', '.join(gone)}"
-    if len(gone) > FREE_REMOVALS and len(gone) * REMOVAL_SHARE > len(specs):
+    return ""
+
+
+def _accident(scan: SpecScan, memory: Memory, specs: Mapping[str, AcceptedSpec], budget: Budget) -> str:
+    """Say why the loss of specs looks like an accident, or nothing; a person must approve it then."""
+    gone = _gone(specs)
+    if gone and memory.spec_identity is not None and memory.spec_identity != scan.identity:
+        return f"the spec directory was replaced by another one, and {len(gone)} specs are not in it"
+    if len(gone) > budget.share(len(specs)):
         return f"{len(gone)} of {len(specs)} specs vanished at once"
     return ""
 

@@ -99,7 +99,8 @@ class Scene:
     """What all cases of one pass share.
 
     Attributes:
-        removals_held: why nothing is removed, or empty.
+        removals_held: why nothing is removed now, or empty.
+        accident: why removals need a person's approval, or empty.
         specs_unseen: why the specs cannot be read, or empty.
         seen_at: when the Engine was looked at.
         under_way: the open intent of each workspace that has one.
@@ -111,6 +112,7 @@ class Scene:
     rules: Rules
     policy_digest: str
     removals_held: str
+    accident: str
     specs_unseen: str
     seen_at: datetime
     under_way: Mapping[str, Intent]

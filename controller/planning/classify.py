@@ -157,6 +157,13 @@ def _without_actions(decision: Decision, verdict: Verdict, reason: Reason, messa
     return replace(decision, verdict=verdict, reason=reason, message=message, actions=(), disrupts=False)
 
 
+def unproven(decision: Decision, why: str) -> Decision:
+    """Take the actions of a decision on a host that was not seen completely since it changed."""
+    if not decision.actions:
+        return decision
+    return _without_actions(decision, Verdict.HOLD, Reason.NOT_SEEN, why)
+
+
 def unseen(name: str, reason: Reason, message: str) -> Decision:
     """Return the decision for a workspace while a part of the world that it needs cannot be seen."""
     return Decision(name, Verdict.HOLD, reason, message)

@@ -73,7 +73,7 @@ class Inventory:
 
 
 def _workspace(container: Container, memory: Memory) -> str:
-    """Return the workspace of a container of ours: as a person said who adopted it, else as its label says."""
+    """Return the workspace of a container of ours: as who adopted it said, else as its label says."""
     adoption = memory.adopted.get(container.id)
     return adoption.workspace if adoption is not None else container.labels[labels.WORKSPACE]
 

@@ -13,12 +13,12 @@ from controller.api.conditions import Reason
 from controller.model.actions import EnsureNetwork
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, Desired
 from controller.model.effective import Effective, Refusal
-from controller.model.memory import Memory, PortBlock, PortGrant
+from controller.model.memory import Cause, Held, Memory, PortBlock, PortGrant
 from controller.model.observed import Account, EngineView, HostView, Observed, Unseen
 from controller.model.plan import Decision, Drift, Plan
 from controller.model.status import ServiceAddress
-from controller.planning import case as case_module
 from controller.planning import budget, classify, drift, inventory, ports, resolve, retention, template
+from controller.planning import case as case_module
 from controller.planning.case import Blueprint, Case, Ours, Rules, Scene
 from controller.planning.memo import Memo
 
@@ -72,6 +72,7 @@ class Planner:
             rules=self._rules,
             policy_digest="" if isinstance(desired.policy, Unseen) else desired.policy.digest,
             removals_held=desired.removals_held,
+            accident=desired.accident,
             specs_unseen=desired.scan.message if isinstance(desired.scan, Unseen) else "",
             seen_at=seen_at,
             under_way={intent.workspace: intent for intent in memory.open_intents},
@@ -84,13 +85,15 @@ class Planner:
         running = frozenset(n for n, ours in index.items() if ours.main is not None and ours.main.running)
         rationed = budget.ration(decisions, running, memory, self._rules.budget, now)
         decisions = dict(rationed.decisions)
+        if observed.unproven:
+            decisions = {n: classify.unproven(d, observed.unproven) for n, d in decisions.items()}
         return Plan(
             decisions=decisions,
-            held=rationed.held,
+            held=(*rationed.held, *_held_removals(decisions, scene)),
             upkeep=()
-            if memory.host_pause
+            if memory.host_pause or observed.unproven
             else retention.upkeep(view, observed.layers, memory, self._rules.retain, now),
-            host_actions=() if memory.host_pause else self._networks(view),
+            host_actions=() if memory.host_pause or observed.unproven else self._networks(view),
             findings=findings,
             next_look=min((d.retry_at for d in decisions.values() if d.retry_at), default=None),
         )
@@ -225,6 +228,18 @@ def _render(
         for service in effective.services
     )
     return Blueprint(effective, assignment, made, identity, optional, services)
+
+
+def _held_removals(decisions: Mapping[str, Decision], scene: Scene) -> tuple[Held, ...]:
+    """Keep in mind which removals looked like an accident, however few are left of them later."""
+    if not scene.accident:
+        return ()
+    return tuple(
+        Held(name, Cause.REMOVED, decision.change, scene.now)
+        for name, decision in decisions.items()
+        if decision.reason is Reason.REMOVALS_HELD
+        and (name not in scene.memory.held or scene.memory.held[name].change != decision.change)
+    )
 
 
 def _is_name(text: str) -> bool:

@@ -50,7 +50,9 @@ def _decide(
         return _remove(kept, container, Reason.FORGET_REQUESTED, "a person asked for it")
     layer = layers.get(kept.container_id)
     if kept.container_id in old and layer is not None and is_expendable(container, layer):
-        message = f"kept since {kept.at:%Y-%m-%d %H:%M}, and its writable layer holds nothing but logs and caches"
+        message = (
+            f"kept since {kept.at:%Y-%m-%d %H:%M}, and its writable layer holds nothing but logs and caches"
+        )
         return _remove(kept, container, Reason.RETENTION_OVER, message)
     return None
 

@@ -65,14 +65,27 @@ def removed(case: Case) -> Decision | None:
     if missing is None:
         return None
     due = missing + case.scene.rules.deletion_grace
-    if case.scene.removals_held and not case.approved:
-        return case.decide(Verdict.HOLD, Reason.REMOVALS_HELD, case.scene.removals_held)
+    hold = _hold_on_removal(case)
+    if hold:
+        return case.decide(Verdict.HOLD, Reason.REMOVALS_HELD, hold)
     if case.now < due:
         message = f"{case.accepted.file} is gone since {missing:%H:%M:%S}"
         return case.decide(Verdict.WAIT, Reason.DELETION_GRACE, message, retry_at=due)
     if case.ours.unknown or any(c.state is ContainerState.REMOVING for c in case.ours.all()):
         return obstacles.busy(case, "a container of it cannot be inspected, or is being removed")
     return _remove(case)
+
+
+def _hold_on_removal(case: Case) -> str:
+    """Say why it is not removed: now, or not without a person's approval."""
+    if case.scene.removals_held or case.approved:
+        return case.scene.removals_held
+    before = case.memory.held.get(case.name)
+    was_accident = before is not None and before.change == case.change and before.cause is Cause.REMOVED
+    if not case.scene.accident and not was_accident:
+        return ""
+    why = case.scene.accident or "more specs vanished at once than the budget allows"
+    return f"{why}; `wharf approve {case.name}` lets it go"
 
 
 def _remove(case: Case) -> Decision:

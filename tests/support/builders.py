@@ -24,13 +24,14 @@ from controller.model.observed import (
     Seen,
     Unseen,
 )
+from controller.planning.budget import Budget
 from controller.planning.case import Rules
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=1)
 KEY = b"k" * 32
 SUBNET = "172.28.0.0/16"
-RULES = Rules("/run/wharfinger/secrets", SUBNET, timedelta(seconds=10))
+RULES = Rules("/run/wharfinger/secrets", SUBNET, timedelta(seconds=10), Budget(1, 10), timedelta(hours=72))
 IMAGE = "sample:1"
 HOST_MEMORY = 64 << 30
 HOST_CPUS = 16
