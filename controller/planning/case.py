@@ -13,7 +13,7 @@ from controller.model.actions import Action, Expected, Template
 from controller.model.desired import AcceptedSpec, RejectedFile
 from controller.model.effective import Effective, Refusal
 from controller.model.memory import Intent, Memory, Suspension
-from controller.model.observed import Container, EngineView, HostView
+from controller.model.observed import Container, EngineView, HostView, Unseen
 from controller.model.plan import Decision, Drift, Verdict
 from controller.model.status import ServiceAddress
 from controller.planning.ports import Assignment
@@ -94,7 +94,7 @@ class Scene:
 
     Attributes:
         removals_held: why nothing is removed, or empty.
-        specs_unseen: why the specs cannot be read, or empty.
+        unseen: specs or policy, where they cannot be read: nobody is disturbed for them.
         seen_at: when the Engine was looked at.
         under_way: the open intent of each workspace that has one.
     """
@@ -105,7 +105,7 @@ class Scene:
     rules: Rules
     policy_digest: str
     removals_held: str
-    specs_unseen: str
+    unseen: Unseen | None
     seen_at: datetime
     under_way: Mapping[str, Intent]
     now: datetime

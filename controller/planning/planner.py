@@ -73,7 +73,7 @@ class Planner:
             rules=self._rules,
             policy_digest="" if isinstance(desired.policy, Unseen) else desired.policy.digest,
             removals_held=desired.removals_held,
-            specs_unseen=desired.scan.message if isinstance(desired.scan, Unseen) else "",
+            unseen=next((part for part in (desired.scan, desired.policy) if isinstance(part, Unseen)), None),
             seen_at=seen_at,
             under_way={intent.workspace: intent for intent in memory.open_intents},
             now=now,

@@ -69,10 +69,8 @@ class Book:
         return Assignment(tuple(ports), by_service, self._unwritten(effective.owner, grants), tuple(grants))
 
     def _take(self, grant: PortGrant) -> None:
+        """Give a port; the one that the service had stays taken until the ledger says otherwise."""
         service = (grant.workspace, grant.service)
-        before = self._granted.get(service)
-        if before is not None and self._taken.get(before) == service:
-            del self._taken[before]
         self._taken[grant.port] = service
         self._granted[service] = grant.port
 
