@@ -13,7 +13,7 @@ from controller.model.actions import Action, Expected, Template
 from controller.model.desired import AcceptedSpec, RejectedFile
 from controller.model.effective import Effective, Refusal
 from controller.model.memory import Cause, Intent, Memory, Suspension
-from controller.model.observed import Container, EngineView, HostView
+from controller.model.observed import Container, EngineView, HostView, Unseen
 from controller.model.plan import Decision, Drift, Verdict
 from controller.model.status import ServiceAddress
 from controller.planning.budget import Budget
@@ -101,7 +101,7 @@ class Scene:
     Attributes:
         removals_held: why nothing is removed now, or empty.
         accident: why removals need a person's approval, or empty.
-        specs_unseen: why the specs cannot be read, or empty.
+        unseen: specs or policy, where they cannot be read: nobody is disturbed for them.
         seen_at: when the Engine was looked at.
         under_way: the open intent of each workspace that has one.
     """
@@ -113,7 +113,7 @@ class Scene:
     policy_digest: str
     removals_held: str
     accident: str
-    specs_unseen: str
+    unseen: Unseen | None
     seen_at: datetime
     under_way: Mapping[str, Intent]
     now: datetime

@@ -136,14 +136,14 @@ def classify(case: Case) -> Decision:
 
 def _on_evidence(case: Case, decision: Decision) -> Decision:
     """Take the actions of a disturbing decision that rests on what was not seen, or not lately."""
-    if not decision.disrupts:
+    if not decision.disrupts and decision.verdict is not Verdict.REMOVE:
         return decision
     scene = case.scene
     if scene.now - scene.seen_at > OLD:
         message = f"the Engine was last looked at {scene.seen_at:%H:%M:%S}; it is looked at again first"
         return _without_actions(decision, Verdict.WAIT, Reason.NOT_SEEN, message)
-    if scene.specs_unseen and not _by_person(case, decision):
-        return _without_actions(decision, Verdict.HOLD, Reason.SPECS_UNREADABLE, scene.specs_unseen)
+    if scene.unseen is not None and not _by_person(case, decision):
+        return _without_actions(decision, Verdict.HOLD, scene.unseen.reason, scene.unseen.message)
     return decision
 
 

@@ -4,7 +4,7 @@ Refuses every effect. What it remembers between passes are results of pure funct
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import is_
 
@@ -14,7 +14,7 @@ from controller.model.actions import EnsureNetwork
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, Desired
 from controller.model.effective import Effective, Refusal
 from controller.model.memory import Cause, Held, Memory, PortBlock, PortGrant
-from controller.model.observed import Account, EngineView, HostView, Observed, Unseen
+from controller.model.observed import Account, EngineView, HostView, Image, Observed, Unseen
 from controller.model.plan import Decision, Drift, Plan
 from controller.model.status import ServiceAddress
 from controller.planning import budget, classify, drift, inventory, ports, resolve, retention, template
@@ -37,6 +37,7 @@ class Planner:
         self._effective: Memo[Effective | Refusal] = Memo()
         self._blueprints: Memo[Blueprint] = Memo()
         self._drifts: Memo[tuple[Drift, ...]] = Memo()
+        self._images: dict[str, Image] = {}
         self._inventory = inventory.Inventory()
 
     def effective(
@@ -59,7 +60,7 @@ class Planner:
             return _hold_all(names, Reason.LEDGER_UNAVAILABLE, memory.message)
         if isinstance(observed.engine, Unseen):
             return _hold_all(names, observed.engine.reason, observed.engine.message)
-        view, seen_at = observed.engine.value, observed.engine.at
+        view, seen_at = self._steady(observed.engine.value), observed.engine.at
         index, findings = self._inventory.index(view, memory)
         names |= {name for name, ours in index.items() if ours.main is not None}
         if isinstance(observed.host, Unseen):
@@ -73,7 +74,7 @@ class Planner:
             policy_digest="" if isinstance(desired.policy, Unseen) else desired.policy.digest,
             removals_held=desired.removals_held,
             accident=desired.accident,
-            specs_unseen=desired.scan.message if isinstance(desired.scan, Unseen) else "",
+            unseen=next((part for part in (desired.scan, desired.policy) if isinstance(part, Unseen)), None),
             seen_at=seen_at,
             under_way={intent.workspace: intent for intent in memory.open_intents},
             now=now,
@@ -97,6 +98,15 @@ class Planner:
             findings=findings,
             next_look=min((d.retry_at for d in decisions.values() if d.retry_at), default=None),
         )
+
+    def _steady(self, view: EngineView) -> EngineView:
+        """Give images that say the same as before the very same objects, so that what rests on them stays."""
+        known = self._images
+        self._images = {
+            identifier: known[identifier] if known.get(identifier) == detail else detail
+            for identifier, detail in view.image_details.items()
+        }
+        return replace(view, image_details=self._images)
 
     def _decide(self, name: str, ours: Ours, desired: Desired, scene: Scene) -> Decision:
         spec, blueprint = desired.specs.get(name), self.designs.get(name)

@@ -3,6 +3,7 @@
 Refuses to derive a port from a list index or a uid: what was granted once is read from the ledger and stays.
 """
 
+import bisect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -33,23 +34,28 @@ class Book:
     def __init__(
         self, blocks: Iterable[PortBlock], grants: Iterable[PortGrant], pools: tuple[PortPool, ...]
     ) -> None:
-        self._blocks = list(blocks)
-        self._written = frozenset(self._blocks)
+        self._written = frozenset(blocks)
+        self._blocks: dict[str, list[PortBlock]] = {}
+        self._bounds: list[tuple[int, int]] = []
+        self._lowest: dict[str, int] = {}
         self._pools = pools
+        for block in self._written:
+            self._hold(block)
         self._taken = {grant.port: (grant.workspace, grant.service) for grant in grants}
         self._granted = {service: port for port, service in self._taken.items()}
 
     def assign(self, effective: Effective) -> Assignment | Refusal:
         """Return the ports of a workspace, granting what it has not yet."""
-        blocks, given = len(self._blocks), (self._taken, self._granted)
+        fresh: list[PortBlock] = []
+        given = (self._taken, self._granted)
         wanted = [service for service in effective.services if service.published]
         ports: list[PublishedPort] = []
         grants: list[PortGrant] = []
         for service in wanted:
             pool = self._pool(service.name)
-            port = _unserved(service) if pool is None else self._port(effective, service, pool)
+            port = _unserved(service) if pool is None else self._port(effective, service, pool, fresh)
             if isinstance(port, Refusal):
-                del self._blocks[blocks:]
+                self._release(fresh)
                 self._taken, self._granted = given
                 return port
             assert pool is not None
@@ -63,19 +69,16 @@ class Book:
         return Assignment(tuple(ports), by_service, self._unwritten(effective.owner, grants), tuple(grants))
 
     def _take(self, grant: PortGrant) -> None:
+        """Give a port; the one that the service had stays taken until the ledger says otherwise."""
         service = (grant.workspace, grant.service)
-        before = self._granted.get(service)
-        if before is not None and self._taken.get(before) == service:
-            del self._taken[before]
         self._taken[grant.port] = service
         self._granted[service] = grant.port
 
     def _unwritten(self, owner: str, grants: list[PortGrant]) -> tuple[PortBlock, ...]:
         return tuple(
             block
-            for block in self._blocks
-            if block.owner == owner
-            and block not in self._written
+            for block in self._blocks.get(owner, ())
+            if block not in self._written
             and any(block.base <= grant.port < block.base + block.size for grant in grants)
         )
 
@@ -83,10 +86,12 @@ class Book:
         named = [pool for pool in self._pools if service in pool.services]
         return next(iter(named or [pool for pool in self._pools if not pool.services]), None)
 
-    def _port(self, effective: Effective, service: Service, pool: PortPool) -> int | Refusal:
+    def _port(
+        self, effective: Effective, service: Service, pool: PortPool, fresh: list[PortBlock]
+    ) -> int | Refusal:
         if service.host_port is not None:
-            return self._fixed(effective, service, service.host_port, pool)
-        owned = [block for block in self._blocks if (block.owner, block.pool) == (effective.owner, pool.name)]
+            return self._fixed(effective, service, service.host_port, pool, fresh)
+        owned = [block for block in self._blocks.get(effective.owner, ()) if block.pool == pool.name]
         before = self._granted.get((effective.workspace, service.name))
         if before is not None and any(b.base <= before < b.base + b.size for b in owned):
             return before
@@ -98,8 +103,8 @@ class Book:
             span = f"{owned[0].base} to {owned[0].base + owned[0].size - 1}"
             message = f"{effective.owner}'s ports {span} are all given"
             return Refusal(Reason.PORT_POOL_EXHAUSTED, message)
-        fresh = self._new_block(effective.owner, pool)
-        port = None if fresh is None else self._free(effective, service, fresh)
+        made = self._new_block(effective.owner, pool, fresh)
+        port = None if made is None else self._free(effective, service, made)
         return _exhausted(pool) if port is None else port
 
     def _free(self, effective: Effective, service: Service, block: PortBlock) -> int | None:
@@ -111,38 +116,59 @@ class Book:
         candidates = range(block.base + first, block.base + block.size)
         return next((port for port in candidates if port not in self._taken), None)
 
-    def _new_block(self, owner: str, pool: PortPool) -> PortBlock | None:
+    def _new_block(self, owner: str, pool: PortPool, fresh: list[PortBlock]) -> PortBlock | None:
         """Return the lowest block of the pool that touches no other block and no port that was given."""
-        held = [(block.base, block.base + block.size) for block in self._blocks]
-        for base in range(pool.first, pool.last - pool.block + 2, pool.block):
+        first = self._lowest.get(pool.name, pool.first)
+        for base in range(first, pool.last - pool.block + 2, pool.block):
             end = base + pool.block
-            apart = all(end <= low or high <= base for low, high in held)
-            if apart and not any(base <= port < end for port in self._taken):
+            if self._apart(base, end) and not any(port in self._taken for port in range(base, end)):
                 block = PortBlock(owner, pool.name, base, pool.block)
-                self._blocks.append(block)
+                self._lowest[pool.name] = end
+                self._hold(block)
+                fresh.append(block)
                 return block
         return None
 
-    def _fixed(self, effective: Effective, service: Service, port: int, pool: PortPool) -> int | Refusal:
+    def _apart(self, base: int, end: int) -> bool:
+        """Tell whether no block overlaps; they do not overlap each other, so the nearest below decides."""
+        below = bisect.bisect_left(self._bounds, (end, 0)) - 1
+        return below < 0 or self._bounds[below][1] <= base
+
+    def _hold(self, block: PortBlock) -> None:
+        self._blocks.setdefault(block.owner, []).append(block)
+        self._blocks[block.owner].sort(key=lambda held: held.base)
+        bisect.insort(self._bounds, (block.base, block.base + block.size))
+
+    def _release(self, blocks: list[PortBlock]) -> None:
+        for block in blocks:
+            self._blocks[block.owner].remove(block)
+            self._bounds.remove((block.base, block.base + block.size))
+            self._lowest.pop(block.pool, None)
+
+    def _holder(self, port: int) -> str | None:
+        """Return the owner of the block that a port lies in."""
+        for owner, blocks in self._blocks.items():
+            if any(block.base <= port < block.base + block.size for block in blocks):
+                return owner
+        return None
+
+    def _fixed(  # noqa: PLR0913 - a port rests on this much
+        self, effective: Effective, service: Service, port: int, pool: PortPool, fresh: list[PortBlock]
+    ) -> int | Refusal:
         holder = self._taken.get(port)
-        if (
-            holder is not None
-            and holder != (effective.workspace, service.name)
-            and _keeps(effective, holder, port)
-        ):
-            message = f"hostPort {port} was given to {holder[1]} of the workspace {holder[0]}"
+        other = holder if holder != (effective.workspace, service.name) else None
+        if other is not None and _keeps(effective, other, port):
+            message = f"hostPort {port} was given to {other[1]} of the workspace {other[0]}"
             return Refusal(Reason.PORT_TAKEN, message)
-        blocks = [block for block in self._blocks if block.base <= port < block.base + block.size]
-        if any(block.owner == effective.owner for block in blocks):
+        owner = self._holder(port)
+        if owner == effective.owner:
             return port
-        if service.name in pool.services and pool.first <= port <= pool.last and not blocks:
+        if owner is None and service.name in pool.services and pool.first <= port <= pool.last:
             return port
-        owned = [block for block in self._blocks if block.owner == effective.owner]
-        if not owned:
-            fresh = self._new_block(effective.owner, pool)
-            if fresh is None:
-                return _exhausted(pool)
-            owned = [fresh]
+        owned = self._blocks.get(effective.owner, [])
+        if not owned and self._new_block(effective.owner, pool, fresh) is None:
+            return _exhausted(pool)
+        owned = self._blocks[effective.owner]
         if any(block.base <= port < block.base + block.size for block in owned):
             return port
         spans = ", ".join(f"{block.base} to {block.base + block.size - 1}" for block in owned)

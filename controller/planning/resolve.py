@@ -178,9 +178,7 @@ def _build(
         image=image,
         command=cast("tuple[str, ...] | None", one("command")),
         env=tuple(sorted(cast("Mapping[str, str]", one("env") or {}).items())),
-        secrets=tuple(
-            (s.name, s.file) for s in cast("tuple[workspace.SecretRef, ...]", one("secrets") or ())
-        ),
+        secrets=_secrets(values),
         init=one("init") is workspace.InitMode.ENGINE,
         pull=cast("workspace.PullPolicy", one("pull")),
         limits=_limits(one("resources.memory"), one("resources.swap"), values),
@@ -198,6 +196,12 @@ def _build(
         not_enforced=tuple(_not_enforced(values)),
         values=_words(values),
     )
+
+
+def _secrets(values: Mapping[str, Value]) -> tuple[tuple[str, str], ...]:
+    found = values.get("secrets")
+    given = cast("tuple[workspace.SecretRef, ...]", found.value if found else ())
+    return tuple((secret.name, secret.file) for secret in given)
 
 
 def _limits(memory: object, swap: object, values: Mapping[str, Value]) -> Limits:

@@ -1,0 +1,71 @@
+"""The template hash: what is in it, what is not, and that it never changes by accident."""
+
+from dataclasses import fields, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from controller.api import labels
+from controller.model.actions import Template
+from controller.model.observed import Bind, Limits, PublishedPort
+from controller.model.plan import Remedy
+from controller.planning import drift, template
+
+TEMPLATE = Template(
+    image="sample:1",
+    hostname="alice",
+    command=("httpd", "-f"),
+    env=(("A", "ä"), ("B", "1")),
+    user="1000:1000",
+    init=True,
+    binds=(Bind("/home/alice", "/mnt/alice", read_only=False),),
+    ports=(PublishedPort(22, "0.0.0.0", 10022),),
+    network="wharf",
+    shm=64 << 20,
+    limits=Limits(memory=1 << 30),
+    stop_grace=timedelta(seconds=60),
+)
+CHANGED: dict[str, Any] = {
+    "image": "sample:2",
+    "hostname": "bob",
+    "command": None,
+    "env": (("A", "b"),),
+    "user": None,
+    "init": False,
+    "binds": (Bind("/home/alice", "/mnt/alice", read_only=True),),
+    "ports": (PublishedPort(22, "127.0.0.1", 10022),),
+    "network": "wharf-open",
+    "shm": 1 << 30,
+    "limits": Limits(),
+    "stop_grace": timedelta(seconds=1),
+    "log_max_size": "1m",
+    "log_max_files": 9,
+}
+COMPARED_OTHERWISE = {"image"}
+"""Its id is compared: another reference to the same image is no change."""
+
+
+def test_the_hash_of_a_template_is_for_ever() -> None:
+    """A new value here replaces every container of every host: raise HASH_VERSION instead."""
+    assert template.digest(TEMPLATE) == (
+        "v1:a8fec4f34f55c00304ab6d855b7e20f622a01fa9df331ad0f2ee8258614384a9"
+    )
+
+
+def test_every_field_of_a_template_has_a_remedy() -> None:
+    names = {field.name for field in fields(Template)}
+    assert drift.FIELD_REMEDIES.keys() == names
+    assert CHANGED.keys() == names
+
+
+@pytest.mark.parametrize("name", sorted(CHANGED))
+def test_what_needs_a_new_container_is_in_the_hash_and_nothing_else(name: str) -> None:
+    changed = replace(TEMPLATE, **{name: CHANGED[name]})
+    in_hash = drift.FIELD_REMEDIES[name] is Remedy.REPLACE and name not in COMPARED_OTHERWISE
+    assert (template.digest(changed) != template.digest(TEMPLATE)) == in_hash
+
+
+def test_the_claim_covers_every_label_that_is_written() -> None:
+    signed = template.signed(dict.fromkeys(labels.SIGNED, "x"), "i", b"key")
+    assert signed.keys() == {*labels.SIGNED, labels.CLAIM}
