@@ -104,7 +104,7 @@ ROLLBACK: Final = memory.Rollback("alice", CONTAINER, requested=True, at=NOW, by
 PIN: Final = memory.Pin("alice", CONTAINER, 1, NOW, "root")
 FAILED: Final = memory.FailedTemplate("alice", "v1:abc", "sha256:1", "no such program", NOW)
 ADOPTION: Final = memory.Adoption(CONTAINER, "alice", NOW, "root")
-APPROVAL: Final = memory.Approval("bob", 2, NOW, "root")
+APPROVAL: Final = memory.Approval("bob", "v1:abc:sha256:1:True", NOW, "root")
 HELD: Final = memory.Held("alice", memory.Cause.EDITED, "1:abc", NOW)
 
 LEDGER_ACTIONS: Final[dict[str, actions.LedgerAction]] = {
@@ -139,6 +139,7 @@ def furnish(ledger: Ledger) -> None:
     ledger.adopt(ADOPTION)
     ledger.approve(APPROVAL)
     ledger.hold([HELD])
+    ledger.request_forgetting(CONTAINER, NOW)
     for action in (
         actions.EndReplacement("alice", FAILED),
         actions.BeginReplacement("alice", REPLACEMENT),
@@ -174,7 +175,7 @@ WRITES: Final[dict[str, Callable[[Ledger], object]]] = {
         dataclasses.replace(ROLLBACK, workspace="bob")
     ),
     "adopt": lambda ledger: ledger.adopt(dataclasses.replace(ADOPTION, container_id="d" * 64)),
-    "forget_retained": lambda ledger: ledger.forget_retained(CONTAINER),
+    "request_forgetting": lambda ledger: ledger.request_forgetting("d" * 64, NOW),
     "prove_host": lambda ledger: ledger.prove_host("boot 2"),
     "record_event": lambda ledger: ledger.record_event(event("other")),
 }

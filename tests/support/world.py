@@ -74,7 +74,7 @@ class World:
         scan: Seen[SpecScan] | Unseen = self.unseen.get("specs") or builders.scan(at=self.now)
         held = scan.message if isinstance(scan, Unseen) else self.removals_held
         return Desired(
-            dict(self.specs), scan, dict(self.rejected), held, self.unseen.get("policy") or self.policy
+            dict(self.specs), scan, dict(self.rejected), held, "", self.unseen.get("policy") or self.policy
         )
 
     def observed(self) -> Observed:
