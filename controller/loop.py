@@ -103,6 +103,8 @@ class Rhythm:
 
 def _unfinished(report: PassReport) -> bool:
     settling = any(state == "settling" and count for (_, state), count in report.spec_files.items())
+    if report.mode == "Observe":  # what is planned stays planned
+        return settling
     acting = any(decision.actions for decision in report.plan.decisions.values())
     soon = any(d.verdict is Verdict.WAIT and d.reason in SOON for d in report.plan.decisions.values())
     return bool(settling or acting or soon or report.in_progress or report.plan.host_actions)

@@ -18,7 +18,7 @@ from controller.model.observed import Account, EngineView, Layer, Observed, Seen
 from controller.model.outcomes import Failed
 from controller.model.plan import Decision, Plan, Verdict
 from controller.model.status import ChainReport, PassReport, WorkspaceStatus
-from controller.planning import acceptance, backoff, claims, resolve, retention
+from controller.planning import acceptance, backoff, case, claims, resolve, retention
 from controller.planning.case import Blueprint, Rules
 from controller.planning.planner import Planner
 from controller.status import summary
@@ -106,7 +106,7 @@ class Reconciler:
             at=now,
             seconds=self._monotonic() - began,
             cause=cause,
-            mode=self._mode,
+            mode="Paused" if look.memory.host_pause else self._mode,
             plan=replace(plan, next_look=min(times, default=None)),
             statuses=dict(self._statuses),
             complete=not look.unseen(),
@@ -136,6 +136,7 @@ class Reconciler:
         desired = Desired(specs, scan, accepted.rejected, accepted.removals_held, accepted.accident, policy)
         accounts = self._accounts(desired, memory, now)
         effectives = self._resolve(desired, accounts)
+        self._drop_wishes(effectives, memory, now)
         engine = ports.engine.observe(frozenset(e.image for e in effectives.values()), now)
         if isinstance(engine, Seen) and not self._intents_settled and self._ledger_trouble is None:
             self._write(lambda: ports.ledger.abandon_intents(now), now)
@@ -228,6 +229,23 @@ class Reconciler:
             for name, spec in desired.specs.items()
         }
         return {name: found for name, found in resolved.items() if isinstance(found, Effective)}
+
+    def _drop_wishes(self, effectives: Mapping[str, Effective], memory: Memory, now: datetime) -> None:
+        """Forget a person's start or stop for good once the spec's own word is another one."""
+        ended = [
+            name
+            for name, wish in memory.suspensions.items()
+            if name in effectives and case.in_force(wish, effectives[name]) is None
+        ]
+        if not ended or self._ledger_trouble is not None:
+            return
+
+        def write() -> None:
+            with self._around.ledger.batch():
+                for name in ended:
+                    self._around.ledger.clear_suspension(name)
+
+        self._write(write, now)
 
     # do
 

@@ -147,8 +147,12 @@ class Service:
         return looked and self._has_settled(status, awaited, report), _plain(wording.object_of(status))
 
     def _has_settled(self, status: WorkspaceStatus, awaited: control.Awaited, report: PassReport) -> bool:
-        if awaited.digest is not None and (status.spec is None or status.spec.digest != awaited.digest):
-            return status.rejected is not None and self._is_of(status.rejected.file, awaited.digest, report)
+        if awaited.digest is not None:
+            rejected = status.rejected
+            if rejected is not None and rejected.reason is not Reason.SPEC_CONFLICT:  # of an older text?
+                return self._is_of(rejected.file, awaited.digest, report)
+            if status.spec is None or status.spec.digest != awaited.digest:
+                return rejected is not None and self._is_of(rejected.file, awaited.digest, report)
         if awaited.generation is not None and status.generation < awaited.generation:
             return False
         verdict, reason = status.decision.verdict, status.decision.reason

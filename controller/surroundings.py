@@ -83,6 +83,9 @@ class Ledger(Protocol):
     def record_account(self, account: Account) -> None:
         """Write an account at first sight."""
 
+    def clear_suspension(self, workspace: str) -> None:
+        """Forget what a person asked for."""
+
     def open_intent(self, decision: Decision, now: datetime) -> int:
         """Write what is about to be done."""
 

@@ -4,10 +4,12 @@ Refuses to choose: it executes the actions of a decision one after another, unti
 Pulls and stops have pools of their own, because each may take minutes and must not keep starts waiting.
 """
 
+import contextlib
+import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +19,9 @@ from controller.model.actions import Action
 from controller.model.outcomes import Failed, Outcome, Succeeded
 from controller.model.plan import Decision
 from controller.model.status import ChainReport
+
+PATIENCE = 2.0
+"""Seconds that chains under way have to end when the controller ends; the next one finds what they left."""
 
 Execute = Callable[[Action], Outcome]
 Report = Callable[[Decision, BaseException], None]
@@ -51,9 +56,9 @@ class Workers:
         self._on_defect = on_defect
         self._wake = wake
         self._clock = clock
-        self._chains = ThreadPoolExecutor(size, "chain")
-        self._pulls = ThreadPoolExecutor(max(2, size // 2), "pull")
-        self._stops = ThreadPoolExecutor(max(8, size), "stop")
+        self._chains = _Pool(size, "chain")
+        self._pulls = _Pool(max(2, size // 2), "pull")
+        self._stops = _Pool(max(8, size), "stop")
         self._lock = threading.Lock()
         self._busy: dict[str, Decision] = {}
         self._since: dict[str, datetime] = {}
@@ -66,7 +71,7 @@ class Workers:
             assert subject not in self._busy, f"{subject} has a chain under way"
             self._busy[subject] = decision
             self._since[subject] = self._clock()
-        self._pool(rest).submit(self._run, decision, rest, intent_id)
+        self._pool(rest).submit(lambda: self._run(decision, rest, intent_id))
 
     def busy(self) -> frozenset[str]:
         """Return the subjects whose chain has not been collected yet."""
@@ -90,11 +95,14 @@ class Workers:
             return ended
 
     def close(self) -> None:
-        """Let running chains end and start no other."""
+        """Start no other chain, and give those under way a moment to end."""
+        deadline = time.monotonic() + PATIENCE
         for pool in (self._chains, self._pulls, self._stops):
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.close()
+        for pool in (self._chains, self._pulls, self._stops):
+            pool.join(deadline)
 
-    def _pool(self, rest: tuple[Action, ...]) -> ThreadPoolExecutor:
+    def _pool(self, rest: tuple[Action, ...]) -> "_Pool":
         if any(isinstance(action, actions.PullImage) for action in rest):
             return self._pulls
         if any(isinstance(action, actions.StopContainer) for action in rest):
@@ -120,3 +128,38 @@ class Workers:
             self._on_defect(decision, defect)
             message = f"{type(defect).__name__} in the controller; see its log"
             return Failed(action, 0.0, Reason.INTERNAL_ERROR, message, retryable=True)
+
+
+class _Pool:
+    """Threads that the end of the process does not wait for, as it would for those of the standard pool."""
+
+    def __init__(self, size: int, name: str) -> None:
+        self._size = size
+        self._name = name
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def submit(self, task: Callable[[], None]) -> None:
+        """Do it as soon as a thread is free."""
+        if len(self._threads) < self._size:
+            name = f"{self._name}-{len(self._threads)}"
+            self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
+            self._threads[-1].start()
+        self._tasks.put(task)
+
+    def close(self) -> None:
+        """Forget what has not begun, and let each thread end after what it does now."""
+        while not self._tasks.empty():
+            with contextlib.suppress(queue.Empty):
+                self._tasks.get_nowait()
+        for _ in self._threads:
+            self._tasks.put(None)
+
+    def join(self, deadline: float) -> None:
+        """Wait until all threads have ended, or for the deadline by the monotonic clock."""
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            task()

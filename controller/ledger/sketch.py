@@ -57,6 +57,11 @@ class Sketch:
     def set_backoff(self, workspace: str, backoff: BackOff | None) -> None:
         """Nothing is tried here, so nothing fails."""
 
+    def clear_suspension(self, workspace: str) -> None:
+        """Forget what a person asked for."""
+        kept = {name: wish for name, wish in self._memory.suspensions.items() if name != workspace}
+        self._memory = replace(self._memory, suspensions=kept)
+
     def open_intent(self, decision: Decision, now: datetime) -> int:
         """Nothing is done here."""
         raise errors.Terminal(decision.reason, f"a sketch does nothing ({decision.workspace}, {now})")

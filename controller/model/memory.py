@@ -130,7 +130,7 @@ class Disruption:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A disruption that the breaker holds until a person approves it; `change` names what would come of it."""
+    """A disruption that the breaker holds until a person approves it; `change` says what would come of it."""
 
     workspace: str
     cause: Cause

@@ -108,6 +108,7 @@ class PassReport:
     Attributes:
         cause: event, spec, resync, startup, request or chain: what woke the pass.
         seconds: how long the pass took.
+        mode: Enforce, Observe, or Paused while a person paused the host.
         complete: every part was Seen.
         unseen: reason and message of each part that was not.
         spec_files: number of files by (kind, state).

@@ -36,13 +36,18 @@ def under_way(case: Case) -> Decision | None:
 
 
 def _without_main(case: Case, begun: Replacement) -> Decision | None:
-    """The new container is gone: what was kept comes back."""
+    """The old one is put aside and the new one is not there: make it, unless that was refused."""
     old = next((c for c in case.ours.others if c.id == begun.old_id), None)
     if old is None:
         return _end(case, "neither its old nor its new container is there")
     if old.running:
-        return None  # it is only half done: see replacement.half_done
-    return _give_up(case, begun, "its new container is gone", None)
+        return None  # the old one is in the way yet: see replacement.half_done
+    refused = case.memory.backoffs.get(case.name)
+    if refused is None or not refused.key.startswith(f"{case.key}:"):
+        return None
+    lasting = refused.reason is Reason.REFUSED_BY_ENGINE
+    failed = _failed(case, begun, refused.message) if lasting else None
+    return _give_up(case, begun, refused.message, failed)
 
 
 def _running(case: Case, begun: Replacement, main: Container) -> Decision | None:

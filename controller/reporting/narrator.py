@@ -90,12 +90,18 @@ def _level_of(outcome: Failed) -> str:
 
 
 def _tell_parts(before: PassReport | None, report: PassReport) -> None:
-    lost_before = {part: reason for part, reason, _ in before.unseen} if before else {}
-    for part, reason, message in report.unseen:
-        if lost_before.get(part) is not reason:
+    lost_before, lost = _lost(before), _lost(report)
+    for part, (reason, message) in lost.items():
+        if part not in lost_before or lost_before[part][0] is not reason:
             _log.error(f"{_part(part)}_lost", part=part, reason=reason, message=message)
-    for part in sorted(lost_before.keys() - {part for part, _, _ in report.unseen}):
+    for part in sorted(lost_before.keys() - lost.keys()):
         _log.info(f"{_part(part)}_back", part=part, reason=Reason.AS_SPECIFIED)
+
+
+def _lost(report: PassReport | None) -> dict[str, tuple[Reason, str]]:
+    """Reason and message of each part that is missed; a file that is read twice is not."""
+    unseen = report.unseen if report else ()
+    return {part: (reason, message) for part, reason, message in unseen if reason is not Reason.SETTLING}
 
 
 def _part(part: str) -> str:

@@ -82,12 +82,24 @@ def _grant(action: actions.Action) -> str:
     )
 
 
+def _end_replacement(action: actions.Action) -> str:
+    assert isinstance(action, actions.EndReplacement)
+    return "end replacement" if action.failed is None else f"give up replacement ({action.failed.message})"
+
+
+def _end_rollback(action: actions.Action) -> str:
+    assert isinstance(action, actions.EndRollback)
+    return "end roll-back" if action.pin is None else f"end roll-back and pin {action.pin.container_id:.12}"
+
+
 _TOLD_AT_LENGTH: Final[Mapping[type, Callable[[actions.Action], str]]] = {
     actions.CreateContainer: _create,
     actions.UpdateLimits: _update,
     actions.PrepareMount: _prepare_mount,
     actions.WriteSecrets: _write_secrets,
     actions.GrantPorts: _grant,
+    actions.EndReplacement: _end_replacement,
+    actions.EndRollback: _end_rollback,
 }
 
 _PHRASES: Final[Mapping[type, str]] = {
@@ -105,4 +117,6 @@ _PHRASES: Final[Mapping[type, str]] = {
     actions.ForgetRetained: "forget retained {a.container_id:.12}",
     actions.ForgetWorkspace: "forget {a.workspace}",
     actions.CompleteRestart: "complete restart",
+    actions.BeginReplacement: "begin replacement of {a.replacement.old_id:.12}",
+    actions.BeginRollback: "begin roll-back to {a.rollback.to_id:.12}",
 }

@@ -26,6 +26,8 @@ PORTS = 400
 LINE_DEADLINE = 150.0
 START_DEADLINE = 30.0
 END_DEADLINE = 15.0
+REMARK = "IPv4 forwarding is disabled. Networking will not work.\n"
+"""What a private Engine says to each change, because it leaves the host's rules alone; others do not."""
 PACKAGES = {"docker": "docker-cli", "curl": "curl"}
 
 
@@ -120,7 +122,8 @@ class Stage:
             timeout=LINE_DEADLINE,
             check=False,
         )
-        return Typed(done.returncode, self._usually(done.stdout), self._usually(done.stderr))
+        out, err = (self._usually(text).replace(REMARK, "") for text in (done.stdout, done.stderr))
+        return Typed(done.returncode, out, err)
 
     def until(self, line: str, pattern: str, deadline: float = 30.0) -> Typed:
         """Repeats a line that only looks, until its output has `pattern` or `deadline` seconds are over."""

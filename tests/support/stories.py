@@ -157,8 +157,12 @@ _CHANGES: dict[str, Callable[[World, Container, Any], Container]] = {
 
 
 def _foreign(world: World, name: str, rest: dict[str, Any]) -> None:
-    copied = rest.pop("copy_of", None)
-    if copied:
+    copied, forged = rest.pop("copy_of", None), rest.pop("forged_from", None)
+    if forged:
+        original = next(c for c in world.of(forged))
+        named = {**original.labels, labels.INSTANCE: "0123456789abcdef" * 2}
+        stranger = replace(original, id="f" * 64, name=name, labels=named)
+    elif copied:
         original = next(c for c in world.of(copied))
         stranger = replace(original, id="f" * 64, name=name, created=world.now)
     else:

@@ -59,6 +59,7 @@ def test_everything_that_was_written_survives_the_next_open(ledger: Ledger, tmp_
             )
         },
         restart_requests={"alice": NOW},
+        forget_requests={ledgers.CONTAINER: NOW},
         disruptions=(memory.Disruption("alice", memory.Cause.EDITED, NOW),),
         held={"alice": ledgers.HELD},
         approvals={"bob": ledgers.APPROVAL},
@@ -324,6 +325,14 @@ def test_a_restart_that_was_asked_for_forgets_the_failed_template(ledger: Ledger
     ledgers.furnish(ledger)
     ledger.execute(actions.CompleteRestart("alice"), NOW)
     assert ledger.recall(NONCE, NOW).failed == {}
+
+
+def test_a_container_that_is_no_longer_kept_is_not_wanted_removed(ledger: Ledger, tmp_path: Path) -> None:
+    ledgers.furnish(ledger)
+    ledger.request_forgetting("d" * 64, NOW)
+    ledger.execute(actions.ForgetRetained("alice", ledgers.CONTAINER), NOW)
+    recalled = reopened(ledger, tmp_path / "state")
+    assert (recalled.retained, set(recalled.forget_requests)) == ({}, {"d" * 64})
 
 
 def test_only_disruptions_that_nobody_asked_for_are_counted(ledger: Ledger, tmp_path: Path) -> None:

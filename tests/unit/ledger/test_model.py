@@ -36,6 +36,14 @@ SPECS = st.builds(
     lifecycle=st.sampled_from([{}, {"idleTimeout": None}, {"idleTimeout": "48h"}]),
 )
 
+CHANGES = ("held", "approvals", "replacements", "rollbacks", "pins", "failed")
+HELD = st.builds(memory.Held, NAMES, st.sampled_from(memory.Cause), TEXT, TIMES)
+APPROVALS = st.builds(memory.Approval, NAMES, TEXT, TIMES, TEXT)
+REPLACEMENTS = st.builds(memory.Replacement, NAMES, TEXT, TEXT, TEXT, TIMES)
+ROLLBACKS = st.builds(memory.Rollback, NAMES, TEXT, st.booleans(), TIMES, TEXT)
+PINS = st.builds(memory.Pin, NAMES, TEXT, st.integers(1, 9), TIMES, TEXT)
+FAILURES = st.builds(memory.FailedTemplate, NAMES, TEXT, TEXT, TEXT, TIMES)
+
 
 @dataclasses.dataclass
 class Expected:
@@ -51,6 +59,11 @@ class Expected:
     requests: dict[str, object] = dataclasses.field(default_factory=dict)
     retained: dict[str, tuple[str, Reason]] = dataclasses.field(default_factory=dict)
     grants: dict[int, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    forgetting: dict[str, dt.datetime] = dataclasses.field(default_factory=dict)
+    changes: dict[str, dict[str, object]] = dataclasses.field(
+        default_factory=lambda: {kind: {} for kind in CHANGES}
+    )
+    adopted: dict[str, memory.Adoption] = dataclasses.field(default_factory=dict)
     open: dict[int, tuple[str, int]] = dataclasses.field(default_factory=dict)
     events: dict[tuple[str, str], int] = dataclasses.field(default_factory=dict)
 
@@ -132,6 +145,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if complete:
             self.ledger.execute(actions.CompleteRestart(name), ledgers.NOW)
             self.expected.requests.pop(name, None)
+            self.become("failed", name, None)
         else:
             self.ledger.request_restart(name, ledgers.NOW)
             self.expected.requests[name] = ledgers.NOW
@@ -145,6 +159,63 @@ class LedgerMachine(RuleBasedStateMachine):
     def forget_retained(self, container: str) -> None:
         self.ledger.execute(actions.ForgetRetained("any", container), ledgers.NOW)
         self.expected.retained.pop(container, None)
+        self.expected.forgetting.pop(container, None)
+
+    @rule(container=st.sampled_from("xyz"), at=TIMES)
+    def request_forgetting(self, container: str, at: dt.datetime) -> None:
+        self.ledger.request_forgetting(container, at)
+        self.expected.forgetting[container] = at
+
+    def become(self, kind: str, name: str, value: object) -> None:
+        self.expected.changes[kind].pop(name, None)
+        if value is not None:
+            self.expected.changes[kind][name] = value
+
+    @rule(held=st.lists(HELD, max_size=3))
+    def hold(self, held: list[memory.Held]) -> None:
+        self.ledger.hold(held)
+        for one in held:
+            self.become("held", one.workspace, one)
+
+    @rule(approval=APPROVALS)
+    def approve(self, approval: memory.Approval) -> None:
+        self.ledger.approve(approval)
+        self.become("approvals", approval.workspace, approval)
+        self.become("held", approval.workspace, None)
+        self.become("pins", approval.workspace, None)
+
+    @rule(begun=REPLACEMENTS)
+    def begin_replacement(self, begun: memory.Replacement) -> None:
+        self.ledger.execute(actions.BeginReplacement(begun.workspace, begun), ledgers.NOW)
+        self.become("replacements", begun.workspace, begun)
+
+    @rule(name=NAMES, failed=st.none() | FAILURES)
+    def end_replacement(self, name: str, failed: memory.FailedTemplate | None) -> None:
+        failed = dataclasses.replace(failed, workspace=name) if failed else None
+        self.ledger.execute(actions.EndReplacement(name, failed), ledgers.NOW)
+        self.become("replacements", name, None)
+        self.become("failed", name, failed)
+
+    @rule(rollback=ROLLBACKS, asked=st.booleans())
+    def begin_rollback(self, rollback: memory.Rollback, asked: bool) -> None:
+        if asked:
+            self.ledger.request_rollback(rollback)
+        else:
+            self.ledger.execute(actions.BeginRollback(rollback.workspace, rollback), ledgers.NOW)
+        self.become("rollbacks", rollback.workspace, rollback)
+
+    @rule(name=NAMES, pin=st.none() | PINS)
+    def end_rollback(self, name: str, pin: memory.Pin | None) -> None:
+        pin = dataclasses.replace(pin, workspace=name) if pin else None
+        self.ledger.execute(actions.EndRollback(name, pin), ledgers.NOW)
+        self.become("rollbacks", name, None)
+        self.become("pins", name, pin)
+
+    @rule(name=NAMES, container=st.sampled_from("xyz"), at=TIMES)
+    def adopt(self, name: str, container: str, at: dt.datetime) -> None:
+        adoption = memory.Adoption(container, name, at, "root")
+        self.ledger.adopt(adoption)
+        self.expected.adopted[container] = adoption
 
     @rule(name=NAMES, service=st.sampled_from("st"), port=st.integers(1, 4))
     def grant(self, name: str, service: str, port: int) -> None:
@@ -173,6 +244,8 @@ class LedgerMachine(RuleBasedStateMachine):
             kept.pop(name, None)
         expected.requests.pop(name, None)
         expected.pauses.pop(name, None)
+        for kind in CHANGES:
+            self.become(kind, name, None)
         expected.grants = {port: holder for port, holder in expected.grants.items() if holder[0] != name}
 
     @rule()
@@ -229,6 +302,9 @@ class LedgerMachine(RuleBasedStateMachine):
                 for container, (name, reason) in expected.retained.items()
             },
             restart_requests=recalled.restart_requests,
+            forget_requests=expected.forgetting,
+            adopted=expected.adopted,
+            **expected.changes,  # type: ignore[arg-type]
         )
         assert recalled.restart_requests == expected.requests
         assert {one.id: (one.workspace, one.epoch) for one in recalled.open_intents} == expected.open

@@ -88,6 +88,28 @@ ONE_OF_EACH: tuple[tuple[actions.Action, str], ...] = (
     (actions.ForgetRetained("alice", reports.ID), "forget retained 0123456789ab"),
     (actions.ForgetWorkspace("alice"), "forget alice"),
     (actions.CompleteRestart("alice"), "complete restart"),
+    (
+        actions.BeginReplacement(
+            "alice", memory.Replacement("alice", reports.ID, "v1:a", "sha256:b", reports.NOW)
+        ),
+        "begin replacement of 0123456789ab",
+    ),
+    (
+        actions.EndReplacement(
+            "alice", memory.FailedTemplate("alice", "v1:a", "sha256:b", "no such program", reports.NOW)
+        ),
+        "give up replacement (no such program)",
+    ),
+    (
+        actions.BeginRollback(
+            "alice", memory.Rollback("alice", reports.ID, requested=True, at=reports.NOW, by="root")
+        ),
+        "begin roll-back to 0123456789ab",
+    ),
+    (
+        actions.EndRollback("alice", memory.Pin("alice", reports.ID, 1, reports.NOW, "root")),
+        "end roll-back and pin 0123456789ab",
+    ),
 )
 
 
