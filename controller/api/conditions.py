@@ -87,7 +87,7 @@ class Reason(StrEnum):
     """Actions for this workspace are under way. The next pass looks again. Wait."""
     CHANGE_PENDING = "ChangePending"
     """A change needs a new container and waits for its time (`lifecycle.changes`). It happens when the
-    workspace is stopped. Stop the workspace (`wharf restart NAME`) to let it happen now."""
+    workspace is stopped. `wharf approve NAME` or `wharf restart NAME` lets it happen now."""
     CONFIRMING = "Confirming"
     """A change that disturbs a running workspace waits until its file has read the same for 5 s. It happens
     by itself. End the file with the line `...` to skip the wait."""
@@ -141,7 +141,7 @@ class Reason(StrEnum):
     the directory back."""
     REMOVALS_HELD = "RemovalsHeld"
     """More specs vanished at once than the budget allows, or the directory was replaced. Nothing is
-    removed. Put the files back, or delete workspaces one by one with `wharf delete workspace NAME`."""
+    removed. Put the files back, or `wharf approve NAME` for each that shall go."""
     OWNER_CHANGED = "OwnerChanged"
     """`spec.owner` was edited, but an owner is for life. Nothing is done. Put the owner back, or make a new
     workspace under another name."""
@@ -191,7 +191,7 @@ class Reason(StrEnum):
     another `hostPort`."""
     NAME_TAKEN = "NameTaken"
     """A container that is not ours has the workspace's container name. It is left alone. Rename or remove
-    it."""
+    it, or make it ours with `wharf adopt NAME`."""
     ENGINE_UNAVAILABLE = "EngineUnavailable"
     """The Docker Engine does not answer. It is asked again all the time. Look at the Engine's service and
     log."""
@@ -273,6 +273,11 @@ class Reason(StrEnum):
     NOT_ENFORCED = "NotEnforced"
     """A field is accepted and has no effect in this version; the workspace runs without it. Nothing is
     retried. Remove the field if that matters."""
+    APPROVED = "Approved"
+    """A person let a change go that was held or waited for its time. It is made, at the pace of
+    `safety.maxDisruptionsPerMinute`. Nothing to do."""
+    ADOPTED = "Adopted"
+    """A person declared a container ours. It is kept as its spec says from the next pass on. Nothing to do."""
     ACCEPTED = "Accepted"
     """The file on disk is the spec in force. Nothing to do."""
     SETTLING = "Settling"

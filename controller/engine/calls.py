@@ -75,6 +75,11 @@ class EngineClient:
         row: transport.Row = self._read("info", "/info", {}).body
         return row
 
+    def version(self) -> transport.Row:
+        """Versions of the Engine and of its API."""
+        row: transport.Row = self._read("version", "/version", {}).body
+        return row
+
     def ping(self) -> None:
         """Return if the Engine answers."""
         self._read("ping", "/_ping", {})

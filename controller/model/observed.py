@@ -278,6 +278,18 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Stranger:
+    """A container as somebody sees it who decides whether to adopt it."""
+
+    id: str
+    name: str
+    image: str
+    created: datetime
+    labels: Mapping[str, str]
+    running: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that one pass looked at, apart from the specs.
 

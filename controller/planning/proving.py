@@ -11,7 +11,7 @@ from controller.model import actions
 from controller.model.memory import FailedTemplate, Replacement
 from controller.model.observed import Container, Health
 from controller.model.plan import Decision, Verdict
-from controller.planning import replacement, rollback
+from controller.planning import obstacles, replacement, rollback
 from controller.planning.case import Case
 
 RUNS_WELL = timedelta(seconds=10)
@@ -69,9 +69,17 @@ def _ended(case: Case, begun: Replacement, main: Container) -> Decision | None:
     if wish is not None and wish.running and ended is not None and wish.at >= ended:
         return None
     if main.started_at is None and not main.error and not main.exit_code:
-        return None
+        return _in_the_way(case, begun)
     message = main.error or f"it ended with code {main.exit_code}"
     return _give_up(case, begun, message, _failed(case, begun, message))
+
+
+def _in_the_way(case: Case, begun: Replacement) -> Decision | None:
+    """Nobody has started the new container yet; what keeps it from starting must not keep the old one down."""
+    obstacle = obstacles.host(case)
+    if obstacle is None or obstacle.verdict is not Verdict.HOLD:
+        return None
+    return _give_up(case, begun, obstacle.message, _failed(case, begun, obstacle.message))
 
 
 def _failed(case: Case, begun: Replacement, message: str) -> FailedTemplate:
