@@ -75,7 +75,7 @@ def _ended(case: Case, begun: Replacement, main: Container) -> Decision | None:
 
 
 def _in_the_way(case: Case, begun: Replacement) -> Decision | None:
-    """Nobody has started the new container yet; what keeps it from starting must not keep the old one down."""
+    """Nobody has started the new container yet; what keeps it down must not keep the old one down."""
     obstacle = obstacles.host(case)
     if obstacle is None or obstacle.verdict is not Verdict.HOLD:
         return None

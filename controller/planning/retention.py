@@ -6,7 +6,6 @@ that may be needed to undo a replacement.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from pathlib import PurePosixPath
 
 from controller.api.conditions import Reason
 from controller.model import actions
@@ -92,7 +91,10 @@ def is_expendable(container: Container, layer: Layer) -> bool:
 
 def _is_expendable_path(path: str, targets: list[str]) -> bool:
     """Logs and caches, the directories above them, and the empty directories that mounts lie on."""
-    here = PurePosixPath(path)
-    if ".cache" in here.parts[:-1] or any(here.is_relative_to(place) for place in EXPENDABLE):
+    if "/.cache/" in path or any(_lies_in(path, place) for place in EXPENDABLE):
         return True
-    return any(PurePosixPath(place).is_relative_to(here) for place in (*EXPENDABLE, *targets))
+    return any(_lies_in(place, path) for place in (*EXPENDABLE, *targets))
+
+
+def _lies_in(path: str, place: str) -> bool:
+    return path == place or path.startswith(place.rstrip("/") + "/")
