@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from controller.engine import calls as engine_calls
 from controller.engine import client as engine_client
 from controller.engine import events as engine_events
 from controller.engine import executor as engine_executor
+from controller.engine import inquiries
 from controller.engine import observer as engine_observer
 from controller.gate import Gate, Occupied
 from controller.ledger import ledger as ledgers
@@ -38,7 +39,7 @@ from controller.reporting import http, logs, metrics, narrator, notify
 from controller.service import Facts, Service
 from controller.settings import Settings
 from controller.slices import limits
-from controller.sources import directory, host, policies, preparation, watcher
+from controller.sources import directory, host, policies, preparation, proposals, watcher
 from controller.status import events as event_texts
 from controller.surroundings import Crew, Engine, Surroundings
 from controller.surroundings import Ledger as LedgerPort
@@ -101,8 +102,11 @@ def run_once(settings: Settings, timeout: timedelta) -> OnceResult:
     return OnceResult(ending.exit_code, ending.lines)
 
 
-def survey(settings: Settings) -> PassReport:
-    """Look once and decide, without acting and without the lock: for commands while nobody controls."""
+def survey(settings: Settings, spec_dir: Path | None = None) -> PassReport:
+    """Look once and decide, without acting and without the lock: for commands while nobody controls.
+
+    With `spec_dir`, as if its files, and no others, were the specs.
+    """
     nonce, known, texts = os.urandom(NONCE_BYTES), None, dict[str, tuple[str, str]]()
     opened = ledgers.Ledger.open_read_only(settings.state_dir)
     if opened is not None:
@@ -114,6 +118,9 @@ def survey(settings: Settings) -> PassReport:
     paper = sketch.Sketch(known or memory.Memory(0, os.urandom(NONCE_BYTES), nonce))
     client = _connect(settings, lambda *_: None)
     around = _look(settings, _observer(settings, client), paper, _Nobody(), memories)
+    if spec_dir is not None:
+        grace = settings.config.safety.deletion_grace
+        around = replace(around, specs=proposals.Proposal(str(spec_dir), grace))
     reconciler = _reconciler(settings, around, "Observe")
     report = reconciler.run_pass(clock(), "startup")
     for _ in range(SURVEY_LOOKS):
@@ -159,6 +166,7 @@ class Controller:
         self._reconciler = _reconciler(settings, around, config.mode)
         self.service = Service(
             self.ledger,
+            inquiries.Inquiries(self._client),
             clock,
             lambda: self.queue.add("request"),
             Facts(config.mode, config.docker.host, settings.spec_dir, config.resync_interval * 3),

@@ -6,37 +6,38 @@ Refuses to act on anything but the ledger: an order is written down, and the nex
 import hashlib
 import pwd
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from controller import __version__
+from controller import __version__, changes
 from controller.api.conditions import ConditionStatus, ConditionType, Reason
 from controller.model import errors
 from controller.model.memory import BackOff, Memory, Pause, Suspension
 from controller.model.plan import Verdict
 from controller.model.status import Event, PassReport, WorkspaceStatus
 from controller.reporting import control
-from controller.status import objects, records, wording
+from controller.status import planned, records, story, wording
 
 T = TypeVar("T")
 
-PATIENT = frozenset({Reason.CHANGE_PENDING, Reason.CRASH_LOOP, Reason.BACKING_OFF})
+PATIENT = frozenset({Reason.CHANGE_PENDING, Reason.PACED, Reason.CRASH_LOOP, Reason.BACKING_OFF})
 """Waits that last longer than anybody who asks wants to wait."""
+ACCEPTED: control.Json = {"accepted": True}
 REREAD = timedelta(seconds=1)
 """A rejection is of the file's present text if it was read this long after the last change."""
 
 
-class Ledger(Protocol):
+class Ledger(changes.Ledger, Protocol):
     """What of the ledger people's orders touch."""
-
-    def recall(self, nonce: bytes, now: datetime) -> Memory:
-        """Return all of it."""
 
     def events(self, subject: str | None, limit: int) -> tuple[Event, ...]:
         """Return the latest events."""
+
+    def intents(self, workspace: str | None, limit: int) -> Sequence[story.Chain]:
+        """Return the latest chains."""
 
     def suspend(self, workspace: str, suspension: Suspension) -> None:
         """Write a person's word on whether it shall run."""
@@ -71,9 +72,15 @@ class Service:
     """Answers from the report that was published last. `wake` makes the next pass come at once."""
 
     def __init__(
-        self, ledger: Ledger, clock: Callable[[], datetime], wake: Callable[[], None], facts: Facts
+        self,
+        ledger: Ledger,
+        inquiries: changes.Inquiries,
+        clock: Callable[[], datetime],
+        wake: Callable[[], None],
+        facts: Facts,
     ) -> None:
         self._ledger = ledger
+        self._inquiries = inquiries
         self._clock = clock
         self._wake = wake
         self._facts = facts
@@ -119,7 +126,19 @@ class Service:
 
     def plan(self) -> control.Json:
         """What would be done now."""
-        return _plain(objects.plan_object(self._last().plan))
+        report = self._last()
+        return _plain(planned.plan_object(report.plan, report.statuses))
+
+    def story(self, name: str) -> control.Json:
+        """Why a workspace is as it is."""
+        return _plain(
+            story.story_object(
+                self._status(name),
+                self._memory(),
+                self._ledger.intents(name, story.CHAINS),
+                self._ledger.events(name, story.EVENTS),
+            )
+        )
 
     def events(self, subject: str | None, limit: int) -> control.Json:
         """Latest events."""
@@ -127,7 +146,14 @@ class Service:
 
     def retained(self) -> control.Json:
         """Kept containers."""
-        return {"items": records.retained_objects(self._memory())}
+        memory = self._memory()
+        sizes = self._inquiries.layer_sizes(memory.retained)
+        return {"items": records.retained_objects(memory, sizes)}
+
+    def adoptable(self, name: str) -> control.Json:
+        """The container on a name, as somebody must see it before it is adopted."""
+        found = changes.candidate(self._ledger, self._inquiries, name, self._clock())
+        return _plain(records.adoptable_object(found.container, found.workspace, owned=found.owned))
 
     def ports(self) -> control.Json:
         """Port blocks and grants."""
@@ -178,51 +204,83 @@ class Service:
         """Ask for a workspace to run, whatever its spec says."""
         word = _said(self._status(name))
 
-        def write(at: datetime) -> None:
+        def write(order: changes.Order) -> None:
             if word == "Running":
                 self._ledger.clear_suspension(name)
             else:
-                wish = Suspension(running=True, desired_state=word, at=at, by=_person(caller))
+                wish = Suspension(running=True, desired_state=word, at=order.at, by=order.by)
                 self._ledger.suspend(name, wish)
             self._ledger.set_backoff(name, None)
 
-        return self._order(name, write)
+        self._order(name, caller, write)
+        return ACCEPTED
 
     def stop(self, name: str, caller: control.Caller) -> control.Json:
         """Ask for a workspace to be stopped."""
         word = _said(self._status(name))
-        return self._order(
+        self._order(
             name,
-            lambda at: self._ledger.suspend(
-                name, Suspension(running=False, desired_state=word, at=at, by=_person(caller))
+            caller,
+            lambda order: self._ledger.suspend(
+                name, Suspension(running=False, desired_state=word, at=order.at, by=order.by)
             ),
         )
+        return ACCEPTED
 
     def restart(self, name: str, caller: control.Caller) -> control.Json:
         """Ask for one stop and start."""
-        del caller
         status = self._status(name)
         if not status.desired_running:
             raise control.Refused(Reason.STOPPED, f"{name} is to be stopped; `wharf start {name}` starts it")
 
-        def write(at: datetime) -> None:
+        def write(order: changes.Order) -> None:
             self._ledger.set_backoff(name, None)
-            self._ledger.request_restart(name, at)
+            self._ledger.request_restart(name, order.at)
 
-        return self._order(name, write)
+        self._order(name, caller, write)
+        return ACCEPTED
 
     def pause(self, workspace: str | None, reason: str, caller: control.Caller) -> control.Json:
         """No automatic mutation of one workspace, or (None) of the host."""
         if workspace is not None:
             self._status(workspace)
-        return self._order(
-            workspace, lambda at: self._ledger.pause(workspace, Pause(reason, at, _person(caller)))
+        self._order(
+            workspace,
+            caller,
+            lambda order: self._ledger.pause(workspace, Pause(reason, order.at, order.by)),
         )
+        return ACCEPTED
 
     def resume(self, workspace: str | None, caller: control.Caller) -> control.Json:
         """The end of a pause."""
-        del caller
-        return self._order(workspace, lambda _: self._ledger.resume(workspace))
+        self._order(workspace, caller, lambda _: self._ledger.resume(workspace))
+        return ACCEPTED
+
+    def approve(self, name: str, caller: control.Caller) -> control.Json:
+        """Let a held or parked change go."""
+        status = self._status(name)
+        fresh = self._order(name, caller, lambda order: changes.approve(self._ledger, status, order))
+        return {**ACCEPTED, "already": not fresh}
+
+    def rollback(self, name: str, caller: control.Caller) -> control.Json:
+        """Put the newest kept container back."""
+        status = self._status(name)
+        kept = self._order(name, caller, lambda order: changes.roll_back(self._ledger, status, order))
+        return {**ACCEPTED, "container": kept.name}
+
+    def forget(self, container: str, caller: control.Caller) -> control.Json:
+        """Remove a kept container."""
+        kept = self._order(None, caller, lambda order: changes.forget(self._ledger, container, order))
+        return {**ACCEPTED, "container": kept.name}
+
+    def adopt(self, name: str, container_id: str, caller: control.Caller) -> control.Json:
+        """Declare a container ours."""
+        found = self._order(
+            None,
+            caller,
+            lambda order: changes.adopt(self._ledger, self._inquiries, name, container_id, order),
+        )
+        return {**ACCEPTED, "workspace": found.workspace, "already": found.owned}
 
     def wake(self, caller: control.Caller) -> control.Json:
         """Look at everything now."""
@@ -230,16 +288,17 @@ class Service:
         self._wake()
         return {}
 
-    def _order(self, name: str | None, write: Callable[[datetime], None]) -> control.Json:
+    def _order(self, name: str | None, caller: control.Caller, write: Callable[[changes.Order], T]) -> T:
+        """Write an order down and have it carried out by the next pass."""
         at = self._clock()
         try:
-            write(at)
+            result = write(changes.Order(_person(caller), at))
         except errors.EffectError as error:
             raise control.Unavailable(error.reason, error.message) from error
         with self._lock:
             self._ordered[name or ""] = at
         self._wake()
-        return {"accepted": True}
+        return result
 
     def _last(self) -> PassReport:
         if self._report is None:

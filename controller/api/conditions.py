@@ -277,7 +277,8 @@ class Reason(StrEnum):
     """A person let a change go that was held or waited for its time. It is made, at the pace of
     `safety.maxDisruptionsPerMinute`. Nothing to do."""
     ADOPTED = "Adopted"
-    """A person declared a container ours. It is kept as its spec says from the next pass on. Nothing to do."""
+    """A person declared a container ours. From the next pass on it is kept as its spec says. Nothing to
+    do."""
     ACCEPTED = "Accepted"
     """The file on disk is the spec in force. Nothing to do."""
     SETTLING = "Settling"

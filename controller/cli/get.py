@@ -46,7 +46,8 @@ class _Request:
         ("wharf get workspace alice -o yaml", "one workspace: its spec and all of its status"),
         ("wharf get ws -o name", "names for a script"),
         ("wharf get events alice", "what happened to one workspace"),
-        ("wharf get ports -o wide", "which host port reaches what"),
+        ("wharf get ports", "which host port reaches what"),
+        ("wharf get retained alice", "which containers are kept of a workspace, and how large they are"),
     ],
 )
 @click.argument("kind", type=entry.Kind(KINDS))
@@ -59,7 +60,7 @@ def get(this: session.Session, /, kind: str, chosen: tuple[str, ...], form: str,
     """Show objects of one KIND as rows.
 
     KIND is workspaces (ws), events (ev), ports, retained, policy or images. With names, only those; for
-    events and ports a name is the workspace's. A name that does not exist is exit code 3.
+    events, ports and retained a name is the workspace's. A name that does not exist is exit code 3.
 
     It works while no controller runs: then files, Engine and ledger are read, and that is said.
     """
@@ -96,6 +97,13 @@ def _chosen(request: _Request, found: control.Answer) -> control.Answer:
     if not request.names:
         return found
     items = trees.each(found.value, "items")
+    if request.kind == "retained":
+        items = tuple(item for item in items if {item.get("workspace"), item.get("name")} & {*request.names})
+        known = {item.get(key) for item in items for key in ("workspace", "name")}
+        missing = [name for name in request.names if name not in known]
+        if missing:
+            raise views.not_found("retained", missing)
+        return control.Answer({"items": items}, found.at)
     if request.kind in {"events", "ports"}:
         key = "subject" if request.kind == "events" else "workspace"
         return control.Answer({"items": [item for item in items if item.get(key) in request.names]}, found.at)

@@ -9,22 +9,26 @@ import types
 import typing
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
-from typing import Final
+from pathlib import Path
+from typing import Final, cast
 
 import click
 
 from controller.api import meta
 from controller.api.conditions import DriftKind, Reason
 from controller.cli import entry, exits, names, session, tables, trees, views
+from controller.model.memory import Cause
 from controller.model.plan import Remedy, Verdict
-from controller.status import objects
+from controller.status import planned
 
 _CLOSED: Final[Mapping[str, type[StrEnum]]] = {
     "verdict": Verdict,
     "reason": Reason,
     "remedy": Remedy,
     "kind": DriftKind,
+    "cause": Cause,
 }
 _PLAIN: Final[Mapping[object, str]] = {str: "string", int: "integer", bool: "boolean"}
 
@@ -32,26 +36,36 @@ _PLAIN: Final[Mapping[object, str]] = {str: "string", int: "integer", bool: "boo
 @click.command(
     cls=entry.Command,
     examples=[
-        ("wharf plan", "what would be done now on the whole host"),
+        ("wharf plan", "what would be done now on the whole host, to whom, and when"),
         ("wharf plan alice", "only one workspace, also if nothing is to be done"),
         ("wharf plan -o json", "for a script; exit code 2 says that something is to be done"),
+        ("wharf plan --spec-dir ./workspaces.d", "what these specs would change, as for a merge request"),
     ],
 )
 @click.argument("chosen", type=names.WorkspaceName(), nargs=-1, metavar="[NAME…]")
 @click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", help="Format.")
+@click.option(
+    "--spec-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Plan as if the specs were the files of this directory, and no others.",
+)
 @session.PASS_SESSION
-def plan(this: session.Session, chosen: tuple[str, ...], form: str) -> int:
+def plan(this: session.Session, chosen: tuple[str, ...], form: str, spec_dir: Path | None) -> int:
     """Show what would be done now and why, for the whole host or the workspaces that are named.
 
-    Under each decision stand the differences from the spec, the actions in order, and whether something that
-    runs would be stopped. Workspaces that are as specified are left out unless they are named.
+    Under each decision stand the differences from the spec, the actions in order, whose work would be
+    interrupted and for how long, and when it happens. Workspaces that are as specified are left out unless
+    they are named.
+
+    With --spec-dir the files of that directory count as they read now, those that are missing as removed;
+    a file that is not valid is told as `wharf validate` does, and is exit code 1.
 
     Exit code 0: nothing to do; 2: something to do; 7: the Engine does not answer, so nobody knows.
     """
-    view = views.open_view(this)
-    whole = view.plan().value
+    whole, findings = _proposed(this, spec_dir) if spec_dir else (views.open_view(this).plan().value, ())
     decisions = _chosen(trees.each(whole, "decisions"), chosen)
-    host_actions = _texts(trees.at(whole, "hostActions"))
+    for line in findings:
+        click.echo(line, err=form == "json")
     if form == "json":
         described = {
             "apiVersion": meta.API_VERSION,
@@ -65,10 +79,25 @@ def plan(this: session.Session, chosen: tuple[str, ...], form: str) -> int:
         lines += [line for item in shown for line in _lines(item)]
         click.echo("".join(f"{line}\n" for line in lines), nl=False)
         session.say(_summary(decisions))
-    is_pending = any(_texts(item.get("actions")) for item in decisions) or (host_actions and not chosen)
+    of_host = () if chosen else (*_texts(trees.at(whole, "hostActions")), *trees.each(whole, "upkeep"))
+    return exits.ExitCode.ERROR if findings else _code(decisions, of_host)
+
+
+def _proposed(this: session.Session, spec_dir: Path) -> tuple[trees.Json, tuple[str, ...]]:
+    """The plan for the specs of a directory, and what is wrong with its files."""
+    report = views.survey(this.settings, spec_dir)
+    for part, _, message in report.unseen:
+        if part == "specs":
+            raise exits.Failure(exits.ExitCode.ERROR, message)
+    found = (replace(finding, file=str(spec_dir / finding.file)) for finding in report.file_findings)
+    return cast("trees.Json", planned.plan_object(report.plan, report.statuses)), tuple(map(str, found))
+
+
+def _code(decisions: Sequence[trees.Object], of_host: Sequence[object]) -> int:
     if any(item.get("reason") == Reason.ENGINE_UNAVAILABLE for item in decisions):
         return exits.ExitCode.UNREACHABLE
-    return exits.ExitCode.PENDING if is_pending else exits.ExitCode.OK
+    pending = any(_texts(item.get("actions")) for item in decisions) or of_host
+    return exits.ExitCode.PENDING if pending else exits.ExitCode.OK
 
 
 def _chosen(decisions: Sequence[trees.Object], wanted: Sequence[str]) -> Sequence[trees.Object]:
@@ -85,6 +114,8 @@ def _is_quiet(item: trees.Object) -> bool:
 
 def _host(whole: trees.Json) -> Iterator[str]:
     yield from (f"host: {action}" for action in _texts(trees.at(whole, "hostActions")))
+    for item in trees.each(whole, "upkeep"):
+        yield from (f"host: {action}" for action in _texts(item.get("actions")))
     for found in trees.each(whole, "findings"):
         reason, subject = trees.text(found, "reason"), trees.text(found, "subject")
         yield f"host: {reason}: {subject}: {trees.text(found, 'message')}"
@@ -100,10 +131,11 @@ def _lines(item: trees.Object) -> Iterator[str]:
     for gap in trees.each(item, "notEnforced"):
         yield f"  not enforced {trees.text(gap, 'path')}: {trees.text(gap, 'message')}"
     yield from (f"  {action}" for action in _texts(item.get("actions")))
-    if item.get("disrupts"):
-        yield "  disrupts: what runs in the workspace is stopped now"
-    if item.get("retryAt"):
-        yield f"  looked at again at {trees.text(item, 'retryAt')}"
+    if item.get("interruption"):
+        owner = trees.text(item, "owner", default=trees.text(item, "workspace"))
+        yield f"  interrupts {owner}: {trees.text(item, 'interruption')}"
+    if item.get("when"):
+        yield f"  when: {trees.text(item, 'when')}"
 
 
 def _summary(decisions: Sequence[trees.Object]) -> str:
@@ -112,7 +144,9 @@ def _summary(decisions: Sequence[trees.Object]) -> str:
     for item in decisions:
         verdict = trees.text(item, "verdict")
         count[verdict if verdict in {"Keep", "Wait", "Hold"} else "to do"] += 1
-    disrupted = [trees.text(item, "workspace") for item in decisions if item.get("disrupts")]
+    disrupted = [
+        trees.text(item, "workspace") for item in decisions if item.get("disrupts") and item.get("actions")
+    ]
     who = f" (disrupts {', '.join(disrupted)})" if disrupted else ""
     rest = f"{count['Wait']} waiting, {count['Hold']} held, {count['Keep']} as specified"
     return f"{count['to do']} to do{who}, {rest}"
@@ -126,7 +160,7 @@ def _texts(value: trees.Json) -> tuple[str, ...]:
 
 def plan_schema() -> dict[str, object]:
     """The JSON Schema (draft 2020-12) of what `wharf plan -o json` prints."""
-    described = _schema(objects.PlanObject, "")
+    described = _schema(planned.PlanObject, "")
     properties = described["properties"]
     required = described["required"]
     assert isinstance(properties, dict)

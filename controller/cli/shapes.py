@@ -57,6 +57,8 @@ def _host_ports(item: trees.Object) -> str:
 def _events(now: datetime) -> tables.Kind:
     columns = [
         _age("LAST", now, "time"),
+        _column("FIRST", "firstTime", wide=True),
+        _column("TIME", "time", wide=True),
         _column("TYPE", "type"),
         _column("REASON", "reason"),
         _column("SUBJECT", "subject"),
@@ -78,13 +80,19 @@ def _ports(_: datetime) -> tables.Kind:
 
 def _retained(now: datetime) -> tables.Kind:
     columns = [
-        _column("NAME", "name"),
+        _column("CONTAINER", "name"),
         _column("WORKSPACE", "workspace"),
         _column("REASON", "reason"),
-        _column("ID", "id", wide=True),
+        tables.Column("SIZE", _size),
         _age("AGE", now, "since"),
+        _column("ID", "id", wide=True),
     ]
     return tables.Kind("retained", "kept containers", columns)
+
+
+def _size(item: trees.Object) -> str:
+    size = item.get("size")
+    return wording.size(size) if isinstance(size, int) else trees.NONE
 
 
 def _policy(_: datetime) -> tables.Kind:

@@ -6,6 +6,7 @@ It changes nothing, and gives the same objects whichever way they were read.
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from controller import settings
@@ -13,7 +14,7 @@ from controller.api.conditions import Reason
 from controller.cli import control, exits, session, trees
 from controller.model import memory, status
 from controller.model.errors import EffectError
-from controller.status import objects, records, wording
+from controller.status import planned, records, story, wording
 
 if TYPE_CHECKING:
     from controller.ledger import ledger
@@ -35,7 +36,11 @@ class View(Protocol):
         ...
 
     def plan(self) -> control.Answer:
-        """The plan, as `controller.status.objects.PlanObject`."""
+        """The plan, as `controller.status.planned.PlanObject`."""
+        ...
+
+    def story(self, name: str) -> control.Answer:
+        """Why a workspace is as it is, as `controller.status.story.StoryObject`."""
         ...
 
     def events(self, subject: str | None, limit: int) -> control.Answer:
@@ -65,6 +70,9 @@ class _Online:
     def plan(self) -> control.Answer:
         return self._client.get("plan")
 
+    def story(self, name: str) -> control.Answer:
+        return self._client.get("workspaces", name, "story")
+
     def events(self, subject: str | None, limit: int) -> control.Answer:
         query = {"limit": str(limit)} | ({} if subject is None else {"subject": subject})
         return self._client.get("events", **query)
@@ -92,7 +100,16 @@ class _Offline:
 
     def plan(self) -> control.Answer:
         report = self._survey()
-        return _answer(objects.plan_object(report.plan), report.at)
+        return _answer(planned.plan_object(report.plan, report.statuses), report.at)
+
+    def story(self, name: str) -> control.Answer:
+        report = self._survey()
+        if name not in report.statuses:
+            raise not_found("workspace", [name])
+        opened = self._open()
+        chains, events = ((), ()) if opened is None else _history(opened, name)
+        found = story.story_object(report.statuses[name], self._recall(), chains, events)
+        return _answer(found, report.at)
 
     def events(self, subject: str | None, limit: int) -> control.Answer:
         opened = self._open()
@@ -133,8 +150,18 @@ class _Offline:
         return self._report
 
 
-def survey(chosen: settings.Settings) -> status.PassReport:
+def _history(opened: ledger.Ledger, name: str) -> tuple[tuple[story.Chain, ...], tuple[status.Event, ...]]:
+    """The last chains and events of a workspace; the ledger is closed."""
+    try:
+        return opened.intents(name, story.CHAINS), opened.events(name, story.EVENTS)
+    finally:
+        opened.close()
+
+
+def survey(chosen: settings.Settings, spec_dir: Path | None = None) -> status.PassReport:
     """One look and decision without a controller; what could not be looked at is said on stderr.
+
+    `spec_dir` is looked at as if it were the configured one, and its files as if they were meant.
 
     Raises:
         exits.Failure: the look failed as a whole.
@@ -142,7 +169,7 @@ def survey(chosen: settings.Settings) -> status.PassReport:
     from controller import manager  # noqa: PLC0415 - needless while a controller answers
 
     try:
-        report = manager.survey(chosen)
+        report = manager.survey(chosen, spec_dir)
     except EffectError as error:
         raise failure(error) from error
     for part, _, message in report.unseen:

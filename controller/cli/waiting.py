@@ -19,7 +19,7 @@ from controller.cli import control, exits, trees
 _POLL_SECONDS: Final = 0.2
 _NOT_SEEN: Final = "the controller has not acted on it yet"
 _SOON: Final = frozenset({"NotYetListening", "Starting"})
-_PARKED: Final = frozenset({"ChangePending"})
+_PARKED: Final = frozenset({"ChangePending", "Paced", "Pinned"})
 _FAILURES: Final = frozenset({"CrashLoop", "BackingOff", "Unhealthy", "InternalError"})
 
 

@@ -70,6 +70,7 @@ class SpecScan:
         settling: names of files that must be read once more.
         ignored: file name and why it is not a spec; editors' leftovers are not listed.
         next_look: when a settling file is due, if any.
+        deliberate: a file that is missing is missing on purpose, however many are.
     """
 
     identity: tuple[int, int]
@@ -78,6 +79,7 @@ class SpecScan:
     settling: tuple[str, ...] = ()
     ignored: tuple[tuple[str, str], ...] = ()
     next_look: datetime | None = None
+    deliberate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

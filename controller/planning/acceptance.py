@@ -175,6 +175,8 @@ def _removals_held(
 def _accident(scan: SpecScan, memory: Memory, specs: Mapping[str, AcceptedSpec], budget: Budget) -> str:
     """Say why the loss of specs looks like an accident, or nothing; a person must approve it then."""
     gone = _gone(specs)
+    if scan.deliberate:
+        return ""
     if gone and memory.spec_identity is not None and memory.spec_identity != scan.identity:
         return f"the spec directory was replaced by another one, and {len(gone)} specs are not in it"
     if len(gone) > budget.share(len(specs)):

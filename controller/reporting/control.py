@@ -109,6 +109,9 @@ class ControlService(Protocol):
     def plan(self) -> Json:
         """What would be done now."""
 
+    def story(self, name: str) -> Json:
+        """Why a workspace is as it is: what is remembered of it, and what happened."""
+
     def events(self, subject: str | None, limit: int) -> Json:
         """Latest events, of one subject or of all: `{"items": [...]}`."""
 
@@ -117,6 +120,21 @@ class ControlService(Protocol):
 
     def ports(self) -> Json:
         """Port blocks and grants: `{"items": [...]}`."""
+
+    def adoptable(self, name: str) -> Json:
+        """The container on a workspace's name, or of that very name, whoever made it."""
+
+    def approve(self, name: str, caller: Caller) -> Json:
+        """Let a held or parked change of a workspace go."""
+
+    def rollback(self, name: str, caller: Caller) -> Json:
+        """Put the newest kept container of a workspace back."""
+
+    def forget(self, container: str, caller: Caller) -> Json:
+        """Remove a kept container, by full id or name."""
+
+    def adopt(self, name: str, container_id: str, caller: Caller) -> Json:
+        """Declare the container that was shown for a name ours."""
 
     def start(self, name: str, caller: Caller) -> Json:
         """Ask for a workspace to run, whatever its spec says."""
@@ -198,6 +216,13 @@ def _events(service: ControlService, question: Question) -> Json:
     return service.events(question.query.get("subject"), min(int(limit[:9]), MOST_EVENTS))
 
 
+def _adopt(service: ControlService, question: Question) -> Json:
+    name, container_id = question.body.get("name"), question.body.get("id")
+    if not isinstance(name, str) or not isinstance(container_id, str):
+        raise BadRequest("an adoption needs the name that was asked for and the full id that was shown")
+    return service.adopt(name, container_id, question.caller)
+
+
 def _workspace_of(question: Question) -> str | None:
     workspace = question.body.get("workspace")
     if workspace is not None and not isinstance(workspace, str):
@@ -216,10 +241,12 @@ ROUTES: Final = (
     Route("GET", "/v1/version", lambda service, _: service.version()),
     Route("GET", "/v1/workspaces", lambda service, _: service.workspaces()),
     Route("GET", "/v1/workspaces/{name}", lambda service, question: service.workspace(question.name)),
+    Route("GET", "/v1/workspaces/{name}/story", lambda service, question: service.story(question.name)),
     Route("GET", "/v1/plan", lambda service, _: service.plan()),
     Route("GET", "/v1/events", _events),
     Route("GET", "/v1/retained", lambda service, _: service.retained()),
     Route("GET", "/v1/ports", lambda service, _: service.ports()),
+    Route("GET", "/v1/adoptable/{name}", lambda service, question: service.adoptable(question.name)),
     Route(
         "POST", "/v1/workspaces/{name}/start", lambda service, asked: service.start(asked.name, asked.caller)
     ),
@@ -231,6 +258,20 @@ ROUTES: Final = (
         "/v1/workspaces/{name}/restart",
         lambda service, asked: service.restart(asked.name, asked.caller),
     ),
+    Route(
+        "POST",
+        "/v1/workspaces/{name}/approve",
+        lambda service, asked: service.approve(asked.name, asked.caller),
+    ),
+    Route(
+        "POST",
+        "/v1/workspaces/{name}/rollback",
+        lambda service, asked: service.rollback(asked.name, asked.caller),
+    ),
+    Route(
+        "POST", "/v1/retained/{name}/forget", lambda service, asked: service.forget(asked.name, asked.caller)
+    ),
+    Route("POST", "/v1/adopt", _adopt),
     Route("POST", "/v1/pause", _pause),
     Route("POST", "/v1/resume", lambda service, asked: service.resume(_workspace_of(asked), asked.caller)),
     Route("POST", "/v1/wake", lambda service, asked: service.wake(asked.caller)),

@@ -8,7 +8,8 @@ Source of the format: https://prometheus.io/docs/instrumenting/exposition_format
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from controller.api.conditions import ConditionStatus, Reason
+from controller.api.conditions import ConditionStatus, ConditionType, Reason
+from controller.model.memory import Cause
 from controller.model.status import PassReport, WorkspaceStatus
 from controller.reporting import instruments
 
@@ -127,6 +128,21 @@ def _drift_since(status: WorkspaceStatus) -> Iterator[Line]:
         yield f'workspace="{status.workspace}",kind="{kind}"', since.timestamp()
 
 
+def _pending_since(status: WorkspaceStatus) -> Iterator[Line]:
+    condition = status.conditions.get(ConditionType.CHANGE_PENDING)
+    if condition is not None and condition.status is ConditionStatus.TRUE:
+        yield f'workspace="{status.workspace}"', condition.last_transition.timestamp()
+
+
+def _held(report: PassReport | None) -> Iterator[Line]:
+    decisions = report.plan.decisions.values() if report else ()
+    held = [one.cause for one in decisions if one.reason is Reason.BUDGET_EXCEEDED]
+    held += [Cause.REMOVED for one in decisions if one.reason is Reason.REMOVALS_HELD]
+    for cause in Cause:
+        if cause is not Cause.APPROVED:
+            yield f'cause="{cause}"', float(held.count(cause))
+
+
 _FAMILIES: Final[Mapping[str, Callable[[PassReport | None], Iterator[Line]]]] = {
     "controller_mode": _modes,
     "active_workers": _workers,
@@ -143,6 +159,8 @@ _FAMILIES: Final[Mapping[str, Callable[[PassReport | None], Iterator[Line]]]] = 
     ),
     "workspace_status_condition": _of_each(_conditions),
     "workspace_container_start_timestamp_seconds": _of_each(_started),
+    "workspace_change_pending_since_timestamp_seconds": _of_each(_pending_since),
+    "held_changes": _held,
     "workspace_drift": _of_each(_drift),
     "workspace_drift_since_timestamp_seconds": _of_each(_drift_since),
 }

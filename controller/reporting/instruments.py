@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from controller.api.conditions import ConditionStatus, ConditionType, DriftKind
-from controller.model import actions
+from controller.model import actions, memory
 
 PREFIX: Final = "wharfinger_"
 """Of every name."""
@@ -68,6 +68,7 @@ RESULTS: Final = ("success", "error", "requeue")
 ACTIONS: Final = tuple(sorted(action_label(kind) for kind in typing.get_args(actions.Action)))
 ACTION_RESULTS: Final = ("success", "error", "unknown", "skipped")
 CAUSES: Final = ("startup", "event", "spec", "resync", "request", "chain")
+DISRUPTION_CAUSES: Final = tuple(str(cause) for cause in memory.Cause)
 MODES: Final = ("enforce", "observe", "paused")
 SPEC_STATES: Final = (("Workspace",), ("valid", "invalid", "ignored", "settling"))
 CONDITIONS: Final = (
@@ -203,6 +204,18 @@ DECLARED: Final[tuple[Instrument, ...]] = (
         "workspace_container_start_timestamp_seconds",
         "Unix time at which the current container was started.",
         "workspace",
+    ),
+    _passing(
+        "workspace_change_pending_since_timestamp_seconds",
+        "Unix time since which a change has been parked or held; absent without one.",
+        "workspace",
+    ),
+    _passing("held_changes", "Changes that wait for a person's approval, by cause.", "cause"),
+    _counter(
+        "disruptions_total",
+        "Running containers that were stopped without anybody asking for it, by cause.",
+        "cause",
+        known=(DISRUPTION_CAUSES,),
     ),
     Instrument(
         "workspace_container_exits_total",

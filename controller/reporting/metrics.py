@@ -13,8 +13,9 @@ import prometheus_client
 from prometheus_client.metrics import MetricWrapperBase
 
 from controller.api.conditions import Reason
+from controller.model.actions import StopContainer
 from controller.model.observed import Container
-from controller.model.outcomes import Failed, Outcome, Skipped
+from controller.model.outcomes import Failed, Outcome, Skipped, Succeeded
 from controller.model.status import ChainReport, PassReport
 from controller.reporting import exposition, instruments
 
@@ -162,6 +163,9 @@ class Metrics:
     def _count_chain(self, chain: ChainReport) -> None:
         seconds = (chain.finished_at - chain.started_at).total_seconds()
         self._count_reconcile("workspace", max(0.0, seconds), _result_of_chain(chain))
+        cause = chain.decision.cause
+        if cause is not None and any(map(_stopped, chain.outcomes)):
+            self._count("disruptions_total", cause)
         for outcome in chain.outcomes:
             action = instruments.action_label(type(outcome.action))
             self._count("actions_total", action, _result_of_action(outcome))
@@ -236,6 +240,12 @@ def _result_of_chain(chain: ChainReport) -> str:
     if any(isinstance(outcome, Failed) for outcome in chain.outcomes):
         return "error"
     return "requeue" if any(isinstance(outcome, Skipped) for outcome in chain.outcomes) else "success"
+
+
+def _stopped(outcome: Outcome) -> bool:
+    """Whether a container that ran was stopped by it."""
+    done = isinstance(outcome, Succeeded) and not outcome.already
+    return done and isinstance(outcome.action, StopContainer)
 
 
 def _result_of_action(outcome: Outcome) -> str:

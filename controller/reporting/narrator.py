@@ -18,7 +18,7 @@ from controller.reporting import instruments
 _log = structlog.stdlib.get_logger("controller.pass")
 
 _QUIET: Final = frozenset({Reason.AS_SPECIFIED, Reason.STOPPED, Reason.STOPPED_BY_REQUEST})
-_TROUBLE: Final = frozenset({Reason.CRASH_LOOP, Reason.BACKING_OFF})
+_TROUBLE: Final = frozenset({Reason.CRASH_LOOP, Reason.BACKING_OFF, Reason.ROLLING_BACK})
 _NAMED_PARTS: Final = frozenset({"engine", "ledger"})
 
 

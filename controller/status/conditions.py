@@ -19,9 +19,21 @@ AT_WORK: Final = frozenset(
     {Verdict.CREATE, Verdict.START, Verdict.UPDATE, Verdict.REPLACE, Verdict.STOP, Verdict.REMOVE}
 )
 """Verdicts with actions."""
-_WAITS_FOR_A_PERSON: Final = frozenset({Reason.CHANGE_PENDING})
+_PARKED: Final = frozenset({Reason.CHANGE_PENDING, Reason.PACED})
+"""Waits in which the controller is not at work: for a person, or for the workspace's turn."""
 _MENDS_ITSELF: Final = frozenset({Reason.ENGINE_UNAVAILABLE, Reason.NOT_SEEN})
-_PENDING: Final = frozenset({Reason.CHANGE_PENDING, Reason.CONFIRMING})
+_PENDING: Final = frozenset(
+    {
+        Reason.CHANGE_PENDING,
+        Reason.CONFIRMING,
+        Reason.PACED,
+        Reason.PINNED,
+        Reason.BUDGET_EXCEEDED,
+        Reason.REMOVALS_HELD,
+        Reason.REPLACEMENT_FAILED,
+    }
+)
+"""Reasons of decisions behind which there is a change that is not made."""
 _NEEDS_A_NEW_RUN: Final = frozenset({Remedy.REPLACE, Remedy.RESTART})
 _WORDS_OF_STATE: Final = {
     ContainerState.CREATED: (Reason.FIRST_START, "the container has not run yet"),
@@ -120,7 +132,7 @@ def _ready_is(status: ConditionStatus, reason: Reason, message: str = "") -> Cla
 
 
 def _progress(decision: Decision) -> Iterator[Claim]:
-    waits = decision.verdict is Verdict.WAIT and decision.reason not in _WAITS_FOR_A_PERSON
+    waits = decision.verdict is Verdict.WAIT and decision.reason not in _PARKED
     if decision.verdict in AT_WORK or waits:
         yield Claim(ConditionType.RECONCILING, _TRUE, decision.reason, decision.message)
     elif decision.verdict is Verdict.HOLD and decision.reason not in _MENDS_ITSELF:

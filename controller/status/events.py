@@ -18,7 +18,7 @@ HOST: Final = "host"
 """Subject of what concerns no single workspace."""
 
 _QUIET: Final = frozenset({Reason.AS_SPECIFIED, Reason.STOPPED, Reason.STOPPED_BY_REQUEST})
-_TROUBLE: Final = frozenset({Reason.CRASH_LOOP, Reason.BACKING_OFF})
+_TROUBLE: Final = frozenset({Reason.CRASH_LOOP, Reason.BACKING_OFF, Reason.ROLLING_BACK})
 
 
 def derive(report_before: PassReport | None, report: PassReport) -> tuple[Event, ...]:

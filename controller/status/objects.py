@@ -1,4 +1,4 @@
-"""The public shape of a workspace and of a plan: plain dictionaries for JSON and YAML, keys in camelCase.
+"""The public shape of a workspace: plain dictionaries for JSON and YAML, keys in camelCase.
 
 Refuses whatever a reader could not write down: times are RFC 3339 in UTC, absent values are absent keys.
 """
@@ -10,7 +10,7 @@ from typing import Final, NotRequired, TypedDict
 from controller.api import meta, secrecy
 from controller.api.conditions import ConditionType, DriftKind
 from controller.model.observed import Container
-from controller.model.plan import Decision, Drift, Plan
+from controller.model.plan import Decision, Drift
 from controller.model.status import WorkspaceStatus
 from controller.status import phrases
 
@@ -109,14 +109,6 @@ class WorkspaceObject(TypedDict):
     metadata: MetadataObject
     spec: dict[str, object]
     status: StatusObject
-
-
-class PlanObject(TypedDict):
-    """A plan, as `wharf plan -o json` prints it."""
-
-    decisions: list[DecisionObject]
-    hostActions: list[str]
-    findings: list[dict[str, str]]
 
 
 _ORDER: Final = {kind: place for place, kind in enumerate(ConditionType)}
@@ -246,15 +238,3 @@ def decision_object(decision: Decision) -> DecisionObject:
     if decision.retry_at is not None:
         described["retryAt"] = timestamp(decision.retry_at)
     return described
-
-
-def plan_object(plan: Plan) -> PlanObject:
-    """A whole plan, decisions by name."""
-    return {
-        "decisions": [decision_object(plan.decisions[name]) for name in sorted(plan.decisions)],
-        "hostActions": [phrases.describe(action) for action in plan.host_actions],
-        "findings": [
-            {"reason": str(found.reason), "subject": found.subject, "message": found.message}
-            for found in plan.findings
-        ],
-    }

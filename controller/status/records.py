@@ -3,9 +3,11 @@
 Refuses whatever a reader could not write down: times are RFC 3339 in UTC, keys are camelCase.
 """
 
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import NotRequired, TypedDict
 
 from controller.model.memory import Memory, Retained
+from controller.model.observed import Stranger
 from controller.model.status import Event
 from controller.status import objects
 
@@ -23,13 +25,27 @@ class EventObject(TypedDict):
 
 
 class RetainedObject(TypedDict):
-    """A container that was replaced or removed and is kept, stopped."""
+    """A container that was replaced or removed and is kept, stopped; `size` of its writable layer, bytes."""
 
     name: str
     workspace: str
     reason: str
     id: str
     since: str
+    size: NotRequired[int]
+
+
+class AdoptableObject(TypedDict):
+    """A container as somebody must see it before it is adopted."""
+
+    id: str
+    name: str
+    workspace: str
+    image: str
+    created: str
+    labels: dict[str, str]
+    running: bool
+    owned: bool
 
 
 class GrantObject(TypedDict):
@@ -70,20 +86,39 @@ def event_object(event: Event) -> EventObject:
     }
 
 
-def retained_object(retained: Retained) -> RetainedObject:
-    """One kept container."""
-    return {
+def retained_object(retained: Retained, size: int | None = None) -> RetainedObject:
+    """One kept container; without a size where nobody asked for it."""
+    described: RetainedObject = {
         "name": retained.name,
         "workspace": retained.workspace,
         "reason": str(retained.reason),
         "id": retained.container_id,
         "since": objects.timestamp(retained.at),
     }
+    if size is not None:
+        described["size"] = size
+    return described
 
 
-def retained_objects(memory: Memory) -> list[RetainedObject]:
-    """All kept containers, by name."""
-    return [retained_object(kept) for kept in sorted(memory.retained.values(), key=lambda kept: kept.name)]
+def retained_objects(memory: Memory, sizes: Mapping[str, int] | None = None) -> list[RetainedObject]:
+    """All kept containers, by name; `sizes` in bytes by full id."""
+    known = sizes or {}
+    kept = sorted(memory.retained.values(), key=lambda kept: kept.name)
+    return [retained_object(one, known.get(one.container_id)) for one in kept]
+
+
+def adoptable_object(container: Stranger, workspace: str, *, owned: bool) -> AdoptableObject:
+    """One container that may be adopted, or (`owned`) is ours already."""
+    return {
+        "id": container.id,
+        "name": container.name,
+        "workspace": workspace,
+        "image": container.image,
+        "created": objects.timestamp(container.created),
+        "labels": dict(container.labels),
+        "running": container.running,
+        "owned": owned,
+    }
 
 
 def ports_object(memory: Memory) -> PortsObject:

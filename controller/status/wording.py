@@ -18,6 +18,8 @@ NONE: Final = "<none>"
 COLUMNS: Final = ("NAME", "OWNER", "READY", "STATE", "GPU", "IDLE", "REASON", "AGE")
 """Headings of `wharf get workspaces`."""
 
+_KIBI: Final = 1024
+_EXACT_BELOW: Final = 10
 _MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86400, 365 * 86400
 
 
@@ -112,6 +114,16 @@ def _condition(workspace: objects.WorkspaceObject, kind: str) -> dict[str, str]:
         if condition["type"] == kind:
             return {name: condition[name] for name in ("status", "reason", "message")}
     return {}
+
+
+def size(count: int) -> str:
+    """Bytes for people, to three digits: `512B`, `1.4MiB`, `23GiB`."""
+    value, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < _KIBI:
+            break
+        value, unit = value / _KIBI, larger
+    return f"{value:.1f}{unit}" if unit != "B" and value < _EXACT_BELOW else f"{value:.0f}{unit}"
 
 
 def age(since: datetime, now: datetime) -> str:

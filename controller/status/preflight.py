@@ -1,0 +1,228 @@
+"""Judges whether a host is fit for a controller: each finding ok, warn or fail, with the remedy.
+
+Refuses to look: the facts are given, and what is not among them is not judged.
+"""
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from controller.model.observed import Unseen
+from controller.model.preflight import EngineFacts, Files, Place, PoolUse, Preflight
+from controller.status import wording
+
+OLDEST_API: Final = (1, 41)
+_NETWORKED: Final = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs"}
+)
+"""File systems on which locks and durable writes cannot be relied upon."""
+_VOLATILE: Final = frozenset({"tmpfs", "ramfs"})
+_GOOD_STORAGE: Final = frozenset({"overlay2", "overlayfs", "btrfs", "zfs", "fuse-overlayfs"})
+_BY_GROUP, _BY_OTHERS = 0o020, 0o002
+"""Who else may write: bits of a mode."""
+_CROWDED: Final = 0.8
+"""Share of a pool's blocks from which on it is nearly full."""
+_SCARCE, _EXHAUSTED = 0.10, 0.03
+"""Shares of free disk below which there is a warning, and a failure."""
+
+
+class Level(enum.StrEnum):
+    """How a finding is to be taken."""
+
+    OK = "ok"
+    """As it should be."""
+    WARN = "warn"
+    """The controller works; a person should know."""
+    FAIL = "fail"
+    """The controller cannot work, or not safely."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of `wharf check`: what was looked at, what was found, and what to do about it."""
+
+    level: Level
+    what: str
+    detail: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        """`warn  live restore  it is off; set …`."""
+        text = f"{self.level:<4}  {self.what:<16}  {self.detail}"
+        return f"{text}; {self.remedy}" if self.remedy else text
+
+
+def judge(facts: Preflight) -> tuple[Check, ...]:
+    """All findings, in the order in which a person would mend them."""
+    return tuple(_judge(facts))
+
+
+def _judge(facts: Preflight) -> Iterator[Check]:
+    if facts.uid != 0:
+        yield _warn("user", f"asked as uid {facts.uid}, who sees only a part", "ask as root")
+    yield from _engine(facts.engine)
+    if not isinstance(facts.engine, Unseen):
+        yield _ok("controller", facts.holder or "none has this Engine")
+    yield from _files(facts.files)
+    yield (
+        _fail("policy", facts.policy, "mend it; `wharf validate` tells more")
+        if facts.policy
+        else _ok("policy", "policy and catalog are valid, or absent")
+    )
+    if facts.ledger:
+        yield _fail("ledger", facts.ledger, "")
+    yield from map(_pool, facts.pools)
+
+
+def _ok(what: str, detail: str) -> Check:
+    return Check(Level.OK, what, detail)
+
+
+def _warn(what: str, detail: str, remedy: str) -> Check:
+    return Check(Level.WARN, what, detail, remedy)
+
+
+def _fail(what: str, detail: str, remedy: str) -> Check:
+    return Check(Level.FAIL, what, detail, remedy)
+
+
+def _engine(engine: EngineFacts | Unseen) -> Iterator[Check]:
+    if isinstance(engine, Unseen):
+        yield _fail("engine", engine.message, "start the Engine, or correct docker.host")
+        return
+    api = ".".join(map(str, engine.api_version))
+    if engine.api_version < OLDEST_API:
+        yield _fail("engine", f"{engine.version} speaks API {api}", "install 20.10 or newer (API 1.41)")
+    else:
+        yield _ok("engine", f"{engine.version}, API {api}")
+    if engine.live_restore:
+        yield _ok("live restore", "workspaces go on while the Engine is restarted")
+    else:
+        remedy = 'set "live-restore": true in /etc/docker/daemon.json and reload the Engine'
+        yield _warn("live restore", "off: a restart of the Engine stops every workspace", remedy)
+    if engine.storage_driver in _GOOD_STORAGE:
+        yield _ok("storage driver", engine.storage_driver)
+    else:
+        yield _warn("storage driver", f"{engine.storage_driver} is slow or deprecated", "use overlay2")
+    yield from _cgroups(engine)
+
+
+def _cgroups(engine: EngineFacts) -> Iterator[Check]:
+    detail = f"version {engine.cgroup_version}, driver {engine.cgroup_driver}"
+    if engine.cgroup_version == "1":
+        yield _warn("cgroup", detail, "version 2 enforces more; boot with systemd.unified_cgroup_hierarchy=1")
+    else:
+        yield _ok("cgroup", detail)
+    if engine.lacks:
+        remedy = "enable them in the kernel; such limits of specs have no effect"
+        yield _warn("limits", f"the Engine cannot set {', '.join(engine.lacks)}", remedy)
+
+
+def _files(files: Files) -> Iterator[Check]:
+    yield from _state(files.places["state"])
+    yield from _runtime(files.places["runtime"])
+    yield from _secrets(files.places["secrets"])
+    yield from _specs(files.places["specs"])
+    for name, what in (("docker", "Docker's disk"), ("state", "state disk")):
+        if name in files.places and files.places[name].size:
+            yield _disk(what, files.places[name])
+    yield _clock(synchronised=files.clock_synchronised)
+    yield from _roots(files)
+    yield from _jobs(files)
+
+
+def _state(place: Place) -> Iterator[Check]:
+    what = "state dir"
+    if place.file_system in _NETWORKED:
+        detail = f"{place.path} is on {place.file_system}"
+        yield _fail(what, detail, "set stateDir to a local disk: locks and durable writes need one")
+    elif place.file_system in _VOLATILE:
+        yield _warn(what, f"{place.path} is on {place.file_system}", "a reboot forgets it; use a local disk")
+    else:
+        yield from _owned(what, place, _BY_GROUP | _BY_OTHERS, missing="it is made at the start")
+
+
+def _runtime(place: Place) -> Iterator[Check]:
+    what = "runtime dir"
+    if place.file_system not in _VOLATILE:
+        detail = f"{place.path} is on {place.file_system}: secrets of workspaces would be written to a disk"
+        yield _warn(what, detail, "set runtimeDir to a directory below /run")
+    else:
+        yield from _owned(what, place, _BY_GROUP | _BY_OTHERS, missing="it is made at the start")
+
+
+def _secrets(place: Place) -> Iterator[Check]:
+    yield from _owned("secrets dir", place, _BY_GROUP | _BY_OTHERS, missing="needed only for spec.secrets")
+
+
+def _specs(place: Place) -> Iterator[Check]:
+    what = "spec dir"
+    if not place.exists and not place.error:
+        yield _fail(what, f"{place.path} does not exist", "make it, or correct specDir")
+    else:
+        yield from _owned(what, place, _BY_OTHERS, missing="")
+
+
+def _owned(what: str, place: Place, forbidden: int, missing: str) -> Iterator[Check]:
+    """A directory must be root's, and closed to those who could abuse it."""
+    if place.error:
+        yield _fail(what, f"{place.path} cannot be looked at: {place.error}", "ask as root")
+    elif not place.exists:
+        yield _ok(what, f"{place.path} does not exist; {missing}")
+    elif not place.is_directory:
+        yield _fail(what, f"{place.path} is no directory", "move it away")
+    elif place.uid != 0:
+        yield _fail(what, f"{place.path} belongs to uid {place.uid}", f"chown root {place.path}")
+    elif place.mode & forbidden:
+        closed = f"{place.mode & ~forbidden:04o}"
+        yield _fail(what, f"{place.path} has mode {place.mode:04o}", f"chmod {closed} {place.path}")
+    else:
+        yield _ok(what, f"{place.path}, {place.file_system}")
+
+
+def _disk(what: str, place: Place) -> Check:
+    share = place.free / place.size
+    detail = f"{wording.size(place.free)} free of {wording.size(place.size)} at {place.path}"
+    if share < _EXHAUSTED:
+        return _fail(what, detail, "make room: images, logs, kept containers (`wharf get retained`)")
+    if share < _SCARCE:
+        return _warn(what, detail, "make room soon: images, logs, kept containers (`wharf get retained`)")
+    return _ok(what, detail)
+
+
+def _clock(*, synchronised: bool | None) -> Check:
+    if synchronised is None:
+        return _warn("clock", "the host does not tell whether it is synchronised", "run an NTP client")
+    if not synchronised:
+        return _warn("clock", "not synchronised", "run an NTP client: timedatectl set-ntp true")
+    return _ok("clock", "synchronised")
+
+
+def _roots(files: Files) -> Iterator[Check]:
+    for root, (unsafe, suid) in sorted(files.mount_roots.items()):
+        if unsafe is not None:
+            yield _fail("mount root", f"{root}: {unsafe.message}", "")
+        elif suid is not None:
+            yield _warn("mount root", f"{root}: {suid.message}", "only workspaces with runAs: Image are held")
+        else:
+            yield _ok("mount root", root)
+
+
+def _jobs(files: Files) -> Iterator[Check]:
+    for job in files.prune_jobs:
+        detail = f"{job.file}:{job.line}: {job.text}: it would remove stopped workspaces and kept containers"
+        yield _warn("prune job", detail, "remove the entry and use `wharf gc` in its place")
+    if files.unread:
+        yield _warn("prune job", f"cannot read {', '.join(files.unread)}", "ask as root")
+    if not files.prune_jobs and not files.unread:
+        yield _ok("prune job", "no cron entry or timer calls docker prune")
+
+
+def _pool(use: PoolUse) -> Check:
+    detail = f"{use.given} of {use.blocks} blocks of the pool {use.pool} are given"
+    if use.given >= use.blocks:
+        return _fail("ports", detail, "enlarge the pool: the next owner's workspaces are held")
+    if use.given >= use.blocks * _CROWDED:
+        return _warn("ports", detail, "enlarge the pool soon")
+    return _ok("ports", detail)
