@@ -14,7 +14,7 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
     cls=entry.Command,
     examples=[
         ("wharf check", "before the first `wharf run`, after an upgrade, or when something is odd"),
-        ("wharf check | grep -v ^ok", "only what needs a person"),
+        ("wharf --config config/controller.yaml check", "with another configuration"),
     ],
 )
 @session.PASS_SESSION

@@ -26,6 +26,8 @@ KINDS: Final[Mapping[str, Sequence[str]]] = {
 _POLL_SECONDS: Final = 1.0
 _EVENT_LIMIT: Final = 1000
 _OF_FILES: Final = frozenset({"policy", "images"})
+_OF_WORKSPACES: Final = frozenset({"events", "ports", "retained"})
+"""Kinds whose objects are asked for by workspace, so that a name may mean several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,8 @@ def _chosen(request: _Request, found: control.Answer) -> control.Answer:
 def _show(request: _Request, found: control.Answer) -> str:
     kind = shapes.SHAPES[request.kind](found.at)
     items = trees.each(found.value, "items")
-    is_one = len(request.names) == 1 and len(items) == 1
+    named = request.kind not in _OF_WORKSPACES
+    is_one = named and len(request.names) == 1 and len(items) == 1
     if is_one and request.form in {"json", "yaml"}:
         printed = tables.to_json(items[0]) if request.form == "json" else tables.to_yaml(items[0])
         return printed.rstrip("\n") + "\n"

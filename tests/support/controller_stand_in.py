@@ -23,7 +23,7 @@ class World:
 
     Attributes:
         workspaces: objects by name.
-        answers: value of other GET routes by name: plan, events, retained, ports.
+        answers: value of other GET routes by path: plan, events, retained, adoptable/alice.
         on_post: what a POST does, by its last path segment; it gets the workspace's name and the body.
         requested: what was changed on request, in order.
     """
@@ -44,14 +44,14 @@ class World:
                 return 200, self.workspaces[name]
             case ["events"]:
                 return 200, self._events(query)
-            case [name] if name in self.answers:
-                return 200, self.answers[name]
+            case _ if "/".join(parts) in self.answers:
+                return 200, self.answers["/".join(parts)]
         return 404, {"error": {"reason": "NotFound", "message": f"no {'/'.join(parts)}"}}
 
     def post(self, parts: list[str], body: Body) -> Reply:
         """The answer to POST /v1/ and the parts."""
         verb, name = parts[-1], parts[1] if len(parts) > 1 else ""
-        if name and name not in self.workspaces:
+        if parts[0] == "workspaces" and name not in self.workspaces:
             return 404, {"error": {"reason": "NotFound", "message": f"no workspace {name}"}}
         self.requested.append((verb, name, body))
         if verb in self.on_post:

@@ -45,7 +45,7 @@ def busy(world: controller_stand_in.World) -> controller_stand_in.World:
     }
     world.answers = {
         "ports": records.ports_object(MEMORY),
-        "retained": {"items": records.retained_objects(MEMORY)},
+        "retained": {"items": records.retained_objects(MEMORY, {reports.ID: 1_500_000})},
         "events": {"items": [records.event_object(event) for event in EVENTS]},
     }
     return world
@@ -106,8 +106,8 @@ def test_ports_events_and_retained_have_their_columns(
         ["10022", "alice", "alice", "ssh"],
     ]
     assert [line.split() for line in wharf("get", "retained").out.splitlines()] == [
-        ["NAME", "WORKSPACE", "REASON", "AGE"],
-        ["workspace-alice.01234567", "alice", "SpecChanged", "5m"],
+        ["CONTAINER", "WORKSPACE", "REASON", "SIZE", "AGE"],
+        ["workspace-alice.01234567", "alice", "SpecChanged", "1.4MiB", "5m"],
     ]
     assert wharf("get", "events").out.splitlines()[1].split() == [
         *["5m", "Warning", "CrashLoop", "alice", "3", "exited", "thrice"]
@@ -120,6 +120,28 @@ def test_events_and_ports_are_chosen_by_workspace(
     assert "alice" not in wharf("get", "events", "bob").out
     assert wharf("get", "ports", "bob").out == ""
     assert wharf("get", "ports", "bob").err == "wharf: no ports\n"
+
+
+def test_kept_containers_are_chosen_by_workspace_or_by_name(
+    wharf: wharf_host.Wharf, busy: controller_stand_in.World
+) -> None:
+    for name in ("alice", "workspace-alice.01234567"):
+        assert wharf("get", "retained", name, "-o", "name").out == "retained/workspace-alice.01234567\n"
+    assert wharf("get", "retained", "bob").code == 3
+
+
+def test_the_size_of_a_kept_container_may_be_unknown(
+    wharf: wharf_host.Wharf, busy: controller_stand_in.World
+) -> None:
+    busy.answers["retained"] = {"items": records.retained_objects(MEMORY)}
+    assert wharf("get", "retained", "--no-headers").out.split()[3] == "<none>"
+
+
+def test_events_in_full_have_their_times(wharf: wharf_host.Wharf, busy: controller_stand_in.World) -> None:
+    header, first, _ = wharf("get", "events", "-o", "wide").out.splitlines()
+    assert header.split() == ["LAST", "FIRST", "TIME", "TYPE", "REASON", "SUBJECT", "COUNT", "MESSAGE"]
+    assert first.split()[1:3] == ["2026-11-22T12:00:00Z"] * 2
+    assert json.loads(wharf("get", "events", "alice", "-o", "json").out)["items"][0]["count"] == 3
 
 
 def test_nothing_is_said_on_stderr_alone(wharf: wharf_host.Wharf, world: controller_stand_in.World) -> None:

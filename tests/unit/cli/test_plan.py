@@ -9,7 +9,7 @@ from controller.api.conditions import DriftKind, Reason
 from controller.cli import plan
 from controller.model import actions
 from controller.model.plan import Decision, Drift, HostFinding, NotEnforced, Plan, Remedy, Verdict
-from controller.status import objects, wording
+from controller.status import planned, summary, wording
 from tests.support import controller_stand_in, reports, wharf_host
 
 STOP = actions.StopContainer(
@@ -28,6 +28,17 @@ WAIT = Decision("carol", Verdict.WAIT, Reason.BACKING_OFF, "no disk", retry_at=r
 HOLD = Decision(
     "dave", Verdict.HOLD, Reason.PAUSED, "demo", not_enforced=(NotEnforced("spec.gpu", "no GPUs yet"),)
 )
+STATUSES = {
+    "bob": summary.summarize(
+        None, reports.spec("bob", owner="bobby"), REPLACE, None, summary.Facts(), reports.NOW
+    )
+}
+FORGET = Decision(
+    "retained/workspace-old.1",
+    Verdict.REMOVE,
+    Reason.FORGET_REQUESTED,
+    actions=(actions.ForgetRetained("old", reports.ID),),
+)
 FULL = Plan(
     {decision.workspace: decision for decision in (KEEP, REPLACE, WAIT, HOLD)},
     host_actions=(actions.EnsureNetwork("wharf", None, inter_container=False),),
@@ -36,13 +47,13 @@ FULL = Plan(
 
 
 @pytest.fixture
-def planned(world: controller_stand_in.World) -> controller_stand_in.World:
-    world.answers["plan"] = objects.plan_object(FULL)
+def busy(world: controller_stand_in.World) -> controller_stand_in.World:
+    world.answers["plan"] = planned.plan_object(FULL, STATUSES)
     return world
 
 
 def test_the_text_says_what_why_and_who_is_disrupted(
-    wharf: wharf_host.Wharf, planned: controller_stand_in.World
+    wharf: wharf_host.Wharf, busy: controller_stand_in.World
 ) -> None:
     result = wharf("plan")
     assert result.out.splitlines() == [
@@ -51,18 +62,20 @@ def test_the_text_says_what_why_and_who_is_disrupted(
         "bob: Replace (SpecChanged): env differs",
         "  drift env TZ UTC -> Europe/Berlin",
         "  stop workspace-bob (grace 60s)",
-        "  disrupts: what runs in the workspace is stopped now",
+        "  interrupts bobby: at most 1m to stop, then some seconds to start",
+        "  when: now",
         "carol: Wait (BackingOff): no disk",
-        "  looked at again at 2026-11-22T12:00:30Z",
+        "  when: not before 2026-11-22T12:00:30Z",
         "dave: Hold (Paused): demo",
         "  not enforced spec.gpu: no GPUs yet",
+        "  when: held until `wharf resume`",
     ]
     assert result.err == "wharf: 1 to do (disrupts bob), 1 waiting, 1 held, 1 as specified\n"
     assert result.code == 2
 
 
 def test_every_line_of_the_rendered_plan_is_there(
-    wharf: wharf_host.Wharf, planned: controller_stand_in.World
+    wharf: wharf_host.Wharf, busy: controller_stand_in.World
 ) -> None:
     shown = wharf("plan", "alice", "bob", "carol", "dave").out
     rendered = wording.render(Plan(FULL.decisions))
@@ -71,19 +84,19 @@ def test_every_line_of_the_rendered_plan_is_there(
 
 @pytest.mark.parametrize(("name", "code"), [("alice", 0), ("bob", 2), ("carol", 0), ("dave", 0)])
 def test_the_exit_code_is_that_of_the_named(
-    wharf: wharf_host.Wharf, planned: controller_stand_in.World, name: str, code: int
+    wharf: wharf_host.Wharf, busy: controller_stand_in.World, name: str, code: int
 ) -> None:
     result = wharf("plan", name)
     assert result.code == code
     assert result.out.startswith(f"{name}: ")
 
 
-def test_an_unknown_name_is_3(wharf: wharf_host.Wharf, planned: controller_stand_in.World) -> None:
+def test_an_unknown_name_is_3(wharf: wharf_host.Wharf, busy: controller_stand_in.World) -> None:
     assert wharf("plan", "eve").code == 3
 
 
 def test_nothing_to_do_is_0(wharf: wharf_host.Wharf, world: controller_stand_in.World) -> None:
-    world.answers["plan"] = objects.plan_object(Plan({"alice": KEEP}))
+    world.answers["plan"] = planned.plan_object(Plan({"alice": KEEP}))
     result = wharf("plan")
     assert (result.code, result.out) == (0, "")
     assert result.err == "wharf: 0 to do, 0 waiting, 0 held, 1 as specified\n"
@@ -91,17 +104,19 @@ def test_nothing_to_do_is_0(wharf: wharf_host.Wharf, world: controller_stand_in.
 
 def test_without_the_engine_nobody_knows(wharf: wharf_host.Wharf, world: controller_stand_in.World) -> None:
     lost = reports.decision("alice", Verdict.HOLD, Reason.ENGINE_UNAVAILABLE, message="refused")
-    world.answers["plan"] = objects.plan_object(Plan({"alice": lost}))
+    world.answers["plan"] = planned.plan_object(Plan({"alice": lost}))
     assert wharf("plan").code == 7
 
 
-def test_json_is_the_plan_and_nothing_else(
-    wharf: wharf_host.Wharf, planned: controller_stand_in.World
-) -> None:
+def test_json_is_the_plan_and_nothing_else(wharf: wharf_host.Wharf, busy: controller_stand_in.World) -> None:
     result = wharf("plan", "-o", "json")
     assert (result.code, result.err) == (2, "")
     printed = json.loads(result.out)
-    assert printed == {"apiVersion": "wharfinger.dev/v1", "kind": "Plan", **objects.plan_object(FULL)}
+    assert printed == {
+        "apiVersion": "wharfinger.dev/v1",
+        "kind": "Plan",
+        **planned.plan_object(FULL, STATUSES),
+    }
     check(printed, plan.plan_schema())
 
 
@@ -124,11 +139,24 @@ def check(value: Any, schema: dict[str, Any]) -> None:  # noqa: ANN401 - JSON
 
 def test_the_schema_refuses_what_is_no_plan() -> None:
     schema = plan.plan_schema()
-    good = {"apiVersion": "wharfinger.dev/v1", "kind": "Plan", **objects.plan_object(FULL)}
+    good = {"apiVersion": "wharfinger.dev/v1", "kind": "Plan", **planned.plan_object(FULL, STATUSES)}
     check(good, schema)
     for key, wrong in (("kind", "Workspace"), ("decisions", [{}]), ("hostActions", "none")):
         with pytest.raises((AssertionError, TypeError)):
             check({**good, key: wrong}, schema)
+
+
+def test_a_kept_container_that_goes_is_something_to_do(
+    wharf: wharf_host.Wharf, world: controller_stand_in.World
+) -> None:
+    world.answers["plan"] = planned.plan_object(Plan({"alice": KEEP}, upkeep=(FORGET,)))
+    result = wharf("plan")
+    assert (result.code, result.out) == (2, "host: forget retained 0123456789ab\n")
+    assert wharf("plan", "alice").code == 0
+
+
+def test_a_directory_that_is_none_is_a_usage_error(wharf: wharf_host.Wharf) -> None:
+    assert wharf("plan", "--spec-dir", "/no/such/directory").code == 64
 
 
 def test_an_env_drift_of_a_secret_stays_hidden(
@@ -136,6 +164,6 @@ def test_an_env_drift_of_a_secret_stays_hidden(
 ) -> None:
     secret = Drift(DriftKind.ENV, "API_TOKEN", "old-value", "new-value", Remedy.REPLACE)
     decided = Decision("bob", Verdict.REPLACE, Reason.SPEC_CHANGED, "", (secret,), (STOP,))
-    world.answers["plan"] = objects.plan_object(Plan({"bob": decided}))
+    world.answers["plan"] = planned.plan_object(Plan({"bob": decided}))
     for form in ("text", "json"):
         assert "-value" not in wharf("plan", "-o", form).out

@@ -112,3 +112,13 @@ def test_what_is_no_place_for_a_lock_is_told(tmp_path: Path) -> None:
     (tmp_path / "wharfinger-E.lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(errors.Terminal):
         lock.EngineLock(tmp_path, "E").acquire(ME)
+
+
+def test_a_look_tells_the_holder_and_leaves_the_lock_alone(tmp_path: Path) -> None:
+    asked = lock.EngineLock(tmp_path, "E")
+    assert asked.peek() is None
+    held = acquire(tmp_path)
+    assert asked.peek() == lock.HeldBy(tmp_path / "wharfinger-E.lock", ME)
+    held.release()
+    assert asked.peek() is None
+    acquire(tmp_path).release()

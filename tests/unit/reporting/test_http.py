@@ -76,6 +76,28 @@ class World:
         self.asked.append(("resume", workspace, caller))
         return {}
 
+    def story(self, name: str) -> control.Json:
+        return {"of": name}
+
+    def adoptable(self, name: str) -> control.Json:
+        return {"named": name}
+
+    def approve(self, name: str, caller: control.Caller) -> control.Json:
+        self.asked.append(("approve", name, caller))
+        return {}
+
+    def rollback(self, name: str, caller: control.Caller) -> control.Json:
+        self.asked.append(("rollback", name, caller))
+        return {}
+
+    def forget(self, container: str, caller: control.Caller) -> control.Json:
+        self.asked.append(("forget", container, caller))
+        return {}
+
+    def adopt(self, name: str, container_id: str, caller: control.Caller) -> control.Json:
+        self.asked.append(("adopt", name, container_id, caller))
+        return {}
+
     def settled(self, name: str, awaited: control.Awaited) -> tuple[bool, control.Json]:
         self.asked.append(("settled", name, awaited))
         if len(self.asked) <= self.known_after:
@@ -204,6 +226,10 @@ class TestControl:
         orders: list[tuple[str, Mapping[str, object] | None]] = [
             ("/v1/workspaces/alice/start", None),
             ("/v1/workspaces/alice/stop", {}),
+            ("/v1/workspaces/alice/approve", None),
+            ("/v1/workspaces/alice/rollback", None),
+            ("/v1/retained/workspace-alice.0123abcd/forget", None),
+            ("/v1/adopt", {"name": "alice", "id": "c0ffee"}),
             ("/v1/pause", {"workspace": None, "reason": "maintenance"}),
             ("/v1/resume", {"workspace": "alice"}),
             ("/v1/wake", {}),
@@ -213,10 +239,25 @@ class TestControl:
         assert world.asked == [
             ("start", "alice", me),
             ("stop", "alice", me),
+            ("approve", "alice", me),
+            ("rollback", "alice", me),
+            ("forget", "workspace-alice.0123abcd", me),
+            ("adopt", "alice", "c0ffee", me),
             ("pause", None, "maintenance", me),
             ("resume", "alice", me),
             ("wake", me),
         ]
+
+    def test_questions_about_one_thing_name_it(self, path: Path) -> None:
+        assert ask(path, "GET", "/v1/workspaces/alice/story") == (200, {"of": "alice"})
+        assert ask(path, "GET", "/v1/adoptable/workspace-bob") == (200, {"named": "workspace-bob"})
+
+    @pytest.mark.parametrize("body", [{}, {"name": "alice"}, {"name": "alice", "id": 1}])
+    def test_an_adoption_without_what_was_shown_is_refused(
+        self, path: Path, world: World, body: dict[str, object]
+    ) -> None:
+        assert ask(path, "POST", "/v1/adopt", body)[0] == 400
+        assert world.asked == []
 
     def test_a_wait_ends_when_it_is_settled(self, path: Path, world: World) -> None:
         world.settled_after = 3

@@ -11,6 +11,7 @@ from prometheus_client import parser
 from controller.api.conditions import DriftKind, Reason
 from controller.model import actions
 from controller.model.desired import Finding
+from controller.model.memory import Cause
 from controller.model.observed import ContainerState
 from controller.model.outcomes import Failed, Outcome, Skipped, Succeeded
 from controller.model.plan import Drift, HostFinding, Remedy, Verdict
@@ -245,3 +246,41 @@ def test_a_thousand_workspaces_are_scraped_quickly(published: metrics.Metrics) -
 def test_the_reference_page_names_every_metric() -> None:
     page = instruments.reference()
     assert all(f"`{one.full_name}`" in page for one in instruments.DECLARED)
+
+
+def test_a_change_that_waits_is_published_with_its_time_and_cause(published: metrics.Metrics) -> None:
+    held = reports.decision(
+        "alice", Verdict.HOLD, Reason.BUDGET_EXCEEDED, cause=Cause.IMAGE_MOVED, disrupts=True
+    )
+    removal = reports.decision("bob", Verdict.HOLD, Reason.REMOVALS_HELD)
+    decided = (held, removal, reports.decision("carol"))
+    published.publish(reports.report([reports.status(one.workspace, one) for one in decided]))
+    since = "workspace_change_pending_since_timestamp_seconds"
+    assert value(published, since, workspace="alice") == reports.NOW.timestamp()
+    assert value(published, since, workspace="carol") is None
+    counts = {
+        cause: value(published, "held_changes", cause=cause) for cause in ("Edited", "ImageMoved", "Removed")
+    }
+    assert counts == {"Edited": 0, "ImageMoved": 1, "Removed": 1}
+
+
+def test_only_a_stop_that_happened_and_that_nobody_asked_for_is_a_disruption(
+    published: metrics.Metrics,
+) -> None:
+    stop = actions.StopContainer(
+        "alice",
+        reports.ID,
+        "workspace-alice",
+        reports.later(60) - reports.NOW,
+        actions.Expected(running=True, started_at=None, pid=1),
+    )
+    done = replace(chain(Succeeded(stop, 0.1)), decision=reports.decision(cause=Cause.EDITED, disrupts=True))
+    chains = (
+        done,
+        replace(done, outcomes=(Skipped(stop, 0.1, "changed"),)),
+        replace(done, outcomes=(Succeeded(stop, 0.1, already=True),)),
+        replace(done, decision=reports.decision(disrupts=True)),
+    )
+    published.publish(reports.report(chains=chains))
+    assert value(published, "disruptions_total", cause="Edited") == 1
+    assert value(published, "disruptions_total", cause="Removed") == 0

@@ -159,3 +159,44 @@ def test_an_exit_is_told_with_its_code_and_cause() -> None:
     told = condition(ConditionType.CONTAINER_RUNNING, EXITED)
     assert "137" in told.message
     assert "memory" in told.message
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reason", "progress"),
+    [
+        (Verdict.WAIT, Reason.CHANGE_PENDING, None),
+        (Verdict.WAIT, Reason.PACED, None),
+        (Verdict.KEEP, Reason.PINNED, None),
+        (Verdict.HOLD, Reason.BUDGET_EXCEEDED, ConditionType.STALLED),
+        (Verdict.HOLD, Reason.REMOVALS_HELD, ConditionType.STALLED),
+        (Verdict.HOLD, Reason.REPLACEMENT_FAILED, ConditionType.STALLED),
+        (Verdict.WAIT, Reason.CONFIRMING, ConditionType.RECONCILING),
+    ],
+)
+def test_a_change_that_is_not_made_is_pending_and_the_workspace_stays_ready(
+    verdict: Verdict, reason: Reason, progress: ConditionType | None
+) -> None:
+    decided = reports.decision(verdict=verdict, reason=reason, message="9 of 20")
+    status = reports.status("alice", decided)
+    pending = status.conditions[ConditionType.CHANGE_PENDING]
+    assert (pending.status, pending.reason, pending.message) == (ConditionStatus.TRUE, reason, "9 of 20")
+    assert status.conditions[ConditionType.READY].status is ConditionStatus.TRUE
+    shown = {ConditionType.STALLED, ConditionType.RECONCILING} & status.conditions.keys()
+    assert shown == ({progress} if progress else set())
+
+
+def test_a_change_is_pending_since_it_was_first_even_if_its_reason_changes() -> None:
+    parked = reports.status("alice", reports.decision(verdict=Verdict.WAIT, reason=Reason.PACED))
+    held = reports.decision(verdict=Verdict.HOLD, reason=Reason.BUDGET_EXCEEDED)
+    later = summary.summarize(
+        parked, reports.spec(), held, reports.container(), summary.Facts(), reports.later(60)
+    )
+    pending = later.conditions[ConditionType.CHANGE_PENDING]
+    assert (pending.reason, pending.last_transition) == (Reason.BUDGET_EXCEEDED, reports.NOW)
+
+
+@pytest.mark.parametrize("reason", [Reason.PROVING, Reason.ROLLING_BACK])
+def test_a_replacement_under_way_is_no_change_that_waits(reason: Reason) -> None:
+    decided = reports.decision(verdict=Verdict.WAIT, reason=reason)
+    assert condition(ConditionType.CHANGE_PENDING, reports.container(), decided).status == "False"
+    assert condition(ConditionType.RECONCILING, reports.container(), decided).status == "True"

@@ -1,0 +1,150 @@
+"""The service behind a real control socket, on a real ledger, from reports that a test published."""
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from controller.api.conditions import Reason
+from controller.cli import control as control_client
+from controller.cli import exits, trees
+from controller.ledger.ledger import Ledger
+from controller.model import actions
+from controller.model.observed import Stranger
+from controller.model.plan import Decision, Verdict
+from controller.model.status import PassReport
+from controller.reporting import control, http, metrics
+from controller.service import Facts, Service
+from tests.support import ledgers, reports
+
+KEPT = "d" * 64
+PARKED = Decision(
+    "alice", Verdict.WAIT, Reason.CHANGE_PENDING, "image changed", change="v1:new", retry_at=None
+)
+
+
+class Containers:
+    """One foreign container, and sizes of kept ones."""
+
+    def container(self, name: str) -> Stranger | None:
+        foreign = Stranger("e" * 64, "workspace-bob", "old:1", reports.NOW, {"a": "b"}, running=True)
+        return foreign if name == foreign.name else None
+
+    def layer_sizes(self, ids: Iterable[str]) -> Mapping[str, int]:
+        return dict.fromkeys(ids, 4096)
+
+
+@dataclass
+class Site:
+    """A service that answers at a socket."""
+
+    service: Service
+    ledger: Ledger
+    client: control_client.Client
+    wakes: list[str]
+
+    def publish(self, *decided: Decision, after: float = 0) -> None:
+        found: PassReport = reports.report([reports.status(one.workspace, one) for one in decided])
+        self.service.publish(reports.report(found.statuses.values(), at=reports.later(after)))
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    root = Path(tempfile.mkdtemp(prefix="wharf-"))
+    ledger = Ledger.open(root / "state", reports.NOW)
+    ledger.accept([ledgers.spec("alice")])
+    wakes: list[str] = []
+    facts = Facts("Enforce", "unix:///engine", root, timedelta(minutes=1))
+    service = Service(ledger, Containers(), lambda: reports.later(1), lambda: wakes.append("now"), facts)
+    socket = root / "control.sock"
+    server = http.Server(http.Endpoints("127.0.0.1:0", socket), service, service, metrics.Metrics("1"))
+    server.start()
+    yield Site(service, ledger, control_client.Client(socket), wakes)
+    server.stop()
+    ledger.close()
+    shutil.rmtree(root)
+
+
+def keep(site: Site) -> None:
+    kept = actions.RetainContainer("alice", KEPT, "workspace-alice.dddddddd", "SpecChanged")
+    site.ledger.execute(kept, reports.NOW)
+
+
+def test_an_approval_is_for_the_change_that_was_decided_last(site: Site) -> None:
+    site.publish(PARKED)
+    answer = site.client.post("workspaces", "alice", "approve").value
+    assert trees.at(answer, "already") is False
+    assert site.ledger.recall(b"", reports.NOW).approvals["alice"].change == "v1:new"
+    assert site.wakes == ["now"]
+    assert trees.at(site.client.post("workspaces", "alice", "approve").value, "already") is True
+
+
+def test_a_refusal_has_the_exit_code_of_a_hold(site: Site) -> None:
+    site.publish(reports.decision("alice"))
+    with pytest.raises(exits.Failure) as caught:
+        site.client.post("workspaces", "alice", "approve")
+    assert caught.value.code is exits.ExitCode.REFUSED
+    assert site.wakes == []
+    with pytest.raises(exits.Failure) as caught:
+        site.client.post("workspaces", "carol", "approve")
+    assert caught.value.code is exits.ExitCode.NOT_FOUND
+
+
+def test_a_roll_back_is_awaited_in_a_later_pass(site: Site) -> None:
+    site.publish(PARKED)
+    with pytest.raises(exits.Failure) as caught:
+        site.client.post("workspaces", "alice", "rollback")
+    assert caught.value.code is exits.ExitCode.NOT_FOUND
+    keep(site)
+    answer = site.client.post("workspaces", "alice", "rollback").value
+    assert trees.text(answer, "container") == "workspace-alice.dddddddd"
+    assert site.ledger.recall(b"", reports.NOW).rollbacks["alice"].to_id == KEPT
+    pinned = reports.decision("alice", Verdict.KEEP, Reason.PINNED)
+    anything = control.Awaited(None, None)
+    site.publish(pinned)
+    assert not site.service.settled("alice", anything)[0]
+    site.publish(pinned, after=2)
+    assert site.service.settled("alice", anything)[0]
+
+
+def test_kept_containers_have_their_sizes_and_go(site: Site) -> None:
+    site.publish(reports.decision("alice"))
+    keep(site)
+    (kept,) = trees.each(site.client.get("retained").value, "items")
+    assert (kept["size"], kept["workspace"]) == (4096, "alice")
+    site.client.post("retained", "workspace-alice.dddddddd", "forget")
+    assert set(site.ledger.recall(b"", reports.NOW).forget_requests) == {KEPT}
+
+
+def test_a_foreign_container_is_shown_and_adopted(site: Site) -> None:
+    site.publish(reports.decision("bob", Verdict.HOLD, Reason.NAME_TAKEN))
+    shown = site.client.get("adoptable", "bob").value
+    assert (trees.text(shown, "image"), trees.at(shown, "labels")) == ("old:1", {"a": "b"})
+    site.client.post("adopt", body={"name": "bob", "id": trees.text(shown, "id")})
+    assert set(site.ledger.recall(b"", reports.NOW).adopted) == {"e" * 64}
+    assert trees.at(site.client.get("adoptable", "bob").value, "owned") is True
+
+
+def test_a_story_has_what_is_remembered_and_what_happened(site: Site) -> None:
+    number = site.ledger.open_intent(ledgers.decision("alice"), reports.NOW)
+    site.ledger.resolve_intent(number, (), reports.NOW)
+    site.publish(PARKED)
+    site.client.post("workspaces", "alice", "approve")
+    story = site.client.get("workspaces", "alice", "story").value
+    assert [fact["what"] for fact in trees.each(story, "remembered")] == ["approved"]
+    kinds = [trees.text(entry, "reason") for entry in trees.each(story, "history")]
+    assert kinds == ["Start (ContainerExited)", "Approved"]
+    with pytest.raises(exits.Failure) as caught:
+        site.client.get("workspaces", "carol", "story")
+    assert caught.value.code is exits.ExitCode.NOT_FOUND
+
+
+def test_a_plan_names_owners(site: Site) -> None:
+    site.publish(PARKED)
+    (decided,) = trees.each(site.client.get("plan").value, "decisions")
+    assert trees.text(decided, "owner") == "alice"
+    assert "wharf approve alice" in trees.text(decided, "when")
