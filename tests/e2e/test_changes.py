@@ -181,8 +181,10 @@ def test_proposed_specs_are_planned_and_change_nothing(fleet: Fleet, tmp_path: P
     planned = fleet.site.wharf("plan", "--spec-dir", str(proposed), "-o", "json")
     assert planned.code == 2, planned
     decisions = {one["workspace"]: one for one in json.loads(planned.out)["decisions"]}
-    assert decisions["merge"]["verdict"] == "Replace"
-    assert decisions["merge"]["owner"] == "merge"
+    merge = decisions["merge"]
+    assert (merge["verdict"], merge["reason"]) in {("Replace", "SpecChanged"), ("Hold", "BudgetExceeded")}
+    assert (merge["owner"], merge["drift"][0]["field"]) == ("merge", "A")
+    assert merge["interruption"] == "at most 1s to stop, then some seconds to start"
     assert decisions["leaves"]["verdict"] == "Remove"
     assert decisions["leaves"]["interruption"].endswith("it stays stopped")
     (proposed / "wrong.yaml").write_text("kind: Workspace\nspec: {}\n")
@@ -198,9 +200,8 @@ def test_the_host_is_checked_while_a_controller_runs(fleet: Fleet) -> None:
     lines = {line[6:22].strip(): line for line in found.out.splitlines()}
     assert lines["engine"].startswith("ok"), found
     assert f"process {fleet.controller.process.pid} " in lines["controller"]
-    assert lines["runtime dir"].startswith("ok") or "tmpfs" not in lines["runtime dir"]
-    assert "0 of" not in lines["ports"] or "blocks" in lines["ports"]
-    (fleet.site.specs).chmod(0o777)
+    assert "of 10 blocks of the pool main are given" in lines["ports"]
+    fleet.site.specs.chmod(0o777)
     try:
         unsafe = fleet.site.wharf("check")
         assert unsafe.code == 1
