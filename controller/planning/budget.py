@@ -82,19 +82,21 @@ def _break(  # noqa: PLR0913 - a breaker reads this much
     budget: Budget,
     now: datetime,
 ) -> tuple[list[str], list[Held]]:
-    """Return which of one cause's workspaces may go on, and which are held."""
-    recent = [d for d in memory.disruptions if d.cause is cause and now - d.at < WINDOW]
-    done = {disruption.workspace for disruption in recent}
+    """Return which of one cause's workspaces may go on, and which are held.
+
+    A share of workspaces is counted: one that is disrupted again, as after a crash, is counted once.
+    """
+    done = {d.workspace for d in memory.disruptions if d.cause is cause and now - d.at < WINDOW}
     before = {
         n: h
         for n, h in memory.held.items()
         if n in wanted and h.change == wanted[n].change and h.cause is cause
     }
-    fresh = sorted(wanted.keys() - before.keys())
-    share = budget.share(len(running | done))
-    room = len(fresh) if len(recent) + len(wanted) <= share else max(0, share - len(recent))
-    kept = [Held(name, cause, wanted[name].change, now) for name in fresh[room:]]
-    return fresh[:room], [*before.values(), *kept]
+    fresh = wanted.keys() - before.keys()
+    again, new = sorted(fresh & done), sorted(fresh - done)
+    room = max(0, budget.share(len(running | done)) - len(done))
+    kept = [Held(name, cause, wanted[name].change, now) for name in new[room:]]
+    return [*again, *new[:room]], [*before.values(), *kept]
 
 
 def _pace(

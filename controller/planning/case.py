@@ -183,14 +183,15 @@ class Case:
 
     @property
     def change(self) -> str:
-        """Name what the workspace would become: an approval is for this change and for no other."""
+        """Name what would come of which container: an approval is for this change, once, and for no other."""
         if self.spec is not None and self.spec.missing_since is not None:
-            return f"removed:{self.spec.uid}"
+            return f"removed:{self.spec.uid}:{self.spec.missing_since.isoformat()}"
         if not isinstance(self.blueprint, Blueprint):
             return ""
         template, identity = self.blueprint.template, self.blueprint.identity
         image = self.scene.view.images.get(template.image) or ""
-        return f"{identity[labels.TEMPLATE_HASH]}:{image}:{self.blueprint.effective.running}"
+        before = f"{self.accepted.generation}:{self.ours.main.id if self.ours.main else ''}"
+        return f"{before}:{identity[labels.TEMPLATE_HASH]}:{image}:{self.blueprint.effective.running}"
 
     @property
     def approved(self) -> bool:

@@ -99,9 +99,14 @@ def replace(case: Case, container: Container, reason: Reason) -> tuple[Action, .
 
 def remake(case: Case, container: Container, old_id: str | None) -> tuple[Action, ...]:
     """Make a container anew that never ran and so holds nothing; `old_id` is the one that both replace."""
-    gone = actions.RemoveContainer(case.name, container.id, container.name, expected(container))
     begun = () if old_id is None else (_begin(case, old_id),)
-    return (*begun, *ports(case), *_refresh(case), *mounts(case), gone, _make(case))
+    gone = discard(case, container)
+    return (*begun, *ports(case), *_refresh(case), *mounts(case), *gone, _make(case))
+
+
+def discard(case: Case, container: Container) -> tuple[Action, ...]:
+    """Remove a container that never ran and so holds nothing."""
+    return (actions.RemoveContainer(case.name, container.id, container.name, expected(container)),)
 
 
 def _begin(case: Case, old_id: str) -> Action:

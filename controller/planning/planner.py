@@ -92,7 +92,7 @@ class Planner:
             decisions=decisions,
             held=(*rationed.held, *_held_removals(decisions, scene)),
             upkeep=()
-            if memory.host_pause or observed.unproven
+            if memory.host_pause or observed.unproven or now - seen_at > classify.OLD
             else retention.upkeep(view, observed.layers, memory, self._rules.retain, now),
             host_actions=() if memory.host_pause or observed.unproven else self._networks(view),
             findings=findings,

@@ -5,7 +5,8 @@ Refuses to give up what runs before its successor is made: what cannot be made b
 
 from controller.api import labels
 from controller.api.conditions import DriftKind, Reason
-from controller.model.actions import Action, EndReplacement
+from controller.model import actions as actions_of
+from controller.model.actions import Action
 from controller.model.memory import BackOff, Cause, FailedTemplate
 from controller.model.observed import Container
 from controller.model.plan import Decision, Drift, Remedy, Verdict
@@ -89,15 +90,15 @@ def _give_up(case: Case, failed: BackOff | None) -> Action:
     """A container that the Engine refuses to make is not asked for again by itself."""
     begun = case.memory.replacements.get(case.name)
     if failed is None or begun is None or failed.reason is not Reason.REFUSED_BY_ENGINE:
-        return EndReplacement(case.name, None)
+        return actions_of.EndReplacement(case.name, None)
     why = FailedTemplate(case.name, begun.template_hash, begun.image_id, failed.message, case.now)
-    return EndReplacement(case.name, why)
+    return actions_of.EndReplacement(case.name, why)
 
 
 def _hand_over(case: Case, main: Container, running: tuple[Container, ...]) -> Decision:
     """The new one is made: stop the old one and start it, unless the spec has changed again meanwhile."""
     if needed(case.drifts):
-        return replace(case, main)
+        return _taken_back(case, main, running[0]) or replace(case, main)
     if not case.accepted.confirmed:
         return stops.confirming(case, "handing over to the new container")
     hold = obstacles.host(case)
@@ -111,6 +112,20 @@ def _hand_over(case: Case, main: Container, running: tuple[Container, ...]) -> D
             case, 0, before=tuple(action for c in running for action in chains.stop(case, c))
         ),
         disrupts=True,
+    )
+
+
+def _taken_back(case: Case, main: Container, old: Container) -> Decision | None:
+    """The spec asks for what still runs: the new container goes, which never ran, and nobody is disturbed."""
+    wanted = case.scene.view.images.get(case.design.template.image)
+    if main.started_at is not None or not _same_template(case, old) or old.image_id != wanted:
+        return None
+    end = (actions_of.EndReplacement(case.name, None), *chains.discard(case, main))
+    return case.decide(
+        Verdict.UPDATE,
+        Reason.REPLACEMENT_UNDER_WAY,
+        "the change was taken back",
+        actions=(*end, *chains.bring_back(case, old)),
     )
 
 

@@ -1,7 +1,7 @@
 """Knows which kept containers go: those that a person wants removed, and old ones that hold nothing of worth.
 
-Refuses to remove a container with anything in its writable layer but logs and caches, one that runs, and one
-that may be needed to undo a replacement.
+Refuses to remove a container with anything in its writable layer but logs and caches, one that runs, one
+that may be needed to undo a replacement, and by itself one that somebody renamed.
 """
 
 from collections.abc import Mapping
@@ -43,12 +43,14 @@ def _decide(
         if kept.name in view.unknown or main_name(kept.workspace) in view.unknown:
             return None
         return _remove(kept, None, Reason.CONTAINER_MISSING, "somebody removed it")
-    if container.running or container.name == main_name(kept.workspace) or _needed(kept, memory):
+    in_use = container.running or container.name == main_name(kept.workspace) or _needed(kept, memory)
+    if in_use or container.name in view.unknown:
         return None
     if kept.container_id in memory.forget_requests:
         return _remove(kept, container, Reason.FORGET_REQUESTED, "a person asked for it")
     layer = layers.get(kept.container_id)
-    if kept.container_id in old and layer is not None and is_expendable(container, layer):
+    due = kept.container_id in old and container.name == kept.name
+    if due and layer is not None and is_expendable(container, layer):
         message = (
             f"kept since {kept.at:%Y-%m-%d %H:%M}, and its writable layer holds nothing but logs and caches"
         )

@@ -1,9 +1,10 @@
 """A controller that is killed at any effect of any chain, and started again, ends where it would have ended.
 
-Sieve's oracle: the end state and the numbers of containers made and removed are those of the run without a kill.
+Sieve's oracle: the end state and the numbers of containers made and removed are those without a kill.
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,20 @@ def edit_while_a_replacement_is_under_way(site: Site) -> None:
     site.write("alice", IMMEDIATE + "  env: {A: c}\n")
 
 
+def take_back_what_is_under_way(site: Site) -> None:
+    _change(site, "  env: {A: b}\n")
+    for _ in range(10):
+        if len(site.engine.containers) > 1:
+            break
+        site.clock.advance(timedelta(milliseconds=200))
+        site.process.step()
+    assert len(site.engine.containers) == 2
+    site.process.ledger.pause(None, Pause("time to think", site.clock(), "root"))
+    site.write("alice", IMMEDIATE)
+    site.settle()
+    site.process.ledger.resume(None)
+
+
 def approve_a_parked_change(site: Site) -> None:
     _running(site)
     site.write("alice", BEGUN + "  env: {A: b}\n")
@@ -234,6 +249,7 @@ STORIES: tuple[Story, ...] = (
     replacement_that_ends_at_once,
     replacement_on_a_taken_port,
     edit_while_a_replacement_is_under_way,
+    take_back_what_is_under_way,
     approve_a_parked_change,
     delete,
     delete_and_put_back,

@@ -1,6 +1,6 @@
-"""Knows one host in memory that runs the real controller: simulated Engine and clock, real files, real ledger.
+"""Knows one host in memory that runs the real controller: simulated Engine and clock, real files and ledger.
 
-It refuses threads: chains run between passes, one effect at a time, so that a crash can be put at each of them.
+It refuses threads: chains run between passes, one effect at a time, so that a crash can be put at each.
 """
 
 import contextlib
@@ -229,11 +229,13 @@ class Site:
 
 
 def _role(name: str) -> str:
-    return name.split(".")[0] + (".kept" if "." in name else "")
+    return name.split(".", maxsplit=1)[0] + (".kept" if "." in name else "")
 
 
 def _acts(report: PassReport) -> bool:
-    soon = any(d.verdict is Verdict.WAIT and d.retry_at is None and d.actions for d in report.plan.decisions.values())
+    soon = any(
+        d.verdict is Verdict.WAIT and d.retry_at is None and d.actions for d in report.plan.decisions.values()
+    )
     acting = any(decision.actions for decision in report.plan.decisions.values())
     return bool(soon or acting or report.plan.host_actions or any(d.actions for d in report.plan.upkeep))
 
@@ -244,12 +246,18 @@ class Process:
     def __init__(self, site: Site) -> None:
         self.site = site
         FusedLedger.fuse = Fuse()
-        self.ledger = FusedLedger.open(site.root / "state", site.clock())
+        opened = FusedLedger.open(site.root / "state", site.clock())
+        assert isinstance(opened, FusedLedger)
+        self.ledger = opened
         self.ledger.next_epoch(site.engine.engine_id, site.clock())
         FusedLedger.fuse = site.fuse
         client = calls.EngineClient(site.engine, timedelta(seconds=60))
         seen = observer.Observer(
-            client, timedelta(minutes=5), timedelta(seconds=15), site.engine.read_limits, site.engine.listening
+            client,
+            timedelta(minutes=5),
+            timedelta(seconds=15),
+            site.engine.read_limits,
+            site.engine.listening,
         )
         self.observer = seen
         execute = Executor(

@@ -6,19 +6,25 @@ It refuses a word that it does not know: a case that says less than it seems to 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
-
-import durationpy
 
 from controller.api import labels, quantities
 from controller.api.conditions import Reason
-from controller.model.memory import BackOff, Intent, Pause, PortBlock, PortGrant, Restarts, Suspension
+from controller.model.memory import (
+    BackOff,
+    Intent,
+    Pause,
+    PortBlock,
+    PortGrant,
+    Restarts,
+    Suspension,
+)
 from controller.model.observed import (
     Account,
     Bind,
     Container,
     ContainerState,
+    Health,
     Limits,
     MountCheck,
     Obstacle,
@@ -26,7 +32,8 @@ from controller.model.observed import (
 )
 from controller.model.plan import Verdict
 from controller.planning import claims
-from tests.support import builders
+from tests.support import builders, change_stories
+from tests.support.change_stories import length as _length
 from tests.support.world import World
 
 Event = Mapping[str, Any]
@@ -45,11 +52,6 @@ def tell_more(world: World, events: list[Event]) -> None:
         verb, rest = next(iter(event)), dict(list(event.items())[1:])
         _VERBS[verb](world, event[verb], rest)
         assert not rest, f"{verb} knows no {', '.join(rest)}"
-
-
-def _length(text: str) -> timedelta:
-    found: timedelta = durationpy.from_str(text)
-    return found
 
 
 def _workspace(world: World, name: str, rest: dict[str, Any]) -> None:
@@ -82,11 +84,16 @@ def _spec_lost(world: World, name: str, _: dict[str, Any]) -> None:
     del world.specs[name]
 
 
-def _container(world: World, name: str, rest: dict[str, Any]) -> None:
-    found = next(c for c in world.of(name))
-    for key in tuple(rest):
-        found = _CHANGES[key](world, found, rest.pop(key))
-    world.containers[found.id] = found
+def _container_by(pick: Callable[[World, str], Container]) -> Callable[[World, str, dict[str, Any]], None]:
+    """Something happens to one container of a workspace."""
+
+    def change(world: World, name: str, rest: dict[str, Any]) -> None:
+        found = pick(world, name)
+        for key in tuple(rest):
+            found = _CHANGES[key](world, found, rest.pop(key))
+        world.containers[found.id] = found
+
+    return change
 
 
 def _configured(field: str) -> Callable[[World, Container, Any], Container]:
@@ -140,6 +147,7 @@ _CHANGES: dict[str, Callable[[World, Container, Any], Container]] = {
     "started_ago": lambda world, found, value: replace(found, started_at=world.now - _length(value)),
     "ended_ago": _ended,
     "oom_killed": lambda _, found, value: replace(found, oom_killed=value),
+    "health": lambda _, found, value: replace(found, health=Health(value)),
     "error": lambda _, found, value: replace(found, error=value),
     "limits": _limits,
     "kernel": _kernel,
@@ -295,11 +303,42 @@ def _grant(world: World, port: int, rest: dict[str, Any]) -> None:
     world.remember(port_grants=(*world.memory.port_grants, grant))
 
 
+def _fleet(world: World, count: int, rest: dict[str, Any]) -> None:
+    for number in range(count):
+        _workspace(world, f"w{number:02}", dict(rest))
+    rest.clear()
+
+
+def _each(verb: Callable[[World, str, dict[str, Any]], None]) -> Callable[[World, Any, dict[str, Any]], None]:
+    """The same for every workspace, or for those named."""
+
+    def do(world: World, which: Any, rest: dict[str, Any]) -> None:  # noqa: ANN401 - as written
+        for name in sorted(world.specs) if which == "all" else which:
+            verb(world, name, dict(rest))
+        rest.clear()
+
+    return do
+
+
+def _main(world: World, name: str) -> Container:
+    found = world.main(name)
+    assert found is not None, f"{name} has no container"
+    return found
+
+
+def _main_gone(world: World, name: str, _: dict[str, Any]) -> None:
+    del world.containers[_main(world, name).id]
+
+
 def _passes(world: World, count: int, rest: dict[str, Any]) -> None:
-    fails = rest.pop("failing", "")
+    fails, each = rest.pop("failing", ""), _length(rest.pop("every", "1s"))
+    world.refusal = Reason(rest.pop("why", "RefusedByEngine"))
+    crashes, backoffs = rest.pop("crash", False), world.memory.backoffs
     for _ in range(count):
         world.execute(world.plan(), lambda action: re.fullmatch(fails, type(action).__name__) is not None)
-        world.now += timedelta(seconds=1)
+        world.now += each
+    if crashes:  # what failed is the whole controller, so that nobody writes down a back-off
+        world.remember(backoffs=backoffs)
 
 
 def _wait(world: World, length: str, _: dict[str, Any]) -> None:
@@ -319,7 +358,11 @@ _VERBS: dict[str, Callable[[World, Any, dict[str, Any]], None]] = {
     "edit": _edit,
     "spec gone": _remove,
     "spec lost": _spec_lost,
-    "container": _container,
+    "container": _container_by(lambda world, name: world.of(name)[0]),
+    "main container": _container_by(_main),
+    "kept container": _container_by(
+        lambda world, name: world.containers[change_stories.kept(world, name).container_id]
+    ),
     "foreign": _foreign,
     "stop asked": _wish("Stopped"),
     "start asked": _wish("Running"),
@@ -344,5 +387,12 @@ _VERBS: dict[str, Callable[[World, Any, dict[str, Any]], None]] = {
     "passes": _passes,
     "wait": _wait,
     "engine seen ago": _engine,
+    "fleet": _fleet,
+    "edit each": _each(_edit),
+    "specs gone": _each(_remove),
+    "stop asked by each": _each(_wish("Stopped")),
+    "approve each": _each(change_stories.approve),
+    "main container gone": _main_gone,
+    **change_stories.VERBS,
     "ledger lost": _ledger_lost,
 }

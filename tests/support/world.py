@@ -12,13 +12,15 @@ from controller.api import labels
 from controller.api.conditions import Reason
 from controller.model import actions
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, Desired, RejectedFile, SpecScan
-from controller.model.memory import Memory, Retained
+from controller.model.memory import Disruption, Memory, Retained
 from controller.model.observed import (
     Account,
     Container,
     ContainerState,
     EngineView,
+    Health,
     HostView,
+    Layer,
     MountCheck,
     Network,
     Observed,
@@ -28,11 +30,16 @@ from controller.model.observed import (
 )
 from controller.model.plan import Decision, Plan
 from controller.planning import backoff, template
-from controller.planning.case import Blueprint
+from controller.planning.case import Blueprint, Rules
 from controller.planning.planner import Planner
 from tests.support import builders
 
 Fault = Callable[[actions.Action], bool]
+REMEMBERED = timedelta(minutes=15)
+"""How long the ledger remembers a disruption."""
+CHANGES = ("held", "approvals", "replacements", "rollbacks", "pins", "failed")
+OF_A_WORKSPACE = ("suspensions", "pauses", "restarts", "backoffs", "restart_requests", *CHANGES)
+"""What the ledger forgets with a workspace."""
 
 
 class RefusedError(Exception):
@@ -48,6 +55,8 @@ class World:
     specs: dict[str, AcceptedSpec] = field(default_factory=dict)
     rejected: dict[str, RejectedFile] = field(default_factory=dict)
     removals_held: str = ""
+    accident: str = ""
+    rules: Rules = builders.RULES
     containers: dict[str, Container] = field(default_factory=dict)
     images: dict[str, str | None] = field(
         default_factory=lambda: {builders.IMAGE: builders.image_id(builders.IMAGE)}
@@ -57,6 +66,14 @@ class World:
     mounts: dict[tuple[str, str], MountCheck] = field(default_factory=dict)
     secrets: dict[str, Obstacle] = field(default_factory=dict)
     listeners: frozenset[int] | None = None
+    taken_ports: frozenset[int] = frozenset()
+    """Only the Engine finds out that these are taken, when it starts a container."""
+    programs: dict[str, str] = field(default_factory=dict)
+    """What containers of an image id do at their start: `cannot start`, `ends`, `unhealthy`, `starting`."""
+    refusal: Reason = Reason.REFUSED_BY_ENGINE
+    """Why an action fails that shall fail."""
+    layers: dict[str, Layer] = field(default_factory=dict)
+    unproven: str = ""
     unknown: frozenset[str] = frozenset()
     memory: Memory = field(default_factory=builders.memory)
     unseen: dict[str, Unseen] = field(default_factory=dict)
@@ -73,9 +90,8 @@ class World:
         """The specs as a complete scan and the ledger give them."""
         scan: Seen[SpecScan] | Unseen = self.unseen.get("specs") or builders.scan(at=self.now)
         held = scan.message if isinstance(scan, Unseen) else self.removals_held
-        return Desired(
-            dict(self.specs), scan, dict(self.rejected), held, "", self.unseen.get("policy") or self.policy
-        )
+        policy = self.unseen.get("policy") or self.policy
+        return Desired(dict(self.specs), scan, dict(self.rejected), held, self.accident, policy)
 
     def observed(self) -> Observed:
         """The Engine and the host as one look finds them."""
@@ -96,6 +112,8 @@ class World:
         return Observed(
             engine=self.unseen.get("engine") or Seen(view, self.now - self.seen_ago),
             host=self.unseen.get("host") or Seen(host, self.now),
+            layers=dict(self.layers),
+            unproven=self.unproven,
         )
 
     def recall(self) -> Memory | Unseen:
@@ -105,9 +123,7 @@ class World:
 
     def plan(self, planner: Planner | None = None) -> Plan:
         """Decide; without a planner by one that remembers nothing."""
-        return (planner or Planner(builders.RULES)).plan(
-            self.desired(), self.observed(), self.recall(), self.now
-        )
+        return (planner or Planner(self.rules)).plan(self.desired(), self.observed(), self.recall(), self.now)
 
     # building
 
@@ -120,7 +136,7 @@ class World:
 
     def build(self, name: str, state: ContainerState = ContainerState.RUNNING) -> Container:
         """Make the container of a workspace as its spec says now, and grant its ports."""
-        planner = Planner(builders.RULES)
+        planner = Planner(self.rules)
         calm = replace(self.memory, backoffs={}, suspensions={}, open_intents=(), pauses={}, host_pause=None)
         desired = replace(self.desired(), rejected={})
         planner.plan(desired, self.observed(), replace(calm, accepted=dict(self.specs)), self.now)
@@ -168,25 +184,34 @@ class World:
             self.networks[action.name] = Network(
                 "n", action.name, "bridge", action.subnet or "172.29.0.0/16", action.inter_container
             )
-        for decision in plan.decisions.values():
+        self.remember(held={**self.memory.held, **{one.workspace: one for one in plan.held}})
+        for decision in (*plan.upkeep, *plan.decisions.values()):
             whole &= self._chain(decision, fault)
         return whole
 
     def _chain(self, decision: Decision, fault: Fault) -> bool:
         name = decision.workspace
         before = self.memory.backoffs.get(name)
-        for action in decision.actions:
+        leading = [isinstance(action, actions.LedgerAction) for action in decision.actions]
+        for place, action in enumerate(decision.actions):
+            if place == (*leading, False).index(False):
+                self._count(decision)
             try:
                 self.apply(action, fault)
             except RefusedError as refused:
-                after = backoff.after_failure(
-                    before, Reason.REFUSED_BY_ENGINE, str(refused), decision.key, self.now
-                )
+                after = backoff.after_failure(before, self.refusal, str(refused), decision.key, self.now)
                 self.remember(backoffs={**self.memory.backoffs, name: after})
                 return False
         if decision.actions and before is not None and before.key == decision.key:
             self.remember(backoffs={n: b for n, b in self.memory.backoffs.items() if n != name})
         return True
+
+    def _count(self, decision: Decision) -> None:
+        """Open the intent, by which a disruption that nobody asked for is counted."""
+        if decision.disrupts and decision.cause is not None:
+            recent = (d for d in self.memory.disruptions if self.now - d.at < REMEMBERED)
+            new = Disruption(decision.workspace, decision.cause, self.now)
+            self.remember(disruptions=(*recent, new))
 
     def remember(self, **fields: Any) -> None:  # noqa: ANN401 - fields of one class
         """Write to the ledger."""
@@ -251,8 +276,7 @@ class World:
         configuration = found.configuration
         match action:
             case actions.StartContainer():
-                self._free_ports(found)
-                after = builders.in_state(found, ContainerState.RUNNING, self.now)
+                after = self._start(found)
             case actions.StopContainer():
                 self._compare(found, action.expected)
                 after = builders.in_state(found, ContainerState.EXITED, self.now) if found.running else found
@@ -279,12 +303,30 @@ class World:
                 assert_never(action)
         self.containers[found.id] = after
 
+    def _start(self, found: Container) -> Container:
+        program = self.programs.get(found.image_id, "")
+        if program == "cannot start":
+            raise self._broken(found, "exec: no such file or directory")
+        self._free_ports(found)
+        after = builders.in_state(found, ContainerState.RUNNING, self.now)
+        if program == "ends":
+            after = replace(builders.in_state(after, ContainerState.EXITED, self.now), exit_code=1)
+        health = {"unhealthy": Health.UNHEALTHY, "starting": Health.STARTING}.get(program, Health.NONE)
+        return replace(after, health=health, error="")
+
+    def _broken(self, found: Container, error: str) -> RefusedError:
+        """Docker writes down why a start failed."""
+        self.containers[found.id] = replace(found, error=error, exit_code=127)
+        return RefusedError(error)
+
     def _free_ports(self, starting: Container) -> None:
         wanted = {port.host_port for port in starting.configuration.ports}
+        if wanted & self.taken_ports:
+            raise self._broken(starting, "port is already allocated")
         for other in self.containers.values():
             held = {port.host_port for port in other.configuration.ports}
             if other.running and other.id != starting.id and wanted & held:
-                raise RefusedError(f"ports {wanted & held} are held by {other.name}")
+                raise self._broken(starting, f"ports {wanted & held} are held by {other.name}")
 
     def _compare(self, found: Container, expected: actions.Expected) -> None:
         if actions.Expected(found.running, found.started_at, found.pid) != expected:
@@ -298,9 +340,12 @@ class World:
             case actions.RecordRestarts():
                 self._put("restarts", name, action.restarts)
             case actions.RetainContainer():
-                kept = Retained(action.container_id, name, action.name, self.now, Reason(action.reason))
+                known = self.memory.retained.get(action.container_id)
+                since = known.at if known else self.now
+                kept = Retained(action.container_id, name, action.name, since, Reason(action.reason))
                 self._put("retained", action.container_id, kept)
             case actions.ForgetRetained():
+                self._put("forget_requests", action.container_id, None)
                 self._put("retained", action.container_id, None)
             case actions.CompleteRestart():
                 self._put("restart_requests", name, None)
@@ -326,7 +371,7 @@ class World:
 
     def _forget(self, name: str) -> None:
         del self.specs[name]
-        for shelf in ("suspensions", "pauses", "restarts", "backoffs", "restart_requests"):
+        for shelf in OF_A_WORKSPACE:
             self._put(shelf, name, None)
         self.remember(port_grants=tuple(g for g in self.memory.port_grants if g.workspace != name))
 

@@ -10,6 +10,7 @@ from controller.api.workspace import Workspace
 from controller.model.desired import AcceptedSpec
 from controller.model.observed import Unseen
 from controller.planning import acceptance
+from controller.planning.budget import Budget
 from tests.support import builders
 
 NOW = builders.NOW
@@ -17,7 +18,9 @@ NOW = builders.NOW
 
 def accept(scan: Any, *before: AcceptedSpec, after: float = 0, **fields: Any) -> acceptance.Acceptance:  # noqa: ANN401 - a scan or none
     memory = builders.memory(accepted={spec.name: spec for spec in before}, **fields)
-    return acceptance.accept(scan, memory, lambda name: f"uid-{name}", NOW + timedelta(seconds=after))
+    return acceptance.accept(
+        scan, memory, lambda name: f"uid-{name}", Budget(1, 10), NOW + timedelta(seconds=after)
+    )
 
 
 def specs(count: int) -> list[AcceptedSpec]:
@@ -133,16 +136,26 @@ def test_an_unreadable_directory_is_not_an_empty_one() -> None:
 def test_a_few_removals_are_free_and_many_are_an_accident() -> None:
     known = specs(10)
     files = [builders.file(spec.workspace) for spec in known]
-    assert accept(builders.scan(*files[2:]), *known).removals_held == ""
-    assert accept(builders.scan(*files[3:]), *known).removals_held == "3 of 10 specs vanished at once"
+    few, many = accept(builders.scan(*files[2:]), *known), accept(builders.scan(*files[3:]), *known)
+    assert few.accident == few.removals_held == many.removals_held == ""
+    assert many.accident == "3 of 10 specs vanished at once"
 
 
 def test_another_directory_removes_nothing() -> None:
     known = specs(3)
     scan = builders.scan(*(builders.file(spec.workspace) for spec in known[1:]))
-    assert accept(scan, *known, spec_identity=(1, 2)).removals_held == ""
-    assert "replaced" in accept(scan, *known, spec_identity=(9, 9)).removals_held
+    assert accept(scan, *known, spec_identity=(1, 2)).accident == ""
+    assert "replaced" in accept(scan, *known, spec_identity=(9, 9)).accident
     assert accept(scan, *known, spec_identity=(1, 2)).identity is None
+    assert accept(scan, *known, spec_identity=(9, 9)).identity is None
+
+
+def test_another_directory_with_all_specs_in_it_is_believed() -> None:
+    known = specs(3)
+    found = accept(
+        builders.scan(*(builders.file(spec.workspace) for spec in known)), *known, spec_identity=(9, 9)
+    )
+    assert (found.accident, found.identity) == ("", (1, 2))
 
 
 @pytest.mark.parametrize(
