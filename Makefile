@@ -22,8 +22,8 @@ test: bootstrap  ## the whole test suite, on a disposable Engine
 	@$(PYTHON) -m pytest
 
 .PHONY: test-full
-test-full: bootstrap  ## the whole test suite with the large number of generated examples
-	@$(PYTHON) -m pytest --hypothesis-profile=large
+test-full: bootstrap  ## the tests that take long too, and the large number of generated examples
+	@$(PYTHON) -m pytest -m "full or not full" --hypothesis-profile=large
 
 .PHONY: check
 check: bootstrap  ## format, lint, types, import contracts, generated files current

@@ -97,7 +97,7 @@ class PrivateEngine:
                 with contextlib.suppress(host.SetupError):
                     self._start(live_restore=None)
             if self.pid is not None and host.wait_until(self.api.answers, 30):
-                self.api.remove_everything()
+                self._empty()
             self._end_processes()
             for place in (self.exec_root, self.data_root):
                 host.unmount_below(place)
@@ -119,6 +119,15 @@ class PrivateEngine:
             "directory": str(self.directory),
             "log": str(self.log),
         }
+
+    def _empty(self) -> None:
+        """Removes containers and networks; an Engine may take a network for used until it is started anew."""
+        try:
+            self.api.remove_everything()
+        except host.SetupError:
+            self.kill()
+            self._start(live_restore=None)
+            self.api.remove_everything()
 
     def _start(self, *, live_restore: bool | None) -> None:
         for place in (self.runtime, self.data_root, self.exec_root):
