@@ -31,10 +31,12 @@ POOL_FIRST = 20000 + os.getpid() % 12 * 1000
 POOL_LAST = POOL_FIRST + 999
 """Another run of the tests at the same time has most likely other ports."""
 API = "wharfinger.dev/v1"
+APART = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs locks /run/lock && exec "$@"', "sh")
+"""Runs a program in the same process, with a directory for locks of its own."""
 QUICK: Tree = {
     "settle": "100ms",
     "resyncInterval": "1s",
-    "safety": {"deletionGrace": "1s"},
+    "safety": {"deletionGrace": "1s", "maxDisruptionsPerMinute": 1000, "maxDisruptionsPercent": 100},
     "gpus": {"source": "None"},
 }
 POLICY: Tree = {
@@ -181,9 +183,12 @@ class Site:
         )
         return Result(done)
 
-    def run(self, **environment: str) -> "Controller":
-        """A controller in the foreground of its own; it may not be ready yet."""
-        started = Controller(self, len(self._processes), environment)
+    def run(self, *, apart: bool = False, **environment: str) -> "Controller":
+        """A controller in the foreground of its own; it may not be ready yet.
+
+        With `apart` its lock files are where no other controller sees them: two of them can have one Engine.
+        """
+        started = Controller(self, len(self._processes), environment, APART if apart else ())
         self._processes.append(started)
         return started
 
@@ -202,12 +207,14 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
 class Controller:
     """One controller process; its log is read from the file that its standard error goes to."""
 
-    def __init__(self, site: Site, number: int, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, site: Site, number: int, environment: Mapping[str, str], before: tuple[str, ...] = ()
+    ) -> None:
         self.log = site.root / f"log-{number}.jsonl"
         self._client = control.Client(site.runtime / "control.sock")
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [str(WHARF), "--config", str(site.config), "run"],
+                [*before, str(WHARF), "--config", str(site.config), "run"],
                 cwd=site.root,
                 env=_environment(environment),
                 stdin=subprocess.DEVNULL,

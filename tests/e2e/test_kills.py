@@ -1,0 +1,79 @@
+"""Whatever happens at any request to the Engine, a change ends as it would have, with nothing made twice.
+
+The oracle: what is on the Engine at the end, and the numbers of containers made and removed, are those of the
+same story without harm.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from tests.support import dockerd as dockerd_support
+from tests.support import herd, kills
+from tests.support.kills import Case, Ending, Fate
+
+AT_ONCE = 8
+"""Stories are mostly waits: a replacement must run for 10 s."""
+CALM = {story.name: Case(story, 0, Fate.CALM) for story in kills.STORIES}
+KILLED = [
+    Case(story, at, fate)
+    for story in kills.STORIES
+    for at in range(len(story.requests))
+    for fate in (Fate.KILLED_BEFORE, Fate.KILLED_AFTER)
+]
+UNANSWERED = [
+    Case(story, at, fate)
+    for story in kills.STORIES
+    if story.name in {"create", "replace"}
+    for at in range(len(story.requests))
+    for fate in (Fate.CUT, Fate.LATE)
+]
+Endings = Callable[[Case], Ending]
+
+
+@pytest.fixture(scope="module")
+def ending(
+    dockerd: dockerd_support.Dockerd,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Endings]:
+    """Tells how a case ends; all that are wanted are under way at the same time, each with its controller."""
+    items = [item for item in request.session.items if item.nodeid.startswith(request.node.nodeid)]
+    chosen = [item.callspec.params["case"] for item in items if isinstance(item, pytest.Function)]
+    stories = {case.story.name for case in chosen}
+    cases = {case.id: case for case in (*(CALM[name] for name in CALM if name in stories), *chosen)}
+    root = tmp_path_factory.mktemp("kills")
+    with herd.listening(dockerd) as chronicle, ThreadPoolExecutor(AT_ONCE) as pool:
+        stage = kills.Stage(dockerd, chronicle, dockerd.free_subnet())
+        order = sorted(cases.values(), key=lambda case: kills.STORIES.index(case.story))
+        futures: dict[str, Future[Ending]] = {
+            case.id: pool.submit(kills.play, case, root / case.id, stage) for case in order
+        }
+        yield lambda case: futures[case.id].result()
+        for future in futures.values():
+            future.cancel()
+    dockerd.remove_everything()
+    dockerd.close_clients()
+
+
+def _same(found: Ending, calm: Ending) -> None:
+    assert found.containers == calm.containers
+    assert (found.made, found.removed) == (calm.made, calm.removed)
+
+
+@pytest.mark.parametrize("case", list(CALM.values()), ids=lambda case: case.id)
+def test_a_story_takes_these_requests(case: Case, ending: Endings) -> None:
+    assert tuple(ending(case).requests) == case.story.requests
+
+
+@pytest.mark.parametrize("case", KILLED, ids=lambda case: case.id)
+def test_a_kill_at_any_request_changes_neither_the_end_nor_what_is_made(case: Case, ending: Endings) -> None:
+    _same(ending(case), ending(CALM[case.story.name]))
+
+
+@pytest.mark.parametrize("case", UNANSWERED, ids=lambda case: case.id)
+def test_an_answer_that_never_comes_changes_neither_the_end_nor_what_is_made(
+    case: Case, ending: Endings
+) -> None:
+    _same(ending(case), ending(CALM[case.story.name]))
