@@ -253,7 +253,9 @@ class Controller:
     def _execute(self, action: Action) -> outcomes.Outcome:
         engine, host_files = self._executors
         if isinstance(action, actions.EngineAction):
-            return engine.execute(action)
+            outcome = engine.execute(action)
+            self._observer.note_own(action)
+            return outcome
         if isinstance(action, actions.HostAction):
             return host_files.execute(action)
         return self.ledger.execute(action, clock())
@@ -262,9 +264,8 @@ class Controller:
         _log.error("internal_error", workspace=decision.workspace, exc_info=defect)
 
     def _note(self, kind: str, action: str, actor_id: str) -> None:
-        self._observer.note(kind, action, actor_id)
         self.metrics.count_engine_event(kind, action)
-        if kind in {"container", "image", "network"}:
+        if self._observer.note(kind, action, actor_id):
             self.queue.add("event")
 
     def _on_reconnect(self) -> None:

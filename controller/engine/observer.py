@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from controller.api import labels
 from controller.api.conditions import Reason
 from controller.engine import calls, names, parsing, transport
-from controller.model import errors, observed
+from controller.model import actions, errors, observed
 
 FRESH = timedelta(minutes=10)
 """A container that started less than this ago has its listening ports read at every pass, until all of its
@@ -77,13 +77,32 @@ class Observer:
         self._last: datetime | None = None
         self._unseen: observed.Unseen | None = None
 
-    def note(self, kind: str, action: str, actor_id: str) -> None:
-        """An event's Type, Action and Actor.ID: what it names is looked at by the next pass."""
+    def note(self, kind: str, action: str, actor_id: str) -> bool:
+        """An event's Type, Action and Actor.ID: what it names is looked at by the next pass.
+
+        False if it is not worth a pass: a health check, for example, is two events every few seconds.
+        """
         if kind == "container" and not action.startswith(("exec_", "top", "attach", "resize")):
             with self._lock:
                 self._noted.add(actor_id)
-        elif kind in {"image", "network"}:
+            return True
+        if kind in {"image", "network"}:
             self._names.note(kind, action)
+            return True
+        return False
+
+    def note_own(self, action: actions.EngineAction) -> None:
+        """An action of ours was tried: the next pass looks at what it was to change, event or no event."""
+        match action:
+            case actions.EnsureNetwork():
+                self._names.note("network", "create")
+            case actions.PullImage():
+                self._names.note("image", "pull")
+            case actions.CreateContainer():
+                pass  # the list has it, or its event
+            case _:
+                with self._lock:
+                    self._noted.add(action.container_id)
 
     def forget(self) -> None:
         """The connection was lost: nothing that was seen before counts any more."""
