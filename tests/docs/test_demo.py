@@ -16,7 +16,7 @@ def tour(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_chapter_of_the_tour_is_made(dockerd: Dockerd) -> None:
-    directory = ROOT / ".dev" / "tests" / f"demo-{dockerd.directory.name}"
+    directory = ROOT / ".dev" / "tests" / f"{dockerd.directory.name}-demo"
     before = {row["Id"] for row in dockerd.client().containers(all=True)}
     done = tour("--engine", dockerd.base_url, "--subnet", dockerd.free_subnet(), str(directory))
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
