@@ -15,6 +15,8 @@ from controller.workqueue import WorkQueue
 
 REST = 2.0
 """Passes take at most one part in three of the time: each is followed by a rest of twice its own length."""
+PATIENCE = 1.0
+"""Seconds that a pass under way has to end when the controller ends; the next one looks anew."""
 LONGEST_REST = 1.0
 """Seconds after which a pass is made however long the one before was."""
 SOON = frozenset(
@@ -60,15 +62,29 @@ class Rhythm:
         self._next_resync = monotonic() + self._resync
 
     def stop(self) -> None:
-        """End `run` after the pass under way; from any thread or signal handler."""
+        """End `run`; from any thread or signal handler."""
         self._stopping.set()
         self._queue.add("stop")
 
     def run(self) -> None:
-        """Make passes until stopped."""
+        """Make passes until stopped; one that an Engine keeps waiting is left behind after a moment."""
+        failures: list[BaseException] = []
+        thread = threading.Thread(target=self._run, args=(failures,), name="passes", daemon=True)
+        thread.start()
+        self._stopping.wait()
+        thread.join(PATIENCE)
+        if failures:
+            raise failures[0]
+
+    def _run(self, failures: list[BaseException]) -> None:
         self._queue.add("startup")
-        while not self._stopping.is_set():
-            self._once(self._next_resync - self._monotonic())
+        try:
+            while not self._stopping.is_set():
+                self._once(self._next_resync - self._monotonic())
+        except BaseException as failure:  # noqa: BLE001 - it is raised where the run was asked for
+            failures.append(failure)
+        finally:
+            self._stopping.set()
 
     def run_once(self, timeout: timedelta) -> Ending:
         """Make passes until no workspace has an action that could be done now."""
