@@ -208,9 +208,10 @@ def test_after_a_reboot_everything_comes_back_on_its_last_accepted_spec(
     assert after == before
     assert second.status("whole")["ports"][0]["hostPort"] == port
     assert "version 1" in process.page(port)
-    accepted = second.condition("spoilt", "SpecAccepted")
-    assert accepted["status"] == "False"
-    assert "spoilt.yaml" in accepted["message"]
+    second.until(
+        lambda: second.condition("spoilt", "SpecAccepted")["status"] == "False", "the file is rejected again"
+    )
+    assert "spoilt.yaml" in second.condition("spoilt", "SpecAccepted")["message"]
     assert second.status("resting")["decision"]["reason"] == "Stopped"
     assert second.workspace("whole")["metadata"]["generation"] == 1
 
