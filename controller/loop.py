@@ -45,11 +45,14 @@ class Ending:
 
 
 class Rhythm:
-    """Makes passes. `make_pass` makes one for a cause that waited so many seconds, and tells of it."""
+    """Makes passes.
+
+    `make_pass` makes one for a cause that waited so many seconds, and tells of it; None if it failed.
+    """
 
     def __init__(
         self,
-        make_pass: Callable[[str, float], PassReport],
+        make_pass: Callable[[str, float], PassReport | None],
         queue: WorkQueue,
         monotonic: Callable[[], float],
         resync: timedelta,
@@ -111,6 +114,9 @@ class Rhythm:
             self._next_resync = self._monotonic() + self._resync
         cause = next((cause for cause in CAUSES if cause in taken.keys), "resync")
         report = self._make_pass(cause, taken.waited)
+        if report is None:
+            self._stopping.wait(LONGEST_REST)
+            return None
         if report.plan.next_look is not None:
             self._queue.add_after("due", (report.plan.next_look - report.at).total_seconds())
         self._stopping.wait(min(report.seconds * REST, LONGEST_REST))

@@ -211,10 +211,18 @@ class Controller:
             metrics="http://{}:{}/metrics".format(*server.address),
         )
 
-    def _pass(self, cause: str, waited: float) -> PassReport:
-        report = self._reconciler.run_pass(clock(), cause)
-        self.metrics.observe_queue(QUEUE, waited, report.seconds)
-        self._tell(report)
+    def _pass(self, cause: str, waited: float) -> PassReport | None:
+        """Make one pass; a defect of our own ends it alone, and the next one is made all the same."""
+        try:
+            report = self._reconciler.run_pass(clock(), cause)
+            self.metrics.observe_queue(QUEUE, waited, report.seconds)
+            self._tell(report)
+        except Occupied:
+            raise
+        except Exception:  # noqa: BLE001 - the one guard of a pass: the loop lives
+            _log.exception("internal_error", cause=cause)
+            self.metrics.count_panic("pass")
+            return None
         return report
 
     def _tell(self, report: PassReport) -> None:

@@ -122,3 +122,16 @@ def test_stopping_ends_the_passes() -> None:
     stage.after = stage.rhythm.stop
     stage.rhythm.run()
     assert stage.causes == ["startup"]
+
+
+def test_a_pass_that_fails_is_made_again_and_is_no_success() -> None:
+    passes = [None, report(KEPT)]
+    queue = WorkQueue(time.monotonic)
+
+    def make_pass(_cause: str, _waited: float) -> PassReport | None:
+        queue.add("event")
+        return passes.pop(0)
+
+    rhythm = Rhythm(make_pass, queue, time.monotonic, timedelta(minutes=5))
+    assert rhythm.run_once(timedelta(seconds=60)).exit_code == 0
+    assert not passes
