@@ -158,7 +158,7 @@ class Observer:
         except errors.EffectError:
             self.forget()  # it may have been restarted meanwhile
             raise
-        return self._facts, {row["Id"]: row for row in map(_comparable, rows) if _is_ours(row)}
+        return self._facts, {row["Id"]: row for row in map(_comparable, filter(_is_ours, rows))}
 
     def _take_notes(self) -> set[str]:
         with self._lock:
@@ -282,6 +282,27 @@ def _is_ours(row: transport.Row) -> bool:
 
 
 def _comparable(row: transport.Row) -> transport.Row:
-    """The row without the words that change with time alone; of `Status` only the health stays."""
+    """What of a row may change in a container's life, for each of which it is inspected anew.
+
+    The words that change with time alone are left out; of `Status` the health stays. So is all that is the
+    same for ever: rows are kept, and that would be most of the memory of a large fleet.
+    """
     health = _HEALTH.search(row.get("Status") or "")
-    return {**row, "Status": health[1] if health else ""}
+    networks = (row["NetworkSettings"] or {}).get("Networks") or {}
+    return {
+        "Id": row["Id"],
+        "Names": row["Names"],
+        "Image": row["Image"],
+        "ImageID": row["ImageID"],
+        "State": row["State"],
+        "Status": health[1] if health else "",
+        "Ports": [
+            (port.get("IP"), port.get("PublicPort"), port["PrivatePort"]) for port in row.get("Ports") or ()
+        ],
+        "NetworkSettings": {
+            "Networks": {
+                name: {key: network.get(key) for key in ("NetworkID", "IPAddress", "EndpointID")}
+                for name, network in networks.items()
+            }
+        },
+    }
