@@ -71,12 +71,12 @@ def run(settings: Settings) -> int:
     with ExitStack() as stack:
         try:
             controller = Controller(settings, stack)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: controller.rhythm.stop())
             controller.serve(stack)
         except (errors.EffectError, http.ServerError) as error:
             _log.error("controller_not_started", error=str(error))
             return 1
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: controller.rhythm.stop())
         try:
             controller.rhythm.run()
         except Occupied as occupied:
@@ -326,7 +326,7 @@ def _look(
             str(settings.policy_file), str(settings.image_catalog_file), settle, recall, remember
         ),
         engine=engine,
-        host=host.Host(str(settings.secrets_dir), _host_listeners),
+        host=host.Host(str(settings.secrets_dir), str(settings.runtime_dir), _host_listeners),
         ledger=ledger,
         crew=crew,
     )

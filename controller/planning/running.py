@@ -122,6 +122,14 @@ def outdated(case: Case) -> Decision | None:
     return case.decide(verdict, Reason.CHANGE_PENDING, message, actions=live)
 
 
+def rotated(case: Case) -> Decision | None:
+    """Its secrets were rotated: what it sees under /run/secrets changes with them."""
+    if case.name not in case.scene.host.stale_secrets:
+        return None
+    actions = (*chains.repair(case), *chains.secrets(case))
+    return case.decide(Verdict.UPDATE, Reason.DRIFTED, "its secrets changed", actions=actions)
+
+
 def drifted(case: Case) -> Decision | None:
     """It differs in something that can be changed in place."""
     actions = chains.repair(case)

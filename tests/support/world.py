@@ -57,6 +57,7 @@ class World:
     mounts: dict[tuple[str, str], MountCheck] = field(default_factory=dict)
     secrets: dict[str, Obstacle] = field(default_factory=dict)
     listeners: frozenset[int] | None = None
+    stale_secrets: frozenset[str] = frozenset()
     unknown: frozenset[str] = frozenset()
     memory: Memory = field(default_factory=builders.memory)
     unseen: dict[str, Unseen] = field(default_factory=dict)
@@ -92,7 +93,7 @@ class World:
         )
         owners = {spec.workspace.spec.owner or spec.name for spec in self.specs.values()}
         known = {owner: self.accounts.get(owner, builders.account(owner)) for owner in owners}
-        host = HostView(accounts=known, mounts=self.mounts, secrets=self.secrets, listeners=self.listeners)
+        host = HostView(known, self.mounts, self.secrets, self.listeners, self.stale_secrets)
         return Observed(
             engine=self.unseen.get("engine") or Seen(view, self.now - self.seen_ago),
             host=self.unseen.get("host") or Seen(host, self.now),
@@ -201,7 +202,9 @@ class World:
                 self.images[action.reference] = builders.image_id(action.reference)
             case actions.PrepareMount():
                 self.mounts.pop((action.workspace, action.mount), None)
-            case actions.EnsureNetwork() | actions.WriteSecrets():
+            case actions.WriteSecrets():
+                self.stale_secrets -= {action.workspace}
+            case actions.EnsureNetwork():
                 pass
             case actions.CreateContainer():
                 self._create(action)
