@@ -15,6 +15,8 @@ from controller.workqueue import WorkQueue
 
 REST = 2.0
 """Passes take at most one part in three of the time: each is followed by a rest of twice its own length."""
+PATIENCE = 1.0
+"""Seconds that a pass under way has to end when the controller ends; the next one looks anew."""
 LONGEST_REST = 1.0
 """Seconds after which a pass is made however long the one before was."""
 SOON = frozenset(
@@ -43,11 +45,14 @@ class Ending:
 
 
 class Rhythm:
-    """Makes passes. `make_pass` makes one for a cause that waited so many seconds, and tells of it."""
+    """Makes passes.
+
+    `make_pass` makes one for a cause that waited so many seconds, and tells of it; None if it failed.
+    """
 
     def __init__(
         self,
-        make_pass: Callable[[str, float], PassReport],
+        make_pass: Callable[[str, float], PassReport | None],
         queue: WorkQueue,
         monotonic: Callable[[], float],
         resync: timedelta,
@@ -60,15 +65,29 @@ class Rhythm:
         self._next_resync = monotonic() + self._resync
 
     def stop(self) -> None:
-        """End `run` after the pass under way; from any thread or signal handler."""
+        """End `run`; from any thread or signal handler."""
         self._stopping.set()
         self._queue.add("stop")
 
     def run(self) -> None:
-        """Make passes until stopped."""
+        """Make passes until stopped; one that an Engine keeps waiting is left behind after a moment."""
+        failures: list[BaseException] = []
+        thread = threading.Thread(target=self._run, args=(failures,), name="passes", daemon=True)
+        thread.start()
+        self._stopping.wait()
+        thread.join(PATIENCE)
+        if failures:
+            raise failures[0]
+
+    def _run(self, failures: list[BaseException]) -> None:
         self._queue.add("startup")
-        while not self._stopping.is_set():
-            self._once(self._next_resync - self._monotonic())
+        try:
+            while not self._stopping.is_set():
+                self._once(self._next_resync - self._monotonic())
+        except BaseException as failure:  # noqa: BLE001 - it is raised where the run was asked for
+            failures.append(failure)
+        finally:
+            self._stopping.set()
 
     def run_once(self, timeout: timedelta) -> Ending:
         """Make passes until no workspace has an action that could be done now."""
@@ -95,6 +114,9 @@ class Rhythm:
             self._next_resync = self._monotonic() + self._resync
         cause = next((cause for cause in CAUSES if cause in taken.keys), "resync")
         report = self._make_pass(cause, taken.waited)
+        if report is None:
+            self._stopping.wait(LONGEST_REST)
+            return None
         if report.plan.next_look is not None:
             self._queue.add_after("due", (report.plan.next_look - report.at).total_seconds())
         self._stopping.wait(min(report.seconds * REST, LONGEST_REST))

@@ -3,6 +3,7 @@
 Refuses to decide anything about a workspace, and to run passes: `loop` has their rhythm.
 """
 
+import ctypes
 import os
 import signal
 import socket
@@ -48,6 +49,8 @@ from controller.workqueue import WorkQueue
 
 LOCK_DIR = Path("/run/lock")
 NONCE_BYTES = 32
+MALLOC_OPTIONS = ((-8, 1), (-3, 65536), (-1, 65536))
+"""M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of the GNU C library, bytes."""
 QUEUE = "workspaces"
 """Name of the work queue in metrics."""
 SURVEY_LOOKS = 4
@@ -71,21 +74,33 @@ def clock() -> datetime:
 
 def run(settings: Settings) -> int:
     """Be the controller until SIGTERM or SIGINT; return an exit code of the contract."""
+    _return_memory_early()
     with ExitStack() as stack:
         try:
             controller = Controller(settings, stack)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: controller.rhythm.stop())
             controller.serve(stack)
         except (errors.EffectError, http.ServerError) as error:
             _log.error("controller_not_started", error=str(error))
             return 1
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: controller.rhythm.stop())
         try:
             controller.rhythm.run()
         except Occupied as occupied:
             _log.error("engine_occupied", error=str(occupied))
             return 5
     return 0
+
+
+def _return_memory_early() -> None:
+    """Give what a look at a large fleet took back to the kernel: mallopt(3), where the C library has it.
+
+    One arena for all threads, and a mapping of its own for each answer of the Engine's.
+    """
+    tune = getattr(ctypes.CDLL(None), "mallopt", None)
+    if tune is not None:
+        for option, value in MALLOC_OPTIONS:
+            tune(option, value)
 
 
 def run_once(settings: Settings, timeout: timedelta) -> OnceResult:
@@ -221,10 +236,18 @@ class Controller:
             metrics="http://{}:{}/metrics".format(*server.address),
         )
 
-    def _pass(self, cause: str, waited: float) -> PassReport:
-        report = self._reconciler.run_pass(clock(), cause)
-        self.metrics.observe_queue(QUEUE, waited, report.seconds)
-        self._tell(report)
+    def _pass(self, cause: str, waited: float) -> PassReport | None:
+        """Make one pass; a defect of our own ends it alone, and the next one is made all the same."""
+        try:
+            report = self._reconciler.run_pass(clock(), cause)
+            self.metrics.observe_queue(QUEUE, waited, report.seconds)
+            self._tell(report)
+        except Occupied:
+            raise
+        except Exception:  # noqa: BLE001 - the one guard of a pass: the loop lives
+            _log.exception("internal_error", cause=cause)
+            self.metrics.count_panic("pass")
+            return None
         return report
 
     def _tell(self, report: PassReport) -> None:
@@ -263,7 +286,9 @@ class Controller:
     def _execute(self, action: Action) -> outcomes.Outcome:
         engine, host_files = self._executors
         if isinstance(action, actions.EngineAction):
-            return engine.execute(action)
+            outcome = engine.execute(action)
+            self._observer.note_own(action)
+            return outcome
         if isinstance(action, actions.HostAction):
             return host_files.execute(action)
         return self.ledger.execute(action, clock())
@@ -272,9 +297,8 @@ class Controller:
         _log.error("internal_error", workspace=decision.workspace, exc_info=defect)
 
     def _note(self, kind: str, action: str, actor_id: str) -> None:
-        self._observer.note(kind, action, actor_id)
         self.metrics.count_engine_event(kind, action)
-        if kind in {"container", "image", "network"}:
+        if self._observer.note(kind, action, actor_id):
             self.queue.add("event")
 
     def _on_reconnect(self) -> None:
@@ -327,7 +351,7 @@ def _look(
             str(settings.policy_file), str(settings.image_catalog_file), settle, recall, remember
         ),
         engine=engine,
-        host=host.Host(str(settings.secrets_dir), _host_listeners),
+        host=host.Host(str(settings.secrets_dir), str(settings.runtime_dir), _host_listeners),
         ledger=ledger,
         crew=crew,
     )

@@ -142,7 +142,8 @@ class Reconciler:
             self._write(lambda: ports.ledger.abandon_intents(now), now)
             self._intents_settled = True
         memory = ports.ledger.recall(nonce, now)
-        host = ports.host.observe(accounts, _waiting(effectives, engine), now)
+        waiting, running = _by_state(effectives, engine)
+        host = ports.host.observe(accounts, waiting, running, now)
         next_look = min((t for t in (accepted.next_look, ports.policies.next_look) if t), default=None)
         layers = self._layers(engine, memory, cause, now)
         look = _Look(desired, Observed(engine, host, layers), memory, self._ledger_trouble, next_look)
@@ -363,12 +364,15 @@ class Reconciler:
         return counts
 
 
-def _waiting(effectives: Mapping[str, Effective], engine: Seen[EngineView] | Unseen) -> tuple[Effective, ...]:
-    """Return the workspaces whose container does not run: those that may be created or started."""
+def _by_state(
+    effectives: Mapping[str, Effective], engine: Seen[EngineView] | Unseen
+) -> tuple[tuple[Effective, ...], tuple[Effective, ...]]:
+    """Return the workspaces whose container does not run, which may be started, and those whose does."""
     if isinstance(engine, Unseen):
-        return ()
-    running = {c.name for c in engine.value.containers.values() if c.running}
-    return tuple(e for name, e in effectives.items() if f"workspace-{name}" not in running)
+        return (), ()
+    names = {c.name for c in engine.value.containers.values() if c.running}
+    running = tuple(e for name, e in effectives.items() if case.main_name(name) in names)
+    return tuple(e for name, e in effectives.items() if case.main_name(name) not in names), running
 
 
 def _host_decisions(plan: Plan) -> Iterable[Decision]:

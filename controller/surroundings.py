@@ -57,9 +57,13 @@ class Host(Protocol):
         """Return accounts by login name."""
 
     def observe(
-        self, accounts: Mapping[str, Account | None], waiting: Iterable[Effective], now: datetime
+        self,
+        accounts: Mapping[str, Account | None],
+        waiting: Iterable[Effective],
+        running: Iterable[Effective],
+        now: datetime,
     ) -> Seen[HostView] | Unseen:
-        """Look at what these workspaces need before they can start."""
+        """Look at what waiting workspaces need before they can start, and at the secrets of running ones."""
 
 
 class Ledger(Protocol):

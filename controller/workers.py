@@ -20,7 +20,7 @@ from controller.model.outcomes import Failed, Outcome, Succeeded
 from controller.model.plan import Decision
 from controller.model.status import ChainReport
 
-PATIENCE = 2.0
+PATIENCE = 1.0
 """Seconds that chains under way have to end when the controller ends; the next one finds what they left."""
 
 Execute = Callable[[Action], Outcome]

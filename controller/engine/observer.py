@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from controller.api import labels
 from controller.api.conditions import Reason
 from controller.engine import calls, names, parsing, transport
-from controller.model import errors, observed
+from controller.model import actions, errors, observed
 
 FRESH = timedelta(minutes=10)
 """A container that started less than this ago has its listening ports read at every pass, until all of its
@@ -77,13 +77,32 @@ class Observer:
         self._last: datetime | None = None
         self._unseen: observed.Unseen | None = None
 
-    def note(self, kind: str, action: str, actor_id: str) -> None:
-        """An event's Type, Action and Actor.ID: what it names is looked at by the next pass."""
+    def note(self, kind: str, action: str, actor_id: str) -> bool:
+        """An event's Type, Action and Actor.ID: what it names is looked at by the next pass.
+
+        False if it is not worth a pass: a health check, for example, is two events every few seconds.
+        """
         if kind == "container" and not action.startswith(("exec_", "top", "attach", "resize")):
             with self._lock:
                 self._noted.add(actor_id)
-        elif kind in {"image", "network"}:
+            return True
+        if kind in {"image", "network"}:
             self._names.note(kind, action)
+            return True
+        return False
+
+    def note_own(self, action: actions.EngineAction) -> None:
+        """An action of ours was tried: the next pass looks at what it was to change, event or no event."""
+        match action:
+            case actions.EnsureNetwork():
+                self._names.note("network", "create")
+            case actions.PullImage():
+                self._names.note("image", "pull")
+            case actions.CreateContainer():
+                pass  # the list has it, or its event
+            case _:
+                with self._lock:
+                    self._noted.add(action.container_id)
 
     def forget(self) -> None:
         """The connection was lost: nothing that was seen before counts any more."""
@@ -152,7 +171,7 @@ class Observer:
         except errors.EffectError:
             self.forget()  # it may have been restarted meanwhile
             raise
-        return self._facts, {row["Id"]: row for row in map(_comparable, rows) if _is_ours(row)}
+        return self._facts, {row["Id"]: row for row in map(_comparable, filter(_is_ours, rows))}
 
     def _take_notes(self) -> set[str]:
         with self._lock:
@@ -276,6 +295,27 @@ def _is_ours(row: transport.Row) -> bool:
 
 
 def _comparable(row: transport.Row) -> transport.Row:
-    """The row without the words that change with time alone; of `Status` only the health stays."""
+    """What of a row may change in a container's life, for each of which it is inspected anew.
+
+    The words that change with time alone are left out; of `Status` the health stays. So is all that is the
+    same for ever: rows are kept, and that would be most of the memory of a large fleet.
+    """
     health = _HEALTH.search(row.get("Status") or "")
-    return {**row, "Status": health[1] if health else ""}
+    networks = (row["NetworkSettings"] or {}).get("Networks") or {}
+    return {
+        "Id": row["Id"],
+        "Names": row["Names"],
+        "Image": row["Image"],
+        "ImageID": row["ImageID"],
+        "State": row["State"],
+        "Status": health[1] if health else "",
+        "Ports": [
+            (port.get("IP"), port.get("PublicPort"), port["PrivatePort"]) for port in row.get("Ports") or ()
+        ],
+        "NetworkSettings": {
+            "Networks": {
+                name: {key: network.get(key) for key in ("NetworkID", "IPAddress", "EndpointID")}
+                for name, network in networks.items()
+            }
+        },
+    }

@@ -253,13 +253,15 @@ class HostView:
         accounts: by login name; None where the host does not know it.
         mounts: check by (workspace, mount name).
         secrets: obstacle by workspace, only where there is one.
-        listeners: TCP ports on which any process of the host listens, or Unseen.
+        listeners: TCP ports on which any process of the host listens, None where that was not looked at.
+        stale_secrets: running workspaces whose secrets were rotated or listed anew since they were written.
     """
 
     accounts: Mapping[str, Account | None] = field(default_factory=dict)
     mounts: Mapping[tuple[str, str], MountCheck] = field(default_factory=dict)
     secrets: Mapping[str, Obstacle] = field(default_factory=dict)
     listeners: frozenset[int] | None = None
+    stale_secrets: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,9 +66,10 @@ def owner_changed(case: Case) -> Decision | None:
 
 def refused(case: Case) -> Decision | None:
     """Spec, class and policy together cannot be had."""
-    if isinstance(case.blueprint, Refusal):
-        return case.decide(Verdict.HOLD, case.blueprint.reason, case.blueprint.message)
-    return None
+    if not isinstance(case.blueprint, Refusal):
+        return None
+    verdict = Verdict.WAIT if case.blueprint.reason is Reason.SETTLING else Verdict.HOLD
+    return case.decide(verdict, case.blueprint.reason, case.blueprint.message)
 
 
 def foreign(case: Case) -> Decision | None:
@@ -120,6 +121,7 @@ RULES: tuple[Rule, ...] = (
     running.restart_requested,
     running.image_wanted,  # what is not there cannot be compared
     running.outdated,
+    running.rotated,
     running.drifted,
 )
 """The first rule that answers decides; `running.as_specified` answers when none does."""

@@ -145,6 +145,14 @@ def _stays(case: Case, change: str) -> Decision | None:
     return case.decide(verdict, Reason.REPLACEMENT_FAILED, message, actions=live)
 
 
+def rotated(case: Case) -> Decision | None:
+    """Its secrets were rotated: what it sees under /run/secrets changes with them."""
+    if case.name not in case.scene.host.stale_secrets:
+        return None
+    actions = (*chains.repair(case), *chains.secrets(case))
+    return case.decide(Verdict.UPDATE, Reason.DRIFTED, "its secrets changed", actions=actions)
+
+
 def drifted(case: Case) -> Decision | None:
     """It differs in something that can be changed in place."""
     actions = chains.repair(case)

@@ -112,6 +112,10 @@ class Metrics:
         """A background loop went round."""
         self._gauges["loop_heartbeat_timestamp_seconds"].labels(loop).set(at.timestamp())
 
+    def count_panic(self, controller: str) -> None:
+        """One defect of our own that was caught, in a pass as a whole."""
+        self._count("reconcile_panics_total", controller)
+
     def count_log(self, level: str) -> None:
         """One log message."""
         self._count("log_messages_total", level)

@@ -4,6 +4,7 @@ It refuses to write, and to take a missing file for "unlimited" where the cgroup
 Formats: cgroups(7), and the kernel's admin-guide on cgroup-v1 and cgroup-v2.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -26,14 +27,21 @@ def read_limits(pid: int, proc: Path = PROC) -> observed.Limits:
         errors.Retryable: the process is gone, or its cgroups cannot be read.
     """
     try:
-        mounts = _mounts((proc / "self/mountinfo").read_text(encoding="utf-8"))
+        mounts = _mounts_of(proc)
         paths = _paths((proc / str(pid) / "cgroup").read_text(encoding="utf-8"))
         first = [name for name in CONTROLLERS if name in paths and name in mounts]
         if first:
             return _read_v1({name: _folder(mounts[name], paths[name]) for name in first})
         return _read_v2(_folder(mounts[""], paths[""]))
     except (OSError, ValueError, KeyError) as error:
+        _mounts_of.cache_clear()
         raise errors.Retryable(Reason.NOT_SEEN, f"cgroup of process {pid}: {error}") from error
+
+
+@functools.cache
+def _mounts_of(proc: Path) -> dict[str, tuple[str, str]]:
+    """The host's cgroup mounts, read once: each container adds lines to the table, none of them of these."""
+    return _mounts((proc / "self/mountinfo").read_text(encoding="utf-8"))
 
 
 def _mounts(mountinfo: str) -> dict[str, tuple[str, str]]:

@@ -7,6 +7,7 @@ import pwd
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
+from controller.model.actions import WriteSecrets
 from controller.model.effective import Effective
 from controller.model.observed import Account, HostView, MountCheck, Obstacle, Seen
 from controller.sources import mounts, secrets
@@ -18,8 +19,11 @@ ASK_AGAIN = timedelta(seconds=30)
 class Host:
     """Looks at the host; `listeners` tells the TCP ports on which any process listens, None if it cannot."""
 
-    def __init__(self, secrets_dir: str, listeners: Callable[[], frozenset[int] | None]) -> None:
+    def __init__(
+        self, secrets_dir: str, runtime_dir: str, listeners: Callable[[], frozenset[int] | None]
+    ) -> None:
         self._secrets_dir = secrets_dir
+        self._runtime_dir = runtime_dir
         self._listeners = listeners
         self._asked: dict[str, tuple[datetime, Account | None]] = {}
 
@@ -41,9 +45,13 @@ class Host:
         return found
 
     def observe(
-        self, accounts: Mapping[str, Account | None], waiting: Iterable[Effective], now: datetime
+        self,
+        accounts: Mapping[str, Account | None],
+        waiting: Iterable[Effective],
+        running: Iterable[Effective],
+        now: datetime,
     ) -> Seen[HostView]:
-        """Look at what the workspaces that do not run (`waiting`) need before they can."""
+        """Look at what waiting workspaces need before they can start, and at the secrets of running ones."""
         checks: dict[tuple[str, str], MountCheck] = {}
         obstacles: dict[str, Obstacle] = {}
         wants_ports = False
@@ -56,4 +64,13 @@ class Host:
                 obstacles[effective.workspace] = obstacle
             wants_ports = wants_ports or any(service.published for service in effective.services)
         listeners = self._listeners() if wants_ports else None
-        return Seen(HostView(accounts, checks, obstacles, listeners), now)
+        stale = frozenset(effective.workspace for effective in running if self._is_stale(effective))
+        return Seen(HostView(accounts, checks, obstacles, listeners, stale), now)
+
+    def _is_stale(self, effective: Effective) -> bool:
+        if not effective.secrets:
+            return False
+        account = effective.account
+        uid, gid = (account.uid, account.gid) if account else (0, 0)
+        wanted = WriteSecrets(effective.workspace, effective.secrets, uid, gid)
+        return secrets.are_stale(wanted, self._secrets_dir, self._runtime_dir)

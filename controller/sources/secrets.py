@@ -56,6 +56,22 @@ def check_secrets(secrets_dir: str, items: Iterable[tuple[str, str]]) -> Obstacl
     return None
 
 
+def are_stale(action: WriteSecrets, secrets_dir: str, runtime_dir: str) -> bool:
+    """Whether writing would change what a running container sees; not if a source cannot be used now."""
+    try:
+        values = {name: _read(secrets_dir, file) for name, file in action.secrets}
+        directory = os.open(directory_of(runtime_dir, action.workspace), _OPEN_DIRECTORY)
+    except (_UnfitError, OSError):
+        return False
+    try:
+        written = all(_is_written(directory, name, value, action) for name, value in values.items())
+        return not written or {entry.name for entry in os.scandir(directory)} != values.keys()
+    except OSError:
+        return False
+    finally:
+        os.close(directory)
+
+
 def write_secrets(action: WriteSecrets, secrets_dir: str, runtime_dir: str) -> Written:
     """Makes `<runtime_dir>/secrets/<workspace>/` hold exactly the secrets asked for, 0400, its user's.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from deploy.dev import host, workbench
+from deploy.dev import api, host, workbench
 
 USUAL_METRICS = "127.0.0.1:9464"
 USUAL_FIRST_PORT = 10000
@@ -64,6 +64,8 @@ class Stage:
 
     def __enter__(self) -> Self:
         """Raises SetupError when the controller cannot be had."""
+        if not api.Api(self._address).answers():
+            raise host.SetupError(f"no Docker Engine answers at {self._address}")
         host.ensure_programs(PACKAGES)
         shutil.rmtree(self.root, ignore_errors=True)
         self.base.mkdir(parents=True)
@@ -144,10 +146,10 @@ class Stage:
         return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
 
     def _here(self, text: str) -> str:
-        return _translated(text, self._usual)
+        return translated(text, self._usual)
 
     def _usually(self, text: str) -> str:
-        return _translated(text, {here: usual for usual, here in self._usual.items()})
+        return translated(text, {here: usual for usual, here in self._usual.items()})
 
     def _start(self) -> None:
         with self.log.open("ab") as output:
@@ -183,7 +185,7 @@ class Stage:
         return {name for name in names if isinstance(name, str)}
 
 
-def _translated(text: str, table: Mapping[str, str]) -> str:
+def translated(text: str, table: Mapping[str, str]) -> str:
     """The text with every key of the table replaced by its value, in one go, longest keys first."""
     keys = sorted(table, key=len, reverse=True)
     pattern = "|".join(re.escape(key) for key in keys)

@@ -89,7 +89,7 @@ def test_a_command_that_is_not_there_is_found() -> None:
 
 @pytest.fixture(scope="module")
 def scene(dockerd: Dockerd) -> Iterator[stage.Stage]:
-    directory = ROOT / ".dev" / "tests" / f"docs-{dockerd.directory.name}"
+    directory = ROOT / ".dev" / "tests" / f"{dockerd.directory.name}-docs"
     with stage.Stage(directory, dockerd.base_url, dockerd.free_subnet()) as scene:
         yield scene
 

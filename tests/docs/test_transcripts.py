@@ -15,7 +15,7 @@ RECORDED = [ROOT / "README.md", ROOT / "docs" / "tutorial.md"]
 
 @pytest.mark.parametrize("page", RECORDED, ids=lambda page: page.name)
 def test_a_session_goes_as_recorded(page: Path, dockerd: Dockerd) -> None:
-    directory = ROOT / ".dev" / "tests" / f"docs-{dockerd.directory.name}"
+    directory = ROOT / ".dev" / "tests" / f"{dockerd.directory.name}-docs"
     played = 0
     with stage.Stage(directory, dockerd.base_url, dockerd.free_subnet()) as scene:
         player = transcript.Player(scene)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -81,6 +82,44 @@ def test_an_engine_that_is_down_at_the_start_and_dies_later_costs_nothing(
     own_dockerd.client().stop("workspace-after", timeout=0)
     controller.said("decision", mark, workspace="after", reason="ContainerExited")
     controller.runs("after")
+
+
+@contextlib.contextmanager
+def frozen(pid: int | None) -> Iterator[None]:
+    """A process that accepts connections, by its kernel, and answers none."""
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_an_engine_that_hangs_is_said_and_keeps_nobody_waiting(
+    own_dockerd: dockerd_support.Dockerd, make_site: MakeSite
+) -> None:
+    site = make_site(own_dockerd)
+    site.spec("patient")
+    controller = site.run().ready()
+    controller.runs("patient")
+    before = state(own_dockerd, "patient")
+    with frozen(own_dockerd.pid()):
+        controller.until(lambda: controller.get("/readyz")[0] == 503, "it is not ready")
+        assert controller.get("/healthz")[0] == 200
+        assert controller.status("patient")["decision"]["verdict"] in {"Keep", "Hold"}
+    controller.ready()
+    controller.runs("patient")
+    assert state(own_dockerd, "patient") == before
+    passes = controller.metric("reconcile_total", controller="pass", result="success") or 0
+    controller.until(
+        lambda: (controller.metric("reconcile_total", controller="pass", result="success") or 0) > passes + 1,
+        "passes are made again",
+    )
+    with frozen(own_dockerd.pid()):
+        controller.until(lambda: controller.get("/readyz")[0] == 503, "it is not ready")
+        code, seconds = controller.stop()
+    assert (code, seconds < 5) == (0, True), seconds
+    assert state(own_dockerd, "patient") == before
 
 
 @contextlib.contextmanager
@@ -169,9 +208,10 @@ def test_after_a_reboot_everything_comes_back_on_its_last_accepted_spec(
     assert after == before
     assert second.status("whole")["ports"][0]["hostPort"] == port
     assert "version 1" in process.page(port)
-    accepted = second.condition("spoilt", "SpecAccepted")
-    assert accepted["status"] == "False"
-    assert "spoilt.yaml" in accepted["message"]
+    second.until(
+        lambda: second.condition("spoilt", "SpecAccepted")["status"] == "False", "the file is rejected again"
+    )
+    assert "spoilt.yaml" in second.condition("spoilt", "SpecAccepted")["message"]
     assert second.status("resting")["decision"]["reason"] == "Stopped"
     assert second.workspace("whole")["metadata"]["generation"] == 1
 

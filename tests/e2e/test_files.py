@@ -234,6 +234,26 @@ def test_an_idle_time_is_accepted_and_said_not_to_be_enforced(fleet: Fleet) -> N
     assert "spec.lifecycle.idleTimeout" in fleet.site.wharf("describe", "workspace", "idle").out
 
 
+def test_a_policy_that_breaks_or_vanishes_loosens_nothing(fleet: Fleet) -> None:
+    before = instance(fleet.up("ruled"))
+    controller, policy = fleet.controller, fleet.site.etc / "policy.yaml"
+    good = policy.read_text()
+    try:
+        mark = controller.mark()
+        fleet.site.place(policy, good.replace('"classes"', '"clases"'))
+        line = controller.said("spec_rejected", mark, file=str(policy))
+        assert "clases" in line["message"]
+        fleet.up("under-rule")
+        assert fleet.container("under-rule")["HostConfig"]["Memory"] == 64 * 2**20
+        mark = controller.mark()
+        policy.unlink()
+        assert "gone" in controller.said("spec_rejected", mark, file=str(policy))["message"]
+        controller.runs("ruled")
+        assert instance(fleet.container("ruled")) == before
+    finally:
+        fleet.site.place(policy, good)
+
+
 def test_files_that_are_no_specs_are_ignored_aloud(fleet: Fleet) -> None:
     before = instance(fleet.up("plain"))
     name = os.fsencode(fleet.site.specs) + b"/caf\xe9.yaml"

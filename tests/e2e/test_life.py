@@ -88,11 +88,14 @@ def test_secrets_reach_the_container_and_nobody_else(fleet: Fleet) -> None:
     assert seen.read_text() == CANARY
     assert (found.st_mode & 0o7777, found.st_uid, found.st_gid) == (0o400, 5, 60)
     fleet.site.secret("games/token", f"{CANARY}-new")
+    fleet.controller.until(lambda: seen.read_text() == f"{CANARY}-new", "the running container sees it")
+    assert instance(fleet.container("secret")) == instance(container)
+    fleet.site.secret("games/token", f"{CANARY}-newer")
     restarted = fleet.site.wharf("restart", "secret")
     assert restarted.code == 0, restarted
     assert fleet.container("secret")["Id"] == container["Id"]
     seen = fleet.root("secret") / "run" / "secrets" / "token"
-    assert seen.read_text() == f"{CANARY}-new"
+    assert seen.read_text() == f"{CANARY}-newer"
     assert seen.stat().st_mode & 0o7777 == 0o400
     told = {
         "log": fleet.controller.log.read_text(),

@@ -259,6 +259,10 @@ def _secret(world: World, name: str, _: dict[str, Any]) -> None:
     world.secrets[name] = Obstacle(Reason.SECRET_UNAVAILABLE, "alice/token is missing")
 
 
+def _rotated(world: World, name: str, _: dict[str, Any]) -> None:
+    world.stale_secrets |= {name}
+
+
 def _listener(world: World, port: int, _: dict[str, Any]) -> None:
     world.listeners = (world.listeners or frozenset()) | {port}
 
@@ -375,6 +379,7 @@ _VERBS: dict[str, Callable[[World, Any, dict[str, Any]], None]] = {
     "network": _network,
     "mount": _mount,
     "secret missing": _secret,
+    "secret rotated": _rotated,
     "listener": _listener,
     "unseen": _unseen,
     "unknown": _unknown,

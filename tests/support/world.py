@@ -74,6 +74,7 @@ class World:
     """Why an action fails that shall fail."""
     layers: dict[str, Layer] = field(default_factory=dict)
     unproven: str = ""
+    stale_secrets: frozenset[str] = frozenset()
     unknown: frozenset[str] = frozenset()
     memory: Memory = field(default_factory=builders.memory)
     unseen: dict[str, Unseen] = field(default_factory=dict)
@@ -108,7 +109,7 @@ class World:
         )
         owners = {spec.workspace.spec.owner or spec.name for spec in self.specs.values()}
         known = {owner: self.accounts.get(owner, builders.account(owner)) for owner in owners}
-        host = HostView(accounts=known, mounts=self.mounts, secrets=self.secrets, listeners=self.listeners)
+        host = HostView(known, self.mounts, self.secrets, self.listeners, self.stale_secrets)
         return Observed(
             engine=self.unseen.get("engine") or Seen(view, self.now - self.seen_ago),
             host=self.unseen.get("host") or Seen(host, self.now),
@@ -226,7 +227,9 @@ class World:
                 self.images[action.reference] = builders.image_id(action.reference)
             case actions.PrepareMount():
                 self.mounts.pop((action.workspace, action.mount), None)
-            case actions.EnsureNetwork() | actions.WriteSecrets():
+            case actions.WriteSecrets():
+                self.stale_secrets -= {action.workspace}
+            case actions.EnsureNetwork():
                 pass
             case actions.CreateContainer():
                 self._create(action)

@@ -2,11 +2,13 @@
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from controller.activity import listening
+from controller.activity import listening, socket_diag
 from controller.api.conditions import Reason
 from controller.model import errors
 
@@ -63,3 +65,31 @@ def test_a_socket_of_this_host_is_seen_while_it_listens(address: str) -> None:
         assert port in listening.host_listeners()
         assert port in listening.listening(os.getpid())
     assert port not in listening.host_listeners()
+
+
+CHILD = """
+import socket, sys
+server = socket.create_server((sys.argv[1], 7001), family=int(sys.argv[2]))
+print("listening", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(("address", "family"), [("", socket.AF_INET), ("::", socket.AF_INET6)])
+def test_a_listener_in_another_network_namespace_is_seen_there_alone(
+    address: str, family: socket.AddressFamily
+) -> None:
+    here = Path("/proc/thread-self/ns/net").readlink()
+    command = ["unshare", "--net", sys.executable, "-c", CHILD, address, str(int(family))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"listening\n"
+        assert socket_diag.listening(child.pid, listening.PROC) == {7001}
+        assert listening.listening(child.pid) == {7001}
+        assert Path("/proc/thread-self/ns/net").readlink() == here
+        child.communicate()
+
+
+def test_a_process_without_a_namespace_raises(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        socket_diag.listening(7, tmp_path)

@@ -9,7 +9,7 @@ import pytest
 from controller.api import labels
 from controller.api.conditions import Reason
 from controller.engine import calls, observer, transport
-from controller.model import errors, observed
+from controller.model import actions, errors, observed
 from tests.support import sim_engine
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -310,3 +310,60 @@ def test_a_thousand_unchanged_containers_are_looked_at_in_little_time() -> None:
         seconds.append(time.process_time() - begin)
     assert world.asked == {"list_containers": 1}
     assert min(seconds) < 0.05
+
+
+def test_what_we_changed_ourselves_is_looked_at_without_an_event() -> None:
+    world = World(200)
+    world.look(IMAGE)
+    changed = world.id_of("workspace-w0100")
+    no_restart = actions.ClearRestartPolicy("w0100", changed, "workspace-w0100")
+    for action in (no_restart, actions.EnsureNetwork("wharf", None, inter_container=False)):
+        world.observer.note_own(action)
+    view = world.look(IMAGE, after=timedelta(milliseconds=1))
+    assert view.containers[changed].inspected_at == world.clock()
+    assert world.asked == {"list_containers": 1, "inspect_container": 1, "inspect_network": 2}
+
+
+def test_an_image_that_was_pulled_is_there_without_an_event() -> None:
+    world = World(1)
+    assert world.look("lab/new:1").images["lab/new:1"] is None
+    world.engine.add_image("lab/new:1")
+    world.observer.note_own(actions.PullImage("w0", "lab/new:1"))
+    assert world.look("lab/new:1", after=timedelta(milliseconds=1)).images["lab/new:1"] is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "action", "worth_a_pass"),
+    [
+        ("container", "die", True),
+        ("container", "exec_create: test", False),
+        ("container", "exec_die", False),
+        ("network", "destroy", True),
+        ("image", "untag", True),
+        ("volume", "create", False),
+    ],
+)
+def test_events_of_health_checks_are_not_worth_a_pass(kind: str, action: str, worth_a_pass: bool) -> None:
+    assert World(0).observer.note(kind, action, "a" * 64) is worth_a_pass
+
+
+def test_a_young_container_that_answers_on_its_published_port_is_not_asked_again() -> None:
+    world = World(0)
+    port = {"PortBindings": {"8888/tcp": [{"HostIp": "", "HostPort": "9000"}]}}
+    body = {
+        "Image": IMAGE,
+        "Labels": {labels.WORKSPACE: "young"},
+        "HostConfig": {"NetworkMode": "wharf", **port},
+    }
+    young = world.client.create_container("workspace-young", body)
+    world.client.start(young)
+    asked: list[int] = []
+
+    def read(pid: int) -> frozenset[int]:
+        asked.append(pid)
+        return frozenset({8888} if len(asked) > 2 else ())
+
+    world.observer = observer.Observer(world.client, INTERVAL, RESYNC, world.engine.read_limits, read)
+    heard = [world.look(after=timedelta(seconds=1)).containers[young].listening for _ in range(6)]
+    assert heard[-1] == frozenset({8888})
+    assert len(asked) == 3

@@ -82,6 +82,28 @@ def test_a_rotation_shows_in_the_directory_that_is_already_bound(
     assert second.digest != first.digest
 
 
+def _is_stale(source: pathlib.Path, runtime: pathlib.Path, **items: str) -> bool:
+    action = WriteSecrets("alice", tuple(items.items()), OWNER, OWNER)
+    return secrets.are_stale(action, str(source), str(runtime))
+
+
+def test_a_rotated_source_is_stale_until_it_is_written(source: pathlib.Path, runtime: pathlib.Path) -> None:
+    _write(source, runtime, token="alice/token")
+    assert not _is_stale(source, runtime, token="alice/token")
+    assert _is_stale(source, runtime, other="alice/token")
+    _put(source / "alice" / "token", b"new")
+    assert _is_stale(source, runtime, token="alice/token")
+    _write(source, runtime, token="alice/token")
+    assert not _is_stale(source, runtime, token="alice/token")
+
+
+def test_a_source_that_cannot_be_used_is_not_stale(source: pathlib.Path, runtime: pathlib.Path) -> None:
+    assert not _is_stale(source, runtime, token="alice/token"), "nothing was written yet"
+    _write(source, runtime, token="alice/token")
+    (source / "alice" / "token").unlink()
+    assert not _is_stale(source, runtime, token="alice/token")
+
+
 def test_what_is_no_longer_asked_for_goes(source: pathlib.Path, runtime: pathlib.Path) -> None:
     _write(source, runtime, token="alice/token", other="alice/token")
     (runtime / "secrets" / "alice" / ".unfinished").write_bytes(b"half")

@@ -1,0 +1,96 @@
+"""Knows what large fleets cost: on a recorded Engine, inside the controller and as a process.
+
+It refuses to measure time that the recorded Engine takes: processor time and memory of the controller count.
+"""
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.bench import fleet, keeper, recorded
+from tests.bench.figures import Figure
+
+SUBNET = "172.28.0.0/16"
+MEGA = 1e6
+
+
+def calls(base: Path, count: int) -> Iterator[Figure]:
+    """Engine calls of a pass with nothing to do, a resync interval after the one before."""
+    weighed = _weigh(base, count, 20)["resync"]["calls"]
+    lists = weighed.pop("list")
+    yield Figure("6", f"lists of a pass with nothing to do, {count} workspaces", "", (lists,), "max", 1.0)
+    yield Figure("6", "all other calls of that pass", "", (sum(weighed.values()),), "max", 10.0)
+
+
+def passes(base: Path, count: int, repeats: int) -> Iterator[Figure]:
+    """Processor time of such passes for each workspace, and the process's memory."""
+    weighed = _weigh(base, count, repeats)
+    for kind, words in (("quiet", "between inspects"), ("resync", "with its share of inspects")):
+        samples = weighed[kind]
+        for part, target in (("planning", 0.04), ("all", 0.1)):
+            each = tuple(1000 * cost / count for cost in samples[part])
+            title = f"{part} of a pass with nothing to do, {count} workspaces, {words}"
+            yield Figure("7", title, "ms/workspace", each, "median", target)
+
+
+def memory(base: Path, count: int) -> Iterator[Figure]:
+    """Resident memory of the controller's process, after it brought such a fleet up and made ten passes."""
+    with _place(base, count) as place, contextlib.ExitStack() as stack:
+        kept = keeper.Keeper(place)
+        stack.callback(kept.stop)
+        kept.wait_ready()
+        keeper.wait_for(f"{count} were started", lambda: _started(kept) >= count, 300, 0.5)
+        for _ in range(10):
+            before = kept.passes()
+            kept.wake()
+            keeper.wait_for("a pass", lambda before=before: kept.passes() > before, 60, 0.1)  # type: ignore[misc]
+        yield Figure(
+            "8", f"resident memory, {count} workspaces", "MB", (kept.resident_bytes() / MEGA,), "max", 120.0
+        )
+
+
+def _started(kept: keeper.Keeper) -> int:
+    """How many starts have succeeded."""
+    for line in kept.ask("/metrics")[1].splitlines():
+        if line.startswith("wharfinger_actions_total{") and "start_container" in line and "success" in line:
+            return int(float(line.rpartition(" ")[2]))
+    return 0
+
+
+def _weigh(base: Path, count: int, repeats: int) -> dict[str, Any]:
+    with _place(base, count) as place:
+        command = [
+            sys.executable,
+            "-m",
+            "tests.bench.inside",
+            str(place.config),
+            str(count),
+            "--passes",
+            str(repeats),
+        ]
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=400, check=False
+        )
+        if done.returncode:
+            raise keeper.BenchError(f"{command[1:]} ended with {done.returncode}: {done.stderr[-1500:]}")
+        weighed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return weighed
+
+
+@contextlib.contextmanager
+def _place(base: Path, count: int) -> Iterator[fleet.Place]:
+    """Files of so many workspaces, for a recorded Engine that runs meanwhile."""
+    directory = base / f"recorded-{count}"
+    directory.mkdir()
+    engine = recorded.Engine(directory / "docker.sock")
+    place = fleet.prepare(directory / "c", engine.url, SUBNET, {})
+    try:
+        fleet.rename_in(place, fleet.names("w", count))
+        yield place
+    finally:
+        engine.close()
+        fleet.discard(fleet.Place(directory))
