@@ -1,7 +1,7 @@
 """Measures and prints: `python -m tests.bench [NAME...] [--quick]`; JSON goes to `.dev/bench.json`.
 
-Names: cold, repairs, deaf, restarts, calls, passes, memory; none: all, and docs/performance.md is written
-anew. It knows the sizes of a run; exit 1 where a target is missed. `--quick` is for trying the bench itself.
+Names: cold, repairs, deaf, restarts, downtime, calls, passes, memory; none: all, and docs/performance.md is
+written anew. It knows the sizes of a run; exit 1 where a target is missed. `--quick` tries the bench itself.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import figures, keeper, reactions, rig, scale
+from tests.bench import figures, keeper, reactions, replacement, rig, scale
 from tests.support import dockerd
 
 RESULT = Path(".dev/bench.json")
@@ -52,6 +52,7 @@ ON_ENGINE: dict[str, OnEngine] = {
     "repairs": lambda on, sizes: reactions.repairs(on, sizes.fleet, sizes.samples),
     "deaf": lambda on, sizes: reactions.without_events(on, sizes.deaf),
     "restarts": lambda on, sizes: reactions.restarts_and_rest(on, sizes.fleet, sizes.restarts, sizes.idle),
+    "downtime": lambda on, sizes: replacement.downtimes(on, sizes.samples),
 }
 
 

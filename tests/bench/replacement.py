@@ -20,7 +20,7 @@ CHANGE = "  env: {CHANGED: yes}\n  lifecycle: {changes: Immediate}\n...\n"
 
 
 def downtimes(rig: Rig, samples: int) -> Iterator[Figure]:
-    """Replacements by the controller, each beside a bare stop and start of containers that were made before."""
+    """Replacements by the controller, each beside a bare stop and start of two containers."""
     names = fleet.names("r", samples)
     with rig.controller(FREELY) as kept, contextlib.ExitStack() as stack:
         rig.bring_up(kept, names)

@@ -1,6 +1,7 @@
 """What goes wrong around running workspaces stops none of them: lost specs, clocks, dead Engines, doubles."""
 
 import contextlib
+import itertools
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,13 +13,15 @@ from tests.support import dockerd as dockerd_support
 MakeSite = Callable[[dockerd_support.Dockerd], process.Site]
 AT_ONCE: process.Tree = {"lifecycle": {"changes": "Immediate", "stopGrace": "1s"}}
 DAY = 86400
+PASS = ("controller", "pass")
 
 
 def passes(controller: process.Controller, count: int) -> None:
     """Lets so many passes go by."""
 
     def made() -> float:
-        return controller.metric("reconcile_total", controller="pass", result="success") or 0
+        found = controller.metrics().items()
+        return sum(n for (name, labels), n in found if name == "reconcile_total" and PASS in labels)
 
     wanted = made() + count
     controller.until(lambda: made() >= wanted, f"{count} passes")
@@ -137,9 +140,9 @@ def test_a_second_controller_amid_a_change_ends_and_nothing_is_doubled(
     assert site.wharf("get", "workspaces", "only").code == 0, "the first one still answers"
 
 
-def _overlaps(chronicle: herd.Chronicle, at_first: set[str]) -> list[str]:
-    """Workspaces of which two containers ran at the same time, `at_first` being those that ran before."""
-    running = set(at_first)
+def _overlaps(chronicle: herd.Chronicle) -> list[str]:
+    """Workspaces of which two containers ran at the same time."""
+    running: set[str] = set()
     workspaces = {one.container: one.workspace for one in chronicle.happenings}
     found = []
     for one in chronicle.of("start", "die"):
@@ -152,46 +155,40 @@ def _overlaps(chronicle: herd.Chronicle, at_first: set[str]) -> list[str]:
     return found
 
 
+def _all_run(controllers: list[process.Controller], names: list[str]) -> None:
+    for controller, name in itertools.product(controllers, names):
+        controller.ready().runs(name)
+
+
 def test_two_controllers_without_a_lock_double_nothing_and_lose_nothing(
-    make_site: MakeSite, engine: dockerd_support.Dockerd
+    engine: dockerd_support.Dockerd, make_site: MakeSite
 ) -> None:
     """The lock is one line of defence; names, claims and comparisons are the others."""
     one, other = make_site(engine), make_site(engine)
     names = [f"twin-{number}" for number in range(4)]
     one.spec("seed")
-    first = one.run(apart=True).ready()
+    first = one.run_apart().ready()
     first.runs("seed")
     assert first.stop()[0] == 0
     shutil.copytree(one.state, other.state)
     other.spec("seed")
     with herd.listening(engine) as chronicle:
-        for site in (one, other):
-            for name in names:
-                site.spec(name, AT_ONCE)
-        both = [site.run(apart=True) for site in (one, other)]
-        for controller in both:
-            for name in names:
-                controller.ready().runs(name)
+        for site, name in itertools.product((one, other), names):
+            site.spec(name, AT_ONCE)
+        both = [site.run_apart() for site in (one, other)]
+        _all_run(both, names)
         made = {item["Names"][0] for item in engine.client().containers(all=True)}
         assert made == {f"/workspace-{name}" for name in ("seed", *names)}
         ran = {happening.container for happening in chronicle.of("start")}
 
-        for site in (one, other):
-            for name in names:
-                site.spec(name, {**AT_ONCE, "image": "second"})
-        for controller in both:
-            controller.until(
-                lambda: all(
-                    herd.running(engine).get(f"workspace-{name}") == "wharf-sample:2" for name in names
-                ),
-                "all are replaced",
-                deadline=90,
-            )
-            for name in names:
-                controller.runs(name)
+        for site, name in itertools.product((one, other), names):
+            site.spec(name, {**AT_ONCE, "image": "second"})
+        wanted = {f"workspace-{name}": "wharf-sample:2" for name in names}
+        both[0].until(lambda: wanted.items() <= herd.running(engine).items(), "all are replaced", deadline=90)
+        _all_run(both, names)
         passes(both[0], 3)
         assert sorted(herd.running(engine)) == sorted(f"workspace-{name}" for name in ("seed", *names))
-        assert _overlaps(chronicle, set()) == []
+        assert _overlaps(chronicle) == []
         ever = {happening.container for happening in chronicle.of("start")}
         lost = {happening.container for happening in chronicle.of("destroy")} & ever
         assert lost == set(), "what has run is kept"

@@ -32,6 +32,12 @@ UNANSWERED = [
 Endings = Callable[[Case], Ending]
 
 
+def _case(item: pytest.Function) -> Case:
+    case = item.callspec.params["case"]
+    assert isinstance(case, Case)
+    return case
+
+
 @pytest.fixture(scope="module")
 def ending(
     dockerd: dockerd_support.Dockerd,
@@ -40,7 +46,7 @@ def ending(
 ) -> Iterator[Endings]:
     """Tells how a case ends; all that are wanted are under way at the same time, each with its controller."""
     items = [item for item in request.session.items if item.nodeid.startswith(request.node.nodeid)]
-    chosen = [item.callspec.params["case"] for item in items if isinstance(item, pytest.Function)]
+    chosen = [_case(item) for item in items if isinstance(item, pytest.Function)]
     stories = {case.story.name for case in chosen}
     cases = {case.id: case for case in (*(CALM[name] for name in CALM if name in stories), *chosen)}
     root = tmp_path_factory.mktemp("kills")

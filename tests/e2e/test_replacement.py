@@ -53,12 +53,9 @@ def upper(container: dict[str, Any]) -> list[str]:
     return sorted(path.name for path in Path(layer["UpperDir"]).iterdir())
 
 
-def test_a_new_container_that_fails_gives_way_to_the_old_one_with_all_its_files(
-    fleet: Fleet, unhealthy_image: str
-) -> None:
-    controller = fleet.controller
+def _with_work(fleet: Fleet) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """A workspace for each failure, with work in its layer and in its mount: their specs and containers."""
     specs: dict[str, dict[str, Any]] = {}
-    before = {}
     for name in FAILURES:
         home = fleet.site.storage / name
         home.mkdir()
@@ -66,10 +63,33 @@ def test_a_new_container_that_fails_gives_way_to_the_old_one_with_all_its_files(
         specs[name] = {**AT_ONCE, "mounts": mounts}
         fleet.site.spec(name, specs[name])
     for name in FAILURES:
-        controller.runs(name)
-        before[name] = fleet.container(name)["Id"]
+        fleet.controller.runs(name)
         (fleet.root(name) / "thesis").write_text("in the layer")
         (fleet.root(name) / "data" / "thesis").write_text("in the mount")
+    return specs, {name: fleet.container(name)["Id"] for name in FAILURES}
+
+
+def _untouched(fleet: Fleet, name: str, container: str) -> None:
+    now = fleet.container(name)
+    assert (now["Id"], now["State"]["Running"]) == (container, True)
+    assert (fleet.root(name) / "thesis").read_text() == "in the layer"
+    assert (fleet.root(name) / "data" / "thesis").read_text() == "in the mount"
+    assert fleet.controller.condition(name, "Ready")["status"] == "True"
+
+
+def _replaced(fleet: Fleet, name: str, container: str) -> None:
+    fleet.controller.until(lambda: fleet.container(name)["Id"] != container, "there is a new one")
+    fleet.controller.runs(name)
+    assert (fleet.root(name) / "data" / "thesis").read_text() == "in the mount"
+    old = next(one for one in kept(fleet, name) if one["Id"] == container)
+    assert "thesis" in upper(old)
+
+
+def test_a_new_container_that_fails_gives_way_to_the_old_one_with_all_its_files(
+    fleet: Fleet, unhealthy_image: str
+) -> None:
+    controller = fleet.controller
+    specs, before = _with_work(fleet)
     with herd.listening(fleet.engine) as chronicle:
         for name, (fields, _) in FAILURES.items():
             fleet.site.spec(name, {**specs[name], **fields})
@@ -85,20 +105,12 @@ def test_a_new_container_that_fails_gives_way_to_the_old_one_with_all_its_files(
             assert controller.workspace(name)["metadata"]["generation"] == 3
             assert controller.status(name)["decision"]["reason"] == "ReplacementFailed"
             assert chronicle.counts(name)[0] == 1, "it was made once"
-            now = fleet.container(name)
-            assert (now["Id"], now["State"]["Running"]) == (before[name], True)
-            assert (fleet.root(name) / "thesis").read_text() == "in the layer"
-            assert (fleet.root(name) / "data" / "thesis").read_text() == "in the mount"
-            assert controller.condition(name, "Ready")["status"] == "True"
+            _untouched(fleet, name, before[name])
         # Another template is another matter; what the old container held stays with it.
         for name in FAILURES:
             fleet.site.spec(name, {**specs[name], "image": "second"})
         for name in FAILURES:
-            controller.until(lambda name=name: fleet.container(name)["Id"] != before[name], "a new one")  # type: ignore[misc]
-            controller.runs(name)
-            assert (fleet.root(name) / "data" / "thesis").read_text() == "in the mount"
-            old = next(one for one in kept(fleet, name) if one["Id"] == before[name])
-            assert "thesis" in upper(old)
+            _replaced(fleet, name, before[name])
         assert [one for one in chronicle.of("destroy") if one.container in before.values()] == []
 
 
@@ -113,7 +125,7 @@ def test_a_spec_that_is_edited_again_while_its_change_is_under_way(fleet: Fleet)
     fleet.site.spec("again", {**AT_ONCE, "env": {"HUE": "blue"}})
 
     def blue() -> bool:
-        found = [one for one in client.containers(filters={"name": "^/workspace-again$"})]
+        found = client.containers(filters={"name": "^/workspace-again$"})
         return bool(found) and "HUE=blue" in client.inspect_container(found[0]["Id"])["Config"]["Env"]
 
     controller.until(blue, "the last word is in force")

@@ -43,8 +43,8 @@ class Host:
 
     def _runs(self, fields: process.Tree) -> bool:
         found = self.controller.workspace(self.name)
-        same = found.get("spec", {}).get("image") == fields.get("image")
-        return same and found["status"]["decision"].get("reason") == "AsSpecified"
+        same = bool(found.get("spec", {}).get("image") == fields.get("image"))
+        return same and bool(found["status"]["decision"].get("reason") == "AsSpecified")
 
 
 Step = Callable[[Host], object]
@@ -160,7 +160,7 @@ def play(case: Case, root: Path, stage: Stage) -> Ending:
     site = process.Site(root, between.url, stage.subnet)
     try:
         site.configure(docker={"host": between.url, "requestTimeout": REQUEST_TIMEOUT})
-        first = site.run(apart=True).ready()
+        first = site.run_apart().ready()
         host = Host(case.id, site, first)
         case.story.before(host)
         between.arm(_harm(case, between, first))
@@ -171,7 +171,7 @@ def play(case: Case, root: Path, stage: Stage) -> Ending:
         if case.fate in {Fate.KILLED_BEFORE, Fate.KILLED_AFTER}:
             assert first.process.wait(10) == -9
             site.configure(docker={"host": engine.base_url})
-            last = site.run(apart=True).ready()
+            last = site.run_apart().ready()
         _rest(case, last)
         last.stop()
         made, removed = chronicle.counts(case.id)

@@ -183,12 +183,16 @@ class Site:
         )
         return Result(done)
 
-    def run(self, *, apart: bool = False, **environment: str) -> "Controller":
-        """A controller in the foreground of its own; it may not be ready yet.
+    def run(self, **environment: str) -> "Controller":
+        """A controller in the foreground of its own; it may not be ready yet."""
+        return self._run((), environment)
 
-        With `apart` its lock files are where no other controller sees them: two of them can have one Engine.
-        """
-        started = Controller(self, len(self._processes), environment, APART if apart else ())
+    def run_apart(self) -> "Controller":
+        """One whose lock files are where no other controller sees them: two of them can have one Engine."""
+        return self._run(APART, {})
+
+    def _run(self, before: tuple[str, ...], environment: Mapping[str, str]) -> "Controller":
+        started = Controller(self, len(self._processes), environment, before)
         self._processes.append(started)
         return started
 
@@ -208,7 +212,7 @@ class Controller:
     """One controller process; its log is read from the file that its standard error goes to."""
 
     def __init__(
-        self, site: Site, number: int, environment: Mapping[str, str], before: tuple[str, ...] = ()
+        self, site: Site, number: int, environment: Mapping[str, str], before: tuple[str, ...]
     ) -> None:
         self.log = site.root / f"log-{number}.jsonl"
         self._client = control.Client(site.runtime / "control.sock")
