@@ -87,11 +87,7 @@ def _break(  # noqa: PLR0913 - a breaker reads this much
     A share of workspaces is counted: one that is disrupted again, as after a crash, is counted once.
     """
     done = {d.workspace for d in memory.disruptions if d.cause is cause and now - d.at < WINDOW}
-    before = {
-        n: h
-        for n, h in memory.held.items()
-        if n in wanted and h.change == wanted[n].change and h.cause is cause
-    }
+    before = {n: h for n, h in memory.held.items() if n in wanted and h.change == wanted[n].change}
     fresh = wanted.keys() - before.keys()
     again, new = sorted(fresh & done), sorted(fresh - done)
     room = max(0, budget.share(len(running | done)) - len(done))

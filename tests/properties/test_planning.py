@@ -113,6 +113,13 @@ def _happenings(name: str) -> st.SearchStrategy[Event]:
         {"ledger lost": "retained"},
         {"ledger lost": "backoffs"},
         {"removals held": "an accident"},
+        {"accident": "all specs vanished at once"},
+        {"approve": name},
+        {"program": "sample:1", "does": "ends"},
+        {"program": "other:2", "does": "cannot start"},
+        {"program": "sample:1", "does": "unhealthy"},
+        {"port taken": 10022},
+        {"claim lost": name},
     ]
     edits = specs().map(lambda spec: {"edit": name, "spec": _of_owner(name, spec)})
     unconfirmed = edits.map(lambda event: {**event, "unconfirmed": True, "ago": "1s"})
@@ -146,6 +153,8 @@ def _tell(events: list[Event]) -> World:
         if verb in {"edit", "spec gone", "restart asked", "container"} and about not in world.specs:
             continue
         if verb == "container" and not world.of(about):
+            continue
+        if verb == "approve" and about not in world.plan().decisions:
             continue
         with contextlib.suppress(RefusedError):  # a workspace that gets no ports has no container
             stories.tell_more(world, [event])
@@ -184,7 +193,7 @@ def check_every(world: World, plan: Plan) -> None:
         assert decision.reason
         assert (decision.verdict in STILL) == (not decision.actions)
         assert decision.retry_at is None or decision.retry_at > world.now
-        assert not decision.disrupts or destructive(decision) or decision.reason is Reason.SPEC_CHANGED
+        assert not decision.disrupts or destructive(decision) or decision.reason in LATER
         for action in decision.actions:
             assert not isinstance(action, actions.EnsureNetwork)
             assert action.workspace == name
@@ -317,7 +326,16 @@ def drive(world: World, fault: Callable[[actions.Action], bool]) -> Plan:
     raise AssertionError(f"{ENOUGH_PASSES} passes did not come to rest")
 
 
-TIMED = {Reason.CRASH_LOOP, Reason.BACKING_OFF, Reason.DELETION_GRACE, Reason.CONFIRMING}
+LATER = {Reason.SPEC_CHANGED, Reason.PACED, Reason.BUDGET_EXCEEDED}
+"""Something that runs is stopped for it, but by a later pass."""
+TIMED = {
+    Reason.CRASH_LOOP,
+    Reason.BACKING_OFF,
+    Reason.DELETION_GRACE,
+    Reason.CONFIRMING,
+    Reason.PACED,
+    Reason.PROVING,
+}
 """Waits that end by themselves."""
 
 

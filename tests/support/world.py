@@ -373,7 +373,7 @@ class World:
         self.remember(**{shelf: known if value is None else {**known, key: value}})
 
     def _forget(self, name: str) -> None:
-        del self.specs[name]
+        self.specs.pop(name, None)
         for shelf in OF_A_WORKSPACE:
             self._put(shelf, name, None)
         self.remember(port_grants=tuple(g for g in self.memory.port_grants if g.workspace != name))
