@@ -92,14 +92,14 @@ def replace(case: Case, container: Container, reason: Reason) -> tuple[Action, .
     """
     shown = any(bind.target == labels.SECRETS_TARGET for bind in container.configuration.binds)
     written = () if container.running and shown else secrets(case)
-    begun = _begin(case, container.id)
+    begun = begin(case, container.id)
     aside = set_aside(case, container, reason)
     return (begun, *ports(case), *_refresh(case), *mounts(case), *written, *aside, _make(case))
 
 
 def remake(case: Case, container: Container, old_id: str | None) -> tuple[Action, ...]:
     """Make a container anew that never ran and so holds nothing; `old_id` is the one that both replace."""
-    begun = () if old_id is None else (_begin(case, old_id),)
+    begun = () if old_id is None else (begin(case, old_id),)
     gone = discard(case, container)
     return (*begun, *ports(case), *_refresh(case), *mounts(case), *gone, _make(case))
 
@@ -109,7 +109,7 @@ def discard(case: Case, container: Container) -> tuple[Action, ...]:
     return (actions.RemoveContainer(case.name, container.id, container.name, expected(container)),)
 
 
-def _begin(case: Case, old_id: str) -> Action:
+def begin(case: Case, old_id: str) -> Action:
     """Write down which container makes way for which template, so that it can be undone."""
     design = case.design
     image = case.scene.view.images.get(design.template.image) or ""

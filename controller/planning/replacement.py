@@ -104,13 +104,14 @@ def _hand_over(case: Case, main: Container, running: tuple[Container, ...]) -> D
     hold = obstacles.host(case)
     if hold is not None:
         return hold
+    known = case.name in case.memory.replacements  # else the ledger was lost
+    begun = () if known else (chains.begin(case, running[0].id),)
+    ends = tuple(action for c in running for action in chains.stop(case, c))
     return case.decide(
         Verdict.REPLACE,
         Reason.REPLACEMENT_UNDER_WAY,
         f"{running[0].name} makes way for its replacement",
-        actions=chains.start(
-            case, 0, before=tuple(action for c in running for action in chains.stop(case, c))
-        ),
+        actions=(*begun, *chains.start(case, 0, before=ends)),
         disrupts=True,
     )
 

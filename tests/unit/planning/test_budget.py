@@ -93,7 +93,6 @@ class Host:
     memory: Memory = field(default_factory=builders.memory)
     wanted: dict[str, Decision] = field(default_factory=dict)
     gone: list[Disruption] = field(default_factory=list)
-    held_once: set[tuple[str, str]] = field(default_factory=set)
 
     def pass_(self) -> None:
         """Decide, and do what may be done; what is done is no longer wanted."""
@@ -101,7 +100,6 @@ class Host:
         found = budget.ration(self.wanted, running, self.memory, self.rules, self.now)
         assert found.decisions.keys() == self.wanted.keys()
         held = {**self.memory.held, **{one.workspace: one for one in found.held}}
-        self.held_once |= {(one.workspace, one.change) for one in found.held}
         new = [
             Disruption(name, decision.cause, self.now)
             for name, decision in found.decisions.items()
@@ -109,7 +107,8 @@ class Host:
         ]
         for one in new:
             change = self.wanted.pop(one.workspace).change
-            assert one.cause is Cause.APPROVED or (one.workspace, change) not in self.held_once
+            before = self.memory.held.get(one.workspace)
+            assert one.cause is Cause.APPROVED or before is None or before.change != change
         self.gone += new
         recent = tuple(d for d in self.gone if self.now - d.at < timedelta(minutes=15))
         self.memory = replace(self.memory, disruptions=recent, held=held)
@@ -118,7 +117,6 @@ class Host:
     def approve(self, name: str) -> None:
         """A person lets it go."""
         if name in self.wanted:
-            self.held_once.discard((name, self.wanted[name].change))
             self.wanted[name] = replace(self.wanted[name], cause=Cause.APPROVED)
             held = {n: one for n, one in self.memory.held.items() if n != name}
             self.memory = replace(self.memory, held=held)
