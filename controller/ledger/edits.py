@@ -111,6 +111,7 @@ def carry_out(  # noqa: C901 - one case for each word of the vocabulary
             return put(database, image, shelves.ROLLBACKS, action.workspace, action.rollback)
         case actions.EndRollback():
             image = put(database, image, shelves.ROLLBACKS, action.workspace, None)
+            image = put(database, image, shelves.REPLACEMENTS, action.workspace, None)
             return put(database, image, shelves.PINS, action.workspace, action.pin)
 
 

@@ -278,7 +278,9 @@ class Process:
                 self.ledger.remember_source,
             ),
             engine=seen,
-            host=host.Host(str(site.root / "secrets"), lambda: frozenset(site.engine.host_ports)),
+            host=host.Host(
+                str(site.root / "secrets"), str(site.root / "run"), lambda: frozenset(site.engine.host_ports)
+            ),
             ledger=self.ledger,
             crew=self.crew,
         )

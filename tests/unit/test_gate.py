@@ -1,3 +1,4 @@
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from controller.api.conditions import Reason
 from controller.gate import Gate, Occupied
 from controller.model import errors
-from controller.model.observed import EngineView, Seen, Unseen
+from controller.model.observed import EngineView, Layer, Seen, Unseen
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -26,6 +27,9 @@ class Engine:
     def observe(self, references: frozenset[str], now: datetime) -> Seen[EngineView] | Unseen:
         self.looks += 1
         return Seen(EngineView(self.identify(), {}, {}, {}, {}, 1, 1), now)
+
+    def layers(self, ids: Iterable[str]) -> Mapping[str, Layer]:
+        return {container_id: Layer(0, ()) for container_id in ids}
 
     def gate(self) -> Gate:
         return Gate(self, self.identify, self.entered.append)
