@@ -81,6 +81,9 @@ def run(settings: Settings) -> int:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: controller.rhythm.stop())
             controller.serve(stack)
+        except errors.InUse as occupied:
+            _log.error("engine_occupied", error=occupied.message)
+            return 5
         except (errors.EffectError, http.ServerError) as error:
             _log.error("controller_not_started", error=str(error))
             return 1
@@ -110,7 +113,7 @@ def run_once(settings: Settings, timeout: timedelta) -> OnceResult:
             controller = Controller(settings, stack)
             controller.listen(stack)
             ending = controller.rhythm.run_once(timeout)
-        except Occupied as occupied:
+        except (Occupied, errors.InUse) as occupied:
             return OnceResult(5, (str(occupied),))
         except errors.EffectError as error:
             return OnceResult(1, (error.message,))
@@ -278,7 +281,7 @@ class Controller:
         holder = lock.Holder(os.getpid(), socket.gethostname(), 0, clock(), str(self._settings.file or ""))
         answer = lock.EngineLock(LOCK_DIR, engine_id).acquire(holder)
         if isinstance(answer, lock.HeldBy):
-            raise Occupied(_held_by(answer))
+            raise Occupied(str(answer))
         self._locks.callback(answer.release)
         epoch = self.ledger.next_epoch(engine_id, clock())
         answer.describe(lock.Holder(holder.pid, holder.host, epoch, holder.since, holder.config))
@@ -394,13 +397,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _held_by(answer: lock.HeldBy) -> str:
-    holder = answer.holder
-    if holder is None:
-        return f"another controller has this Engine ({answer.path}) and has not said which"
-    return (
-        f"another controller has this Engine: process {holder.pid} on {holder.host} since "
-        f"{holder.since:%Y-%m-%d %H:%M:%S} UTC, configuration {holder.config or 'default'} ({answer.path})"
-    )

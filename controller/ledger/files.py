@@ -22,7 +22,7 @@ def take_directory(path: Path) -> int:
 
     Raises:
         errors.Retryable: it cannot be made or opened.
-        errors.Terminal: another controller uses it.
+        errors.InUse: another controller uses it.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def take_directory(path: Path) -> int:
         raise errors.Retryable(Reason.LEDGER_UNAVAILABLE, f"{path}: {error.strerror}") from error
     if not locked:
         os.close(descriptor)
-        raise errors.Terminal(
+        raise errors.InUse(
             Reason.LEDGER_UNAVAILABLE,
             f"another controller uses {path}; end it, or give this one a stateDir of its own",
         )

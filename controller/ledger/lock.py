@@ -63,6 +63,16 @@ class HeldBy:
     path: Path
     holder: Holder | None
 
+    def __str__(self) -> str:
+        """A sentence for those who wanted it."""
+        holder = self.holder
+        if holder is None:
+            return f"another controller has this Engine ({self.path}) and has not said which"
+        return (
+            f"another controller has this Engine: process {holder.pid} on {holder.host} since "
+            f"{holder.since:%Y-%m-%d %H:%M:%S} UTC, configuration {holder.config or 'default'} ({self.path})"
+        )
+
 
 Answer: TypeAlias = Held | HeldBy
 

@@ -32,3 +32,7 @@ class Retryable(EffectError):  # noqa: N818 - the design's name for it
 
 class Terminal(EffectError):  # noqa: N818 - the design's name for it
     """Cannot succeed until the spec or the host changes."""
+
+
+class InUse(Terminal):  # noqa: N818 - the design's name for it
+    """Another controller has it."""

@@ -84,7 +84,7 @@ def test_specs_that_are_lost_by_accident_stop_none_of_thirty_workspaces(
     assert herd.lives(engine) == left, "a directory that is gone stops nothing"
     controller.kill()
     again = site.run()
-    again.decided(others[0], "SpecsUnreadable")
+    again.decided(others[0], "RemovalsHeld")
     passes(again, 2)
     assert herd.lives(engine) == left, "nor does a controller that starts without it"
 
@@ -132,7 +132,7 @@ def test_a_second_controller_amid_a_change_ends_and_nothing_is_doubled(
         first.until(lambda: chronicle.of("rename"), "the change has begun")
         second = site.run()
         assert second.process.wait(timeout=process.DEADLINE) == 5
-        assert str(first.process.pid) in second.said_at_the_end("engine_occupied")["error"]
+        assert "another controller uses" in second.said_at_the_end("engine_occupied")["error"]
         first.until(lambda: len(chronicle.of("start")) == 1, "the new one is started")
         first.runs("only")
         assert chronicle.counts("only") == (1, 0)
