@@ -11,6 +11,7 @@ from tests.support import dockerd as dockerd_support
 from tests.support import herd, process
 
 MINUTE = 60.0
+SLACK = 5.0
 
 
 def test_of_twenty_changed_at_once_one_goes_one_waits_its_minute_and_eighteen_are_held(
@@ -93,5 +94,5 @@ def test_twenty_changed_at_once_go_a_minute_apart_once_they_are_approved(
     (dockerd_support.BASE.parent / "budget.json").write_text(json.dumps(log, indent=1))
     assert [one.workspace for one in stops] == names
     gaps = [later.at - sooner.at for sooner, later in itertools.pairwise(stops)]
-    assert min(gaps) >= MINUTE - 1
-    assert max(gaps) <= MINUTE + 15
+    assert min(gaps) >= MINUTE - SLACK, "the pace is that of the decisions; a stop comes a moment later"
+    assert max(gaps) <= MINUTE + 3 * SLACK
