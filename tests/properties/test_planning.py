@@ -27,6 +27,7 @@ from tests.support.world import RefusedError, World
 NAMES = ("alice", "bob", "thesis")
 STILL = {Verdict.KEEP, Verdict.WAIT, Verdict.HOLD}
 ENOUGH_PASSES = 40
+BAD_PASSES = 12
 PASS = timedelta(minutes=2)
 
 Event = dict[str, Any]
@@ -313,8 +314,14 @@ def calm(world: World) -> None:
 
 
 def drive(world: World, fault: Callable[[actions.Action], bool]) -> Plan:
-    """Make passes, each by a controller that knows only the ledger, until nothing is left to do."""
-    for _ in range(ENOUGH_PASSES):
+    """Make passes, each by a controller that knows only the ledger, until nothing is left to do.
+
+    Programs that end at once do so for some passes, and then no more.
+    """
+    for number in range(ENOUGH_PASSES):
+        if number == BAD_PASSES:
+            world.programs.clear()
+            world.taken_ports = frozenset()
         plan = world.plan(Planner(builders.RULES))
         check_every(world, plan)
         check_running(world)
