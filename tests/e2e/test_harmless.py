@@ -108,7 +108,7 @@ def test_a_clock_that_is_a_day_behind_or_ahead_disturbs_nothing(
     assert first.stop()[0] == 0
     before = clocks.everything(engine)
     with herd.listening(engine) as chronicle:
-        for shift in (-DAY, DAY, -DAY):
+        for shift in (-DAY, DAY):
             other = site.run(**clocks.shifted(shift)).ready()
             for name in ("calm", "changed"):
                 other.runs(name)
@@ -208,8 +208,8 @@ def test_an_engine_that_dies_amid_a_change_finds_it_finished_later(
         controller.runs("work")
         controller.runs("calm")
         calm = herd.lives(own_dockerd)["workspace-calm"]
-        images = ["wharf-sample:2", "wharf-sample:1", "wharf-sample:2"]
-        for made, (at, image) in enumerate(zip((0, 1, 3), images, strict=True), start=1):
+        images = ["wharf-sample:2", "wharf-sample:1"]
+        for made, (at, image) in enumerate(zip((1, 3), images, strict=True), start=1):
             between.arm(proxy.Harm(at, proxy.Moment.AFTER, own_dockerd.kill9))
             site.spec("work", {**AT_ONCE, "image": {"reference": image}})
             process.until(between.struck.is_set, f"change {at}")

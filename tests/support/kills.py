@@ -14,6 +14,8 @@ from tests.support import herd, process, proxy
 
 REQUEST_TIMEOUT = "4s"
 PATIENCE = 90.0
+STEP = 0.5
+"""Many stories are told at once: each asks less often, and looks less often without a cause."""
 FIELDS: process.Tree = {"lifecycle": {"changes": "Immediate", "stopGrace": "1s"}}
 CREATE, START, STOP, RENAME = (f"POST containers/{verb}" for verb in ("create", "start", "stop", "rename"))
 
@@ -39,7 +41,7 @@ class Host:
     def runs(self, fields: process.Tree) -> None:
         """Give it this spec, and wait until it runs so."""
         self.site.spec(self.name, fields)
-        self.controller.until(lambda: self._runs(fields), f"{self.name} runs", PATIENCE)
+        self.controller.until(lambda: self._runs(fields), f"{self.name} runs", PATIENCE, STEP)
 
     def _runs(self, fields: process.Tree) -> bool:
         found = self.controller.workspace(self.name)
@@ -159,7 +161,7 @@ def play(case: Case, root: Path, stage: Stage) -> Ending:
     between = proxy.Proxy(engine.socket)
     site = process.Site(root, between.url, stage.subnet)
     try:
-        site.configure(docker={"host": between.url, "requestTimeout": REQUEST_TIMEOUT})
+        site.configure(docker={"host": between.url, "requestTimeout": REQUEST_TIMEOUT}, resyncInterval="5s")
         first = site.run_apart().ready()
         host = Host(case.id, site, first)
         case.story.before(host)
@@ -208,7 +210,7 @@ def _rest(case: Case, controller: process.Controller) -> None:
         there = (status.get("observedGeneration"), status["decision"].get("reason"))
         return there == (story.generation, story.ends)
 
-    controller.until(ended, f"the end of {case.id}", PATIENCE)
+    controller.until(ended, f"the end of {case.id}", PATIENCE, STEP)
 
 
 def _of(engine: dockerd_support.Dockerd, name: str) -> list[dict[str, Any]]:

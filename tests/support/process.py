@@ -27,6 +27,7 @@ Tree = Mapping[str, Any]
 
 WHARF = dockerd_support.ROOT / ".venv" / "bin" / "wharf"
 DEADLINE = 30.0
+STEP = 0.1
 POOL_FIRST = 20000 + os.getpid() % 12 * 1000
 POOL_LAST = POOL_FIRST + 999
 """Another run of the tests at the same time has most likely other ports."""
@@ -68,8 +69,8 @@ class Result:
         return f"exit {self.code}\nstdout: {self.out}\nstderr: {self.err}"
 
 
-def until(condition: Callable[[], T | None], what: str, deadline: float = DEADLINE) -> T:
-    """The first true value of the condition; it is asked again and again until the deadline in seconds."""
+def until(condition: Callable[[], T | None], what: str, deadline: float = DEADLINE, step: float = STEP) -> T:
+    """The first true value of the condition; it is asked every `step` until the deadline, in seconds."""
     end = time.monotonic() + deadline
     while True:
         found = condition()
@@ -77,7 +78,7 @@ def until(condition: Callable[[], T | None], what: str, deadline: float = DEADLI
             return found
         if time.monotonic() > end:
             raise AssertionError(f"not within {deadline:.0f} s: {what}")
-        time.sleep(0.1)
+        time.sleep(step)
 
 
 def page(port: int) -> str:
@@ -249,7 +250,9 @@ class Controller:
         assert self.process.poll() is not None
         return [line for line in self.lines() if line["event"] == event][-1]
 
-    def until(self, condition: Callable[[], T | None], what: str, deadline: float = DEADLINE) -> T:
+    def until(
+        self, condition: Callable[[], T | None], what: str, deadline: float = DEADLINE, step: float = STEP
+    ) -> T:
         """Waits as `until` does; a failure shows the end of the log, and the end of the process is one."""
 
         def look() -> T | None:
@@ -258,7 +261,7 @@ class Controller:
             return condition()
 
         try:
-            return until(look, what, deadline)
+            return until(look, what, deadline, step)
         except AssertionError as error:
             tail = "\n".join(self.log.read_text().splitlines()[-25:])
             raise AssertionError(f"{error}; the process: {self.process.poll()}\n{tail}") from None
