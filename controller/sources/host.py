@@ -14,7 +14,7 @@ from controller.sources import mounts, secrets
 
 ASK_AGAIN = timedelta(seconds=30)
 """An account that the host does not know is asked for again after this long: name services may be slow."""
-ASKED_AT_ONCE = 50
+ASKED_AT_ONCE = 20
 """So many of those at a look at most, the longest unasked first: each may take the name service a while."""
 
 
