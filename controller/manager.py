@@ -290,7 +290,7 @@ class Controller:
         engine, host_files = self._executors
         if isinstance(action, actions.EngineAction):
             outcome = engine.execute(action)
-            self._observer.note_own(action)
+            self._observer.note_own(action, outcome)
             return outcome
         if isinstance(action, actions.HostAction):
             return host_files.execute(action)

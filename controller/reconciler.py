@@ -87,6 +87,7 @@ class Reconciler:
         self._ledger_trouble: Unseen | None = None
         self._intents_settled = False
         self._statuses: dict[str, WorkspaceStatus] = {}
+        self._told: dict[str, tuple[object, ...]] = {}  # what each of them was worded from
 
     def run_pass(self, now: datetime, cause: str) -> PassReport:
         """Make one pass and report it; effects go on after it has returned."""
@@ -327,17 +328,16 @@ class Reconciler:
         view = engine.value if isinstance(engine, Seen) else None
         gone = self._statuses.keys() - plan.decisions.keys()
         for name in gone:
-            del self._statuses[name]
+            del self._statuses[name], self._told[name]
         for name, decision in plan.decisions.items():
             container = view.containers.get(decision.container_id or "") if view else None
-            self._statuses[name] = summary.summarize(
-                self._statuses.get(name),
-                look.desired.specs.get(name),
-                decision,
-                container,
-                self._facts(name, look, view),
-                now,
-            )
+            spec, facts = look.desired.specs.get(name), self._facts(name, look, view)
+            told = (spec, decision, container, facts)
+            if self._told.get(name) == told:
+                continue  # the same would be said again
+            self._told[name] = told
+            prior = self._statuses.get(name)
+            self._statuses[name] = summary.summarize(prior, spec, decision, container, facts, now)
 
     def _facts(self, name: str, look: _Look, view: EngineView | None) -> summary.Facts:
         design = self._planner.designs.get(name)

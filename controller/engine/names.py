@@ -1,7 +1,8 @@
 """Knows what image references and network names stand for now, and when that must be asked again.
 
 It refuses to ask without a cause: the list shows a moved tag and a used network by itself, so only first
-questions, events, and answers that no container confirms are asked for.
+questions, events, our own failures for want of it, and answers that the containers do not bear out are asked
+for. Time alone is a cause for an image that nobody uses, never for a network that nobody is attached to.
 """
 
 import threading
@@ -101,7 +102,12 @@ class Names:
             del self._images[name]
         for name in wanted:
             asked = self._images.get(name)
-            if everything or asked is None or name in moved or self._outdated(asked, name in confirmed, now):
+            if (
+                everything
+                or asked is None
+                or name in moved
+                or self._outdated(asked, asked.id is not None and name in confirmed, now)
+            ):
                 row = self._client.inspect_image(name)
                 self._images[name] = _Asked(None if row is None else row["Id"], now)
                 if row is not None:
@@ -116,9 +122,11 @@ class Names:
             for row in rows
             for name, network in (row["NetworkSettings"]["Networks"] or {}).items()
         }
+        named = {name for name, _ in used}
         for name in NETWORKS:
             asked = self._networks.get(name)
-            if everything or asked is None or self._outdated(asked, (name, asked.id) in used, now):
+            confirmed = asked is not None and (name not in named or (name, asked.id) in used)
+            if everything or asked is None or self._outdated(asked, confirmed, now):
                 row = self._client.inspect_network(name)
                 self._networks[name] = _Asked(None if row is None else row["Id"], now)
                 self._network_details.pop(name, None)
@@ -126,6 +134,4 @@ class Names:
                     self._network_details[name] = parsing.parse_network(row)
 
     def _outdated(self, asked: _Asked, confirmed: bool, now: datetime) -> bool:  # noqa: FBT001 - private
-        if asked.id is not None and confirmed:
-            return False
-        return abs(now - asked.at) >= self._interval
+        return not confirmed and abs(now - asked.at) >= self._interval

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from controller.api import labels
 from controller.api.conditions import Reason
 from controller.engine import calls, names, parsing, transport
-from controller.model import actions, errors, observed
+from controller.model import actions, errors, observed, outcomes
 
 FRESH = timedelta(minutes=10)
 """A container that started less than this ago has its listening ports read at every pass, until all of its
@@ -91,8 +91,10 @@ class Observer:
             return True
         return False
 
-    def note_own(self, action: actions.EngineAction) -> None:
+    def note_own(self, action: actions.EngineAction, outcome: outcomes.Outcome) -> None:
         """An action of ours was tried: the next pass looks at what it was to change, event or no event."""
+        if isinstance(outcome, outcomes.Failed) and outcome.reason is Reason.NETWORK_PENDING:
+            self._names.note("network", "missing")
         match action:
             case actions.EnsureNetwork():
                 self._names.note("network", "create")

@@ -3,14 +3,21 @@
 Refuses to stop a running container, but for a person's restart and for a confirmed `changes: Immediate`.
 """
 
+from datetime import datetime, timedelta
+
 from controller.api.conditions import Reason
 from controller.api.workspace import ChangePolicy, PullPolicy
 from controller.model import actions as actions_of
 from controller.model.actions import Action
-from controller.model.observed import Container, ContainerState
+from controller.model.observed import Container, ContainerState, Unseen
 from controller.model.plan import Decision, Remedy, Verdict
 from controller.planning import backoff, chains, obstacles, proving, replacement, stops
 from controller.planning.case import Case
+
+EXPECTED_TO_LISTEN = timedelta(seconds=10)
+"""A service that takes longer from the start of its container is noticed by the next periodic pass."""
+LOOKED_FOR_EVERY = timedelta(seconds=1)
+"""Until then; a look costs little, and nothing else tells."""
 
 
 def not_running(case: Case) -> Decision | None:
@@ -167,4 +174,15 @@ def as_specified(case: Case) -> Decision:
     if case.container.id in case.memory.retained:
         forget = (actions_of.ForgetRetained(case.name, case.container.id),)
         return case.decide(Verdict.UPDATE, Reason.RETURNED, "it is in use again", actions=forget)
-    return case.decide(Verdict.KEEP, Reason.AS_SPECIFIED)
+    return case.decide(Verdict.KEEP, Reason.AS_SPECIFIED, retry_at=_next_look(case))
+
+
+def _next_look(case: Case) -> datetime | None:
+    """Soon, if it started lately and a declared service does not listen yet: no event would tell of it."""
+    container = case.container
+    if container.started_at is None or case.now - container.started_at >= EXPECTED_TO_LISTEN:
+        return None
+    if isinstance(container.listening, Unseen):
+        return None
+    silent = any(service.container_port not in container.listening for service in case.design.services)
+    return case.now + LOOKED_FOR_EVERY if silent else None

@@ -27,8 +27,11 @@ def read_limits(pid: int, proc: Path = PROC) -> observed.Limits:
         errors.Retryable: the process is gone, or its cgroups cannot be read.
     """
     try:
-        mounts = _mounts_of(proc)
         paths = _paths((proc / str(pid) / "cgroup").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise errors.Retryable(Reason.NOT_SEEN, f"cgroup of process {pid}: {error}") from error
+    try:
+        mounts = _mounts_of(proc)
         first = [name for name in CONTROLLERS if name in paths and name in mounts]
         if first:
             return _read_v1({name: _folder(mounts[name], paths[name]) for name in first})

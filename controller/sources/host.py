@@ -14,6 +14,8 @@ from controller.sources import mounts, secrets
 
 ASK_AGAIN = timedelta(seconds=30)
 """An account that the host does not know is asked for again after this long: name services may be slow."""
+ASKED_AT_ONCE = 20
+"""So many of those at a look at most, the longest unasked first: each may take the name service a while."""
 
 
 class Host:
@@ -29,20 +31,13 @@ class Host:
 
     def accounts(self, names: Iterable[str], now: datetime) -> dict[str, Account | None]:
         """Return the accounts of these login names; None for those that the host does not know."""
-        return {name: self._account(name, now) for name in names}
-
-    def _account(self, name: str, now: datetime) -> Account | None:
-        asked = self._asked.get(name)
-        if asked is not None and now - asked[0] < ASK_AGAIN:
-            return asked[1]
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            found = None
-        else:
-            found = Account(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)
-        self._asked[name] = (now, found)
-        return found
+        names = tuple(names)
+        new = [name for name in names if name not in self._asked]
+        old = [name for name in names if name in self._asked and now - self._asked[name][0] >= ASK_AGAIN]
+        old.sort(key=lambda name: self._asked[name][0])
+        for name in (*new, *old[:ASKED_AT_ONCE]):
+            self._asked[name] = (now, _account(name))
+        return {name: self._asked[name][1] for name in names}
 
     def observe(
         self,
@@ -74,3 +69,11 @@ class Host:
         uid, gid = (account.uid, account.gid) if account else (0, 0)
         wanted = WriteSecrets(effective.workspace, effective.secrets, uid, gid)
         return secrets.are_stale(wanted, self._secrets_dir, self._runtime_dir)
+
+
+def _account(name: str) -> Account | None:
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid, entry.pw_dir)

@@ -43,15 +43,20 @@ class Api:
         raise host.SetupError(f"{self._url}: only unix:// and tcp:// addresses are known here")
 
     def request(
-        self, method: str, path: str, body: bytes | None = None, timeout: float = 60
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        timeout: float = 60,
+        kind: str = "application/x-tar",
     ) -> tuple[int, bytes]:
-        """One call: HTTP status and body.
+        """One call: HTTP status and body. `kind` is the media type of what is sent.
 
         Raises:
             SetupError: nobody answers there within `timeout` seconds.
         """
         connection = self._connect(timeout)
-        headers = {} if body is None else {"Content-Type": "application/x-tar"}
+        headers = {} if body is None else {"Content-Type": kind}
         try:
             connection.request(method, path, body=body, headers=headers)
             answer = connection.getresponse()
@@ -82,15 +87,35 @@ class Api:
         if status != http.client.OK or b'"error' in answer:
             raise host.SetupError(f"image not loaded: {answer.decode(errors='replace').strip()}")
 
-    def remove_everything(self) -> None:
-        """Removes all containers and all networks that were made. For our own Engine."""
-        for container in json.loads(self.request("GET", "/containers/json?all=1")[1]):
+    def remove_everything(self) -> list[str]:
+        """Removes all containers and all networks that were made. For our own Engine.
+
+        Returns what the Engine refused to remove, a line for each.
+
+        Raises:
+            SetupError: the Engine does not answer.
+        """
+        refused = [
             self._remove(f"/containers/{container['Id']}?force=1&v=1")
+            for container in json.loads(self.request("GET", "/containers/json?all=1")[1])
+        ]
         for network in json.loads(self.request("GET", "/networks")[1]):
             if network["Name"] not in BUILT_IN_NETWORKS:
-                self._remove(f"/networks/{network['Id']}")
+                self._free(network["Id"])
+                refused.append(self._remove(f"/networks/{network['Id']}"))
+        return [line for line in refused if line]
 
-    def _remove(self, path: str) -> None:
+    def _free(self, network: str) -> None:
+        """Takes from a network the endpoints whose containers are gone: it would not be removed with them."""
+        answer = json.loads(self.request("GET", f"/networks/{network}")[1])
+        for holder, endpoint in (answer.get("Containers") or {}).items():
+            container = endpoint.get("Name") or holder
+            body = json.dumps({"Container": container, "Force": True}).encode()
+            self.request("POST", f"/networks/{network}/disconnect", body, kind="application/json")
+
+    def _remove(self, path: str) -> str:
+        """Why this was not removed; empty where it was, or was not there."""
         status, answer = self.request("DELETE", path)
-        if status not in (http.client.OK, http.client.NO_CONTENT, http.client.NOT_FOUND):
-            raise host.SetupError(f"DELETE {path}: {status} {answer.decode(errors='replace').strip()}")
+        if status in (http.client.OK, http.client.NO_CONTENT, http.client.NOT_FOUND):
+            return ""
+        return f"DELETE {path}: {status} {answer.decode(errors='replace').strip()}"

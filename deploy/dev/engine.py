@@ -96,8 +96,7 @@ class PrivateEngine:
             if self.pid is None and self._shims():  # a dockerd tidies up best
                 with contextlib.suppress(host.SetupError):
                     self._start(live_restore=None)
-            if self.pid is not None and host.wait_until(self.api.answers, 30):
-                self._empty()
+            refused = self._empty()
             self._end_processes()
             for place in (self.exec_root, self.data_root):
                 host.unmount_below(place)
@@ -106,7 +105,16 @@ class PrivateEngine:
             shutil.rmtree(self.runtime, ignore_errors=True)
         if purge:
             shutil.rmtree(self.directory)
-        return "Engine down"
+        return "\n".join(["Engine down", *(f"left in its data: {line}" for line in refused if not purge)])
+
+    def _empty(self) -> list[str]:
+        """What could not be removed from the Engine; it is ended all the same."""
+        if self.pid is None or not host.wait_until(self.api.answers, 30):
+            return []
+        try:
+            return self.api.remove_everything()
+        except host.SetupError as error:
+            return [str(error)]
 
     def status(self) -> dict[str, object]:
         """What is known of this Engine now."""
@@ -119,15 +127,6 @@ class PrivateEngine:
             "directory": str(self.directory),
             "log": str(self.log),
         }
-
-    def _empty(self) -> None:
-        """Removes containers and networks; an Engine may take a network for used until it is started anew."""
-        try:
-            self.api.remove_everything()
-        except host.SetupError:
-            self.kill()
-            self._start(live_restore=None)
-            self.api.remove_everything()
 
     def _start(self, *, live_restore: bool | None) -> None:
         for place in (self.runtime, self.data_root, self.exec_root):

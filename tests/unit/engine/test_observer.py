@@ -9,7 +9,7 @@ import pytest
 from controller.api import labels
 from controller.api.conditions import Reason
 from controller.engine import calls, observer, transport
-from controller.model import actions, errors, observed
+from controller.model import actions, errors, observed, outcomes
 from tests.support import sim_engine
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -75,15 +75,14 @@ def test_the_first_look_inspects_everything_once() -> None:
 
 
 def test_200_unchanged_containers_cost_one_list_and_ten_inspects_a_pass() -> None:
-    world = World(199)
-    world.add("open", "wharf-open")
+    world = World(200)
     world.look(IMAGE)
     inspected: Counter[str] = Counter()
-    for _ in range(20):
+    for _ in range(40):
         before = {key: item.inspected_at for key, item in world.look(IMAGE).containers.items()}
         assert world.asked == {"list_containers": 1, "inspect_container": 10}
         inspected.update(key for key, at in before.items() if at == world.clock.now)
-    assert set(inspected.values()) == {1}
+    assert set(inspected.values()) == {2}
     assert len(inspected) == 200
 
 
@@ -261,7 +260,7 @@ def test_an_absent_image_is_asked_again_at_an_event_or_after_the_interval() -> N
     assert world.look("late:1", after=INTERVAL).images["late:1"] is None
 
 
-def test_a_removed_network_is_seen_at_an_event_or_after_the_interval() -> None:
+def test_a_removed_network_that_nobody_uses_is_seen_at_an_event_or_when_it_was_missed() -> None:
     world = World(0)
     assert set(world.look().networks) == {"wharf", "wharf-open"}
     world.engine.by_hand("DELETE", "/networks/wharf")
@@ -271,7 +270,24 @@ def test_a_removed_network_is_seen_at_an_event_or_after_the_interval() -> None:
     world.observer.note("network", "destroy", "x")
     assert set(world.look().networks) == {"wharf-open"}
     world.engine.by_hand("DELETE", "/networks/wharf-open")
-    assert world.look(after=INTERVAL).networks == {}
+    assert set(world.look(after=2 * INTERVAL).networks) == {"wharf-open"}
+    connect = actions.ConnectNetwork("w0000", "a" * 64, "workspace-w0000", "wharf-open")
+    refused = outcomes.Failed(
+        connect, 0.1, Reason.NETWORK_PENDING, "network wharf-open not found", retryable=True
+    )
+    world.observer.note_own(connect, refused)
+    assert world.look(after=timedelta(0)).networks == {}
+    assert world.asked["inspect_network"] == 2
+
+
+def test_a_network_whose_containers_have_another_than_the_known_one_is_asked_for_in_time() -> None:
+    world = World(0)
+    old = world.look().networks["wharf"].id
+    world.engine.by_hand("DELETE", "/networks/wharf")
+    world.engine.add_network("wharf", {})
+    world.add("w0000")
+    assert world.look().networks["wharf"].id == old
+    assert world.look(after=INTERVAL).networks["wharf"].id != old
 
 
 def test_ports_of_a_young_container_are_read_at_every_pass_and_of_an_old_one_at_inspects() -> None:
@@ -318,7 +334,7 @@ def test_what_we_changed_ourselves_is_looked_at_without_an_event() -> None:
     changed = world.id_of("workspace-w0100")
     no_restart = actions.ClearRestartPolicy("w0100", changed, "workspace-w0100")
     for action in (no_restart, actions.EnsureNetwork("wharf", None, inter_container=False)):
-        world.observer.note_own(action)
+        world.observer.note_own(action, outcomes.Succeeded(action, 0.1))
     view = world.look(IMAGE, after=timedelta(milliseconds=1))
     assert view.containers[changed].inspected_at == world.clock()
     assert world.asked == {"list_containers": 1, "inspect_container": 1, "inspect_network": 2}
@@ -328,7 +344,8 @@ def test_an_image_that_was_pulled_is_there_without_an_event() -> None:
     world = World(1)
     assert world.look("lab/new:1").images["lab/new:1"] is None
     world.engine.add_image("lab/new:1")
-    world.observer.note_own(actions.PullImage("w0", "lab/new:1"))
+    pull = actions.PullImage("w0", "lab/new:1")
+    world.observer.note_own(pull, outcomes.Succeeded(pull, 0.1))
     assert world.look("lab/new:1", after=timedelta(milliseconds=1)).images["lab/new:1"] is not None
 
 

@@ -162,3 +162,12 @@ def test_what_cannot_be_read_is_not_unlimited(host: Host, missing: str) -> None:
 
 def test_this_process_has_limits_that_can_be_read() -> None:
     assert isinstance(limits.read_limits(os.getpid()), observed.Limits)
+
+
+def test_a_process_that_is_gone_does_not_make_the_mounts_be_read_again(host: Host) -> None:
+    v2(host, {"memory.max": "104857600", "cpu.max": "max 100000", "pids.max": "max"})
+    assert host.read().memory == 100 * MIB
+    (host.proc / "self/mountinfo").unlink()
+    with pytest.raises(errors.Retryable):
+        limits.read_limits(8, host.proc)
+    assert limits.read_limits(7, host.proc).memory == 100 * MIB
