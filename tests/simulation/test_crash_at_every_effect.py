@@ -290,5 +290,7 @@ def test_a_kill_at_any_effect_changes_neither_the_end_nor_what_is_made_and_remov
             where = f"killed {'after' if applied else 'before'} effect {at} of {effects}"
             assert site.picture() == reference.picture(), where
             assert site.counts() == reference.counts(), where
+            left = [one.reason for one in site.process.ledger.intents(None, 100) if one.resolved_at is None]
+            assert left == [], where
             site.process.ledger.close()
     reference.process.ledger.close()

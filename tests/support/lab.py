@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from controller.api import labels
+from controller.api.conditions import Reason
 from controller.engine import calls, executor, observer
 from controller.ledger.ledger import Ledger
 from controller.model import actions
@@ -142,10 +143,19 @@ class Executor:
     def __call__(self, action: Action) -> Outcome:
         if isinstance(action, actions.LedgerAction):
             return self.ledger.execute(action, self.clock())
+        self._check_intent(action)
         with self.fuse.effect():
             if isinstance(action, actions.HostAction):
                 return self.files.execute(action)
             return self.engine.execute(action)
+
+    def _check_intent(self, action: Action) -> None:
+        """Nothing is done that was not written down before, and is not resolved yet."""
+        begun = {intent.workspace for intent in self.ledger.recall(b"", self.clock()).open_intents}
+        subject = getattr(action, "workspace", None)
+        kept = any(name.startswith("retained/") for name in begun)
+        assert begun, f"no intent for {action}"
+        assert subject is None or subject in begun or kept, f"no intent for {action}"
 
 
 class Site:
@@ -298,5 +308,7 @@ class Process:
         """One pass, and all that it began."""
         self.observer.forget()
         report = self.reconciler.run_pass(self.site.clock(), cause)
+        decisions = report.plan.decisions.values()
+        assert not [d.message for d in decisions if d.reason is Reason.INTERNAL_ERROR]
         self.crew.work()
         return report
