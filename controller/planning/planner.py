@@ -66,19 +66,7 @@ class Planner:
         if isinstance(observed.host, Unseen):
             return _hold_all(names, observed.host.reason, observed.host.message)
         self.designs = self._design(desired, observed.host.value, memory)
-        scene = Scene(
-            view=view,
-            host=observed.host.value,
-            memory=memory,
-            rules=self._rules,
-            policy_digest="" if isinstance(desired.policy, Unseen) else desired.policy.digest,
-            removals_held=desired.removals_held,
-            accident=desired.accident,
-            unseen=next((part for part in (desired.scan, desired.policy) if isinstance(part, Unseen)), None),
-            seen_at=seen_at,
-            under_way={intent.workspace: intent for intent in memory.open_intents},
-            now=now,
-        )
+        scene = self._scene(desired, observed.host.value, view, memory, seen_at, now)
         decisions = {
             name: self._decide(name, index.get(name, _NOTHING), desired, scene) for name in sorted(names)
         }
@@ -99,6 +87,29 @@ class Planner:
             next_look=min((d.retry_at for d in decisions.values() if d.retry_at), default=None),
         )
 
+    def _scene(  # noqa: PLR0913 - a scene has this many sides
+        self,
+        desired: Desired,
+        host: HostView,
+        view: EngineView,
+        memory: Memory,
+        seen_at: datetime,
+        now: datetime,
+    ) -> Scene:
+        return Scene(
+            view=view,
+            host=host,
+            memory=memory,
+            rules=self._rules,
+            policy_digest="" if isinstance(desired.policy, Unseen) else desired.policy.digest,
+            removals_held=desired.removals_held,
+            accident=desired.accident,
+            unseen=next((part for part in (desired.scan, desired.policy) if isinstance(part, Unseen)), None),
+            seen_at=seen_at,
+            under_way={intent.workspace: intent for intent in memory.open_intents},
+            now=now,
+        )
+
     def _steady(self, view: EngineView) -> EngineView:
         """Give images that say the same as before the very same objects, so that what rests on them stays."""
         known = self._images
@@ -110,8 +121,12 @@ class Planner:
 
     def _decide(self, name: str, ours: Ours, desired: Desired, scene: Scene) -> Decision:
         spec, blueprint = desired.specs.get(name), self.designs.get(name)
-        drifts = self._differences(name, spec, ours, scene)
-        return classify.classify(Case(name, spec, desired.rejected.get(name), blueprint, ours, drifts, scene))
+        try:
+            drifts = self._differences(name, spec, ours, scene)
+            case = Case(name, spec, desired.rejected.get(name), blueprint, ours, drifts, scene)
+            return classify.classify(case)
+        except Exception as defect:  # noqa: BLE001 - our own defect holds one workspace and no other
+            return classify.unseen(name, Reason.INTERNAL_ERROR, f"{type(defect).__name__}: {defect}")
 
     def _design(self, desired: Desired, host: HostView, memory: Memory) -> Mapping[str, Blueprint | Refusal]:
         """Resolve every workspace, give it its ports and render its template; older specs choose first."""

@@ -141,9 +141,9 @@ def furnish(ledger: Ledger) -> None:
     ledger.hold([HELD])
     ledger.request_forgetting(CONTAINER, NOW)
     for action in (
+        actions.EndRollback("alice", PIN),
         actions.EndReplacement("alice", FAILED),
         actions.BeginReplacement("alice", REPLACEMENT),
-        actions.EndRollback("alice", PIN),
         actions.BeginRollback("alice", ROLLBACK),
         grant_ports(grant(10022), blocks=(block(),)),
         actions.RecordRestarts("alice", RESTARTS),

@@ -123,8 +123,11 @@ class World:
         return self.unseen.get("ledger") or replace(self.memory, accepted=dict(self.specs), nonce=nonce)
 
     def plan(self, planner: Planner | None = None) -> Plan:
-        """Decide; without a planner by one that remembers nothing."""
-        return (planner or Planner(self.rules)).plan(self.desired(), self.observed(), self.recall(), self.now)
+        """Decide; without a planner by one that remembers nothing. A defect of ours fails the test."""
+        plan = (planner or Planner(self.rules)).plan(self.desired(), self.observed(), self.recall(), self.now)
+        defects = [d.message for d in plan.decisions.values() if d.reason is Reason.INTERNAL_ERROR]
+        assert not defects, defects
+        return plan
 
     # building
 

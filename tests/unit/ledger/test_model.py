@@ -209,6 +209,7 @@ class LedgerMachine(RuleBasedStateMachine):
         pin = dataclasses.replace(pin, workspace=name) if pin else None
         self.ledger.execute(actions.EndRollback(name, pin), ledgers.NOW)
         self.become("rollbacks", name, None)
+        self.become("replacements", name, None)
         self.become("pins", name, pin)
 
     @rule(name=NAMES, container=st.sampled_from("xyz"), at=TIMES)
