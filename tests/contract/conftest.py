@@ -7,10 +7,6 @@ import pytest
 from tests.contract import backends
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "row(id): the row of the fault catalogue that the check witnesses")
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "backend" in metafunc.fixturenames:
         metafunc.parametrize("backend", ["sim", "dockerd"], indirect=True)
