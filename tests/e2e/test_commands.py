@@ -60,7 +60,7 @@ def test_apply_of_a_change_that_waits_says_what_it_waits_for(fleet: Fleet) -> No
     done = apply(fleet, "waits", {"env": {"A": "b"}})
     assert done.code == 0, done
     assert "ChangePending" in done.err
-    assert "wharf restart waits" in done.err
+    assert "wharf approve waits" in done.err
 
 
 def test_get_and_describe(fleet: Fleet) -> None:

@@ -151,7 +151,7 @@ def test_a_change_that_needs_a_new_container_waits_for_a_stop(fleet: Fleet) -> N
     fleet.site.spec("parked", {"env": {"COLOUR": "blue"}})
     parked = fleet.controller.decided("parked", "ChangePending")
     assert parked["verdict"] == "Wait"
-    assert "wharf restart parked" in parked["message"]
+    assert "wharf approve parked" in parked["message"]
     assert fleet.controller.condition("parked", "ChangePending")["status"] == "True"
     assert fleet.controller.condition("parked", "Ready")["status"] == "True"
     assert instance(fleet.container("parked")) == before

@@ -159,8 +159,9 @@ def test_completion_knows_the_names_of_workspaces(
 
 
 def test_an_interrupt_is_130(host: wharf_host.Host, world: controller_stand_in.World) -> None:
+    command = [sys.executable, "-m", "controller", "--config", str(host.config), "get", "ports", "-w"]
     with subprocess.Popen(
-        [sys.executable, "-m", "controller", "--config", str(host.config), "get", "ports", "-w"],
+        ["env", "--default-signal=INT", *command],  # who started the tests may have it ignored
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
