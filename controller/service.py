@@ -85,15 +85,12 @@ class Service:
         self._wake = wake
         self._facts = facts
         self._report: PassReport | None = None
-        self._complete_at: datetime | None = None
         self._ordered: dict[str, datetime] = {}
         self._lock = threading.Lock()
 
     def publish(self, report: PassReport) -> None:
         """Answer from this report from now on."""
         self._report = report
-        if report.complete:
-            self._complete_at = report.at
 
     # health
 
