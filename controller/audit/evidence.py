@@ -20,6 +20,7 @@ class Deed:
         kind: class name of the action, such as `StopContainer`.
         facts: its fields as plain values (times as ISO 8601, lengths in seconds).
         result: class name of the outcome; `Abandoned` if its controller died, empty while nothing is known.
+        resolved_at: when the chain's intent was resolved; None while it is open.
     """
 
     at: datetime
@@ -34,6 +35,7 @@ class Deed:
     kind: str
     facts: Mapping[str, object]
     result: str
+    resolved_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,9 @@ class Happening:
         ever_ran: whether the container had run before it.
         bytes_held: what users had written into its layer before it; None where nobody can tell.
         seen_at: when the look began on which the controller decided it; None for what others did.
+        asked_at: when the call was sent: the Engine may carry it out much later; None where nobody can tell.
+        compared_at: when the Engine read the run that the executor compared with before a stop or a removal.
+        run_known: whether `started_at` and `pid` were looked at.
     """
 
     at: datetime
@@ -65,6 +70,9 @@ class Happening:
     ever_ran: bool = False
     bytes_held: int | None = None
     seen_at: datetime | None = None
+    asked_at: datetime | None = None
+    compared_at: datetime | None = None
+    run_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,7 @@ class Ask:
     """Something that a person said: a command of `wharf`, or an edit of a file.
 
     Attributes:
-        what: `stop`, `start`, `restart`, `approve`, `rollback`, `forget`, `delete`, and of the spec file `edit`,
+        what: `stop`, `start`, `restart`, `approve`, `rollback`, `forget`, `delete`; of the spec file `edit`,
             `remove`.
         subject: workspace, or full container id for `forget`.
     """
@@ -112,8 +120,11 @@ class Evidence:
     Attributes:
         fresh_deeds, fresh_happenings: index of the first that was not judged yet: after each step of a
             simulation only what is new is judged, against all that was before.
-        epoch: of the controller that holds the lock; None where nobody can tell.
-        roots: host directories beneath which mounts may lie.
+        fresh_texts: index of the first text that was not searched yet.
+        asks: None where nobody can tell; `asks_since`: what was said before is not known, None if all is.
+        epoch: of the controller that holds the lock, begun at `epoch_began`; None where nobody can tell.
+        per_minute, percent: the budget in force; None where nobody can tell.
+        roots: host directories beneath which mounts may lie, that of the secrets among them.
         texts: everything that was told (logs, events, labels, journal), where a secret must not be.
         canaries: secrets that must not be in `texts`.
         spec_digests: of every spec that a person wrote completely, by workspace; None where nobody can tell.
@@ -135,3 +146,6 @@ class Evidence:
     canaries: tuple[str, ...] = ()
     spec_digests: Mapping[str, frozenset[str]] | None = None
     accepted: Mapping[str, str] = field(default_factory=dict)
+    fresh_texts: int = 0
+    asks_since: datetime | None = None
+    epoch_began: datetime | None = None

@@ -1,0 +1,53 @@
+"""Knows all that must never happen, each as one function over evidence; refuses to keep anything in mind.
+
+The ids are those of docs/explanation/invariants.md.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from controller.audit import containers, records
+from controller.audit.evidence import Evidence
+from controller.audit.finding import Invariant, Violation, nothing
+
+SAFETY: Final[tuple[Invariant, ...]] = (
+    Invariant("S1", "What only one can have, only one has", containers.exclusive_units, nothing),
+    Invariant("S5", "Only what is ours is touched", containers.only_ours, nothing),
+    Invariant(
+        "S6",
+        "A stop or a removal meets the very run that was seen",
+        containers.the_very_run,
+        containers.runs_unknown,
+    ),
+    Invariant("S7", "At most one container of a workspace runs", containers.one_runs, nothing),
+    Invariant(
+        "S8",
+        "What was made is looked at before it is started",
+        containers.looked_before_start,
+        containers.looks_before_starts_unknown,
+    ),
+    Invariant("S9", "One controller for one Engine", records.single_writer, nothing),
+    Invariant(
+        "S11",
+        "Nothing is done that was not written down before",
+        records.written_before,
+        records.authors_unknown,
+    ),
+    Invariant(
+        "S12",
+        "A half-written file is no wish",
+        records.written_by_people,
+        records.specs_unknown,
+    ),
+    Invariant(
+        "S13", "Mounts lie beneath the allowed roots", containers.beneath_roots, containers.roots_unknown
+    ),
+    Invariant("S14", "No secret is told", records.no_secrets, records.secrets_unknown),
+)
+"""In the order of their numbers."""
+
+
+def judge(evidence: Evidence) -> Iterator[Violation]:
+    """Return every violation in what is fresh."""
+    for invariant in SAFETY:
+        yield from invariant.check(evidence)
