@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from controller.api import labels
 from controller.api.conditions import Reason
-from controller.model.memory import Adoption, Approval, Memory, Retained, Rollback
+from controller.model.memory import Adoption, Approval, Memory, RemovalRequest, Retained, Rollback
 from controller.model.observed import Stranger
 from controller.model.plan import Decision
 from controller.model.status import Event, WorkspaceStatus
@@ -48,6 +48,9 @@ class Ledger(Protocol):
 
     def request_forgetting(self, container_id: str, at: datetime) -> None:
         """Write that a kept container shall go."""
+
+    def request_removal(self, request: RemovalRequest) -> None:
+        """Write that a person deleted a workspace."""
 
     def record_event(self, event: Event) -> Event:
         """Write an event."""
@@ -97,6 +100,17 @@ def approve(ledger: Ledger, status: WorkspaceStatus, order: Order) -> bool:
     message = f"{order.by} lets it go: {decision.message or decision.reason}"
     ledger.record_event(Event(order.at, name, Reason.APPROVED, message, warning=False))
     return True
+
+
+def delete(ledger: Ledger, name: str, order: Order) -> None:
+    """Take that a person took the spec file of a workspace away: that is a wish, and counts in no budget.
+
+    Raises:
+        control.NotFound: no spec asks for the workspace any more.
+    """
+    if name not in ledger.recall(b"", order.at).accepted:
+        raise control.NotFound(f'there is no workspace "{name}"')
+    ledger.request_removal(RemovalRequest(name, order.at, order.by))
 
 
 def roll_back(ledger: Ledger, status: WorkspaceStatus, order: Order) -> Retained:

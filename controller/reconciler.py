@@ -11,7 +11,7 @@ from datetime import datetime
 from controller.api.conditions import Reason
 from controller.model import errors
 from controller.model.actions import Action, LedgerAction
-from controller.model.desired import AcceptedPolicy, Desired, Finding
+from controller.model.desired import AcceptedPolicy, AcceptedSpec, Desired, Finding
 from controller.model.effective import Effective
 from controller.model.memory import Memory
 from controller.model.observed import Account, EngineView, Layer, Observed, Seen, Unseen
@@ -124,6 +124,7 @@ class Reconciler:
 
     def _look(self, now: datetime, cause: str) -> _Look:
         ports = self._around
+        deleted = ports.ledger.recall(b"", now).removal_requests
         scan = ports.specs.observe(now)
         policy = self._policy(now)
         nonce = self._nonce()
@@ -133,6 +134,8 @@ class Reconciler:
             scan, memory, lambda name: claims.instance(nonce, name, "uid"), self._rules.budget, now
         )
         memory = self._accept(accepted, memory, nonce, now)
+        if isinstance(scan, Seen):
+            self._drop_removals(deleted, accepted.specs, now)
         specs = accepted.specs if self._ledger_trouble is None else memory.accepted
         desired = Desired(specs, scan, accepted.rejected, accepted.removals_held, accepted.accident, policy)
         accounts = self._accounts(desired, memory, now)
@@ -246,6 +249,21 @@ class Reconciler:
             with self._around.ledger.batch():
                 for name in ended:
                     self._around.ledger.clear_suspension(name)
+
+        self._write(write, now)
+
+    def _drop_removals(
+        self, deleted: Iterable[str], specs: Mapping[str, AcceptedSpec], now: datetime
+    ) -> None:
+        """Forget that a person took a file away which was there in a scan that began after that."""
+        back = [name for name in deleted if name in specs and specs[name].missing_since is None]
+        if not back or self._ledger_trouble is not None:
+            return
+
+        def write() -> None:
+            with self._around.ledger.batch():
+                for name in back:
+                    self._around.ledger.clear_removal(name)
 
         self._write(write, now)
 

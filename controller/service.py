@@ -259,6 +259,11 @@ class Service:
         fresh = self._order(name, caller, lambda order: changes.approve(self._ledger, status, order))
         return {**ACCEPTED, "already": not fresh}
 
+    def delete(self, name: str, caller: control.Caller) -> control.Json:
+        """Take that a person took the spec file away."""
+        self._order(name, caller, lambda order: changes.delete(self._ledger, name, order))
+        return ACCEPTED
+
     def rollback(self, name: str, caller: control.Caller) -> control.Json:
         """Put the newest kept container back."""
         status = self._status(name)

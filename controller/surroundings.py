@@ -90,6 +90,9 @@ class Ledger(Protocol):
     def clear_suspension(self, workspace: str) -> None:
         """Forget what a person asked for."""
 
+    def clear_removal(self, workspace: str) -> None:
+        """Forget that a person took the file of a workspace away."""
+
     def open_intent(self, decision: Decision, now: datetime) -> int:
         """Write what is about to be done."""
 

@@ -42,12 +42,27 @@ def delete(this: session.Session, /, kind: str, name: str, timeout: timedelta, *
     if not flags["yes"] and sys.stdin.isatty():
         click.confirm(f"Remove {kind}/{name} ({file})?", abort=True, err=True)
     specs.remove(file)
+    _tell(this.controller(), name, hasty=flags["hasty"])
     if flags["hasty"]:
         click.echo(f"{kind}/{name} spec removed")
         return
     _await_end(this.controller(), name, timeout)
     click.echo(f"{kind}/{name} deleted")
     session.say("the container is kept, stopped (wharf get retained); data in mounts is untouched")
+
+
+def _tell(client: control.Client, name: str, *, hasty: bool) -> None:
+    """Say to the controller that the file did not vanish by accident."""
+    try:
+        client.post("workspaces", name, "delete")
+    except exits.Failure as failure:
+        if failure.code is exits.ExitCode.NOT_FOUND:
+            return  # it is gone already
+        if not hasty:
+            raise exits.Failure(failure.code, f"the spec is removed, but {failure.message}") from failure
+        session.say(
+            f"{failure.message}; the removal counts in the budget like that of any file that vanishes"
+        )
 
 
 def _await_end(client: control.Client, name: str, timeout: timedelta) -> None:

@@ -139,6 +139,7 @@ def _forget(database: Database, image: Image, workspace: str, now: datetime) -> 
     image = put(database, image, shelves.RESTARTS, workspace, None)
     image = put(database, image, shelves.BACKOFFS, workspace, None)
     image = put(database, image, shelves.RESTART_REQUESTS, workspace, None)
+    image = put(database, image, shelves.REMOVAL_REQUESTS, workspace, None)
     for shelf in CHANGES:
         image = put(database, image, shelf, workspace, None)
     spec = image.memory.accepted.get(workspace)

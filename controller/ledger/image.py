@@ -50,6 +50,7 @@ def load(database: Database, claim_key: bytes, report: Callable[[str], None]) ->
         retained=shelves.RETAINED.load(database, report),
         restart_requests=shelves.RESTART_REQUESTS.load(database, report),
         forget_requests=shelves.FORGET_REQUESTS.load(database, report),
+        removal_requests=shelves.REMOVAL_REQUESTS.load(database, report),
         disruptions=journal.disruptions(database, report),
         held=shelves.HELD.load(database, report),
         approvals=shelves.APPROVALS.load(database, report),

@@ -276,6 +276,14 @@ class Ledger:
         """Keep that a person wants a kept container removed."""
         self._put(shelves.FORGET_REQUESTS, container_id, at)
 
+    def request_removal(self, request: memory.RemovalRequest) -> None:
+        """Keep that a person took the spec file of a workspace away."""
+        self._put(shelves.REMOVAL_REQUESTS, request.workspace, request)
+
+    def clear_removal(self, workspace: str) -> None:
+        """Forget that, for the file is there again."""
+        self._put(shelves.REMOVAL_REQUESTS, workspace, None)
+
     def proven_host(self) -> str:
         """Return the identity of the host at the last complete look, empty before the first."""
         with self._lock:

@@ -62,6 +62,11 @@ class Sketch:
         kept = {name: wish for name, wish in self._memory.suspensions.items() if name != workspace}
         self._memory = replace(self._memory, suspensions=kept)
 
+    def clear_removal(self, workspace: str) -> None:
+        """Forget that a person took its file away."""
+        kept = {name: one for name, one in self._memory.removal_requests.items() if name != workspace}
+        self._memory = replace(self._memory, removal_requests=kept)
+
     def open_intent(self, decision: Decision, now: datetime) -> int:
         """Nothing is done here."""
         raise errors.Terminal(decision.reason, f"a sketch does nothing ({decision.workspace}, {now})")

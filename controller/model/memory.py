@@ -149,6 +149,15 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class RemovalRequest:
+    """A person took the spec file away and said so; it is void once the file is seen again."""
+
+    workspace: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Replacement:
     """A replacement that is not proven yet: until its container ran well, the old one may come back.
 
@@ -222,6 +231,7 @@ class Memory:
         nonce: 32 random bytes, new for each pass; new ids derive from it.
         restart_requests: workspaces whose restart a person asked for, with the time.
         forget_requests: kept containers that a person wants removed, by full id.
+        removal_requests: workspaces that a person deleted.
         disruptions: of the last ten minutes.
         held, approvals, replacements, rollbacks, pins, failed: by workspace.
         adopted: by container id.
@@ -244,6 +254,7 @@ class Memory:
     retained: Mapping[str, Retained] = field(default_factory=dict)
     restart_requests: Mapping[str, datetime] = field(default_factory=dict)
     forget_requests: Mapping[str, datetime] = field(default_factory=dict)
+    removal_requests: Mapping[str, RemovalRequest] = field(default_factory=dict)
     disruptions: tuple[Disruption, ...] = ()
     held: Mapping[str, Held] = field(default_factory=dict)
     approvals: Mapping[str, Approval] = field(default_factory=dict)

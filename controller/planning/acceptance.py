@@ -173,8 +173,11 @@ def _removals_held(
 
 
 def _accident(scan: SpecScan, memory: Memory, specs: Mapping[str, AcceptedSpec], budget: Budget) -> str:
-    """Say why the loss of specs looks like an accident, or nothing; a person must approve it then."""
-    gone = _gone(specs)
+    """Say why the loss of specs looks like an accident, or nothing; a person must approve it then.
+
+    What a person deleted is no loss.
+    """
+    gone = [name for name in _gone(specs) if name not in memory.removal_requests]
     if scan.deliberate:
         return ""
     if gone and memory.spec_identity is not None and memory.spec_identity != scan.identity:

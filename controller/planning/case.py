@@ -171,6 +171,12 @@ class Case:
         return wish if said is None or said == wish.desired_state else None
 
     @property
+    def deleted_by(self) -> str:
+        """Who deleted the workspace by a word to the controller, or empty: that counts in no budget."""
+        request = self.memory.removal_requests.get(self.name)
+        return "" if request is None or self.spec is None or self.spec.missing_since is None else request.by
+
+    @property
     def should_run(self) -> bool:
         """What spec and requests say together."""
         return should_run(self.design.effective, self.memory.suspensions.get(self.name))

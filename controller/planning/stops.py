@@ -78,7 +78,7 @@ def removed(case: Case) -> Decision | None:
 
 def _hold_on_removal(case: Case) -> str:
     """Say why it is not removed: now, or not without a person's approval."""
-    if case.scene.removals_held or case.approved:
+    if case.scene.removals_held or case.approved or case.deleted_by:
         return case.scene.removals_held
     before = case.memory.held.get(case.name)
     was_accident = before is not None and before.change == case.change and before.cause is Cause.REMOVED
@@ -96,13 +96,14 @@ def _remove(case: Case) -> Decision:
         if _in_use(case, container):
             actions += chains.set_aside(case, container, Reason.SPEC_REMOVED)
     kept = "; its container is kept and no data is touched" if case.ours.all() else ""
+    asked = f"{case.deleted_by} deleted it: " if case.deleted_by else ""
     return case.decide(
         Verdict.REMOVE,
         Reason.SPEC_REMOVED,
-        f"{case.accepted.file} is gone{kept}",
+        f"{asked}{case.accepted.file} is gone{kept}",
         actions=(*actions, actions_of.ForgetWorkspace(case.name)),
         disrupts=bool(case.ours.running()),
-        cause=Cause.REMOVED,
+        cause=None if case.deleted_by else Cause.REMOVED,
     )
 
 

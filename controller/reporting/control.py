@@ -130,6 +130,9 @@ class ControlService(Protocol):
     def rollback(self, name: str, caller: Caller) -> Json:
         """Put the newest kept container of a workspace back."""
 
+    def delete(self, name: str, caller: Caller) -> Json:
+        """Take that a person took the spec file of a workspace away, so that it counts in no budget."""
+
     def forget(self, container: str, caller: Caller) -> Json:
         """Remove a kept container, by full id or name."""
 
@@ -267,6 +270,11 @@ ROUTES: Final = (
         "POST",
         "/v1/workspaces/{name}/rollback",
         lambda service, asked: service.rollback(asked.name, asked.caller),
+    ),
+    Route(
+        "POST",
+        "/v1/workspaces/{name}/delete",
+        lambda service, asked: service.delete(asked.name, asked.caller),
     ),
     Route(
         "POST", "/v1/retained/{name}/forget", lambda service, asked: service.forget(asked.name, asked.caller)

@@ -11,7 +11,7 @@ from typing import Any
 import durationpy
 
 from controller.api import labels, quantities
-from controller.model.memory import Adoption, Approval, Cause, Disruption, Retained, Rollback
+from controller.model.memory import Adoption, Approval, Cause, Disruption, RemovalRequest, Retained, Rollback
 from controller.model.observed import Layer
 from controller.planning.budget import Budget
 from tests.support import builders
@@ -42,6 +42,12 @@ def approve(world: World, name: str, rest: dict[str, Any]) -> None:
 def _roll_back(world: World, name: str, _: dict[str, Any]) -> None:
     wish = Rollback(name, kept(world, name).container_id, requested=True, at=world.now, by="root")
     world.remember(rollbacks={**world.memory.rollbacks, name: wish})
+
+
+def _deleted(world: World, name: str, _: dict[str, Any]) -> None:
+    """A person took its file away with `wharf delete`."""
+    request = RemovalRequest(name, world.now, "root")
+    world.remember(removal_requests={**world.memory.removal_requests, name: request})
 
 
 def _forget_asked(world: World, name: str, _: dict[str, Any]) -> None:
@@ -103,6 +109,7 @@ def _unproven(world: World, why: str, _: dict[str, Any]) -> None:
 VERBS: dict[str, Callable[[World, Any, dict[str, Any]], None]] = {
     "approve": approve,
     "rollback asked": _roll_back,
+    "deleted": _deleted,
     "forget asked": _forget_asked,
     "kept container gone": _kept_gone,
     "layer": _layer,

@@ -105,6 +105,7 @@ PIN: Final = memory.Pin("alice", CONTAINER, 1, NOW, "root")
 FAILED: Final = memory.FailedTemplate("alice", "v1:abc", "sha256:1", "no such program", NOW)
 ADOPTION: Final = memory.Adoption(CONTAINER, "alice", NOW, "root")
 APPROVAL: Final = memory.Approval("bob", "v1:abc:sha256:1:True", NOW, "root")
+REMOVAL: Final = memory.RemovalRequest("alice", NOW, "root")
 HELD: Final = memory.Held("alice", memory.Cause.EDITED, "1:abc", NOW)
 
 LEDGER_ACTIONS: Final[dict[str, actions.LedgerAction]] = {
@@ -140,6 +141,7 @@ def furnish(ledger: Ledger) -> None:
     ledger.approve(APPROVAL)
     ledger.hold([HELD])
     ledger.request_forgetting(CONTAINER, NOW)
+    ledger.request_removal(REMOVAL)
     for action in (
         actions.EndRollback("alice", PIN),
         actions.EndReplacement("alice", FAILED),
@@ -176,6 +178,8 @@ WRITES: Final[dict[str, Callable[[Ledger], object]]] = {
     ),
     "adopt": lambda ledger: ledger.adopt(dataclasses.replace(ADOPTION, container_id="d" * 64)),
     "request_forgetting": lambda ledger: ledger.request_forgetting("d" * 64, NOW),
+    "request_removal": lambda ledger: ledger.request_removal(dataclasses.replace(REMOVAL, workspace="bob")),
+    "clear_removal": lambda ledger: ledger.clear_removal("alice"),
     "prove_host": lambda ledger: ledger.prove_host("boot 2"),
     "record_event": lambda ledger: ledger.record_event(event("other")),
 }

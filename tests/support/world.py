@@ -38,7 +38,15 @@ Fault = Callable[[actions.Action], bool]
 REMEMBERED = timedelta(minutes=15)
 """How long the ledger remembers a disruption."""
 CHANGES = ("held", "approvals", "replacements", "rollbacks", "pins", "failed")
-OF_A_WORKSPACE = ("suspensions", "pauses", "restarts", "backoffs", "restart_requests", *CHANGES)
+OF_A_WORKSPACE = (
+    "suspensions",
+    "pauses",
+    "restarts",
+    "backoffs",
+    "restart_requests",
+    "removal_requests",
+    *CHANGES,
+)
 """What the ledger forgets with a workspace."""
 
 

@@ -111,6 +111,17 @@ def test_a_roll_back_is_awaited_in_a_later_pass(site: Site) -> None:
     assert site.service.settled("alice", anything)[0]
 
 
+def test_a_deletion_is_written_down_for_a_workspace_that_is_known(site: Site) -> None:
+    site.ledger.accept([ledgers.spec("alice")])
+    site.client.post("workspaces", "alice", "delete")
+    (asked,) = site.ledger.recall(b"", reports.NOW).removal_requests.values()
+    assert (asked.workspace, asked.by, site.wakes) == ("alice", "root", ["now"])
+    with pytest.raises(exits.Failure) as caught:
+        site.client.post("workspaces", "carol", "delete")
+    assert caught.value.code is exits.ExitCode.NOT_FOUND
+    assert set(site.ledger.recall(b"", reports.NOW).removal_requests) == {"alice"}
+
+
 def test_kept_containers_have_their_sizes_and_go(site: Site) -> None:
     site.publish(reports.decision("alice"))
     keep(site)

@@ -238,6 +238,28 @@ def test_delete_removes_the_spec_and_waits_until_the_workspace_is_gone(
     assert "kept" in result.err
 
 
+def test_delete_tells_the_controller_that_it_was_no_accident(
+    wharf: wharf_host.Wharf, host: wharf_host.Host, world: controller_stand_in.World
+) -> None:
+    knows(world)
+    host.write("alice.yaml", spec("alice"))
+    assert wharf("delete", "workspace", "alice", "--yes", "--no-wait").code == 0
+    assert world.requested == [("delete", "alice", {})]
+
+
+def test_delete_without_a_controller_says_that_it_counts(
+    wharf: wharf_host.Wharf, host: wharf_host.Host
+) -> None:
+    host.write("alice.yaml", spec("alice"))
+    result = wharf("delete", "workspace", "alice", "--yes", "--no-wait")
+    assert (result.code, files(host)) == (0, {})
+    assert "counts in the budget" in result.err
+    host.write("alice.yaml", spec("alice"))
+    result = wharf("delete", "workspace", "alice", "--yes")
+    assert (result.code, files(host)) == (7, {})
+    assert "the spec is removed, but the controller is not running" in result.err
+
+
 def test_delete_says_when_it_takes_longer(
     wharf: wharf_host.Wharf, host: wharf_host.Host, world: controller_stand_in.World
 ) -> None:

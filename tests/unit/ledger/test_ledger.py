@@ -60,6 +60,7 @@ def test_everything_that_was_written_survives_the_next_open(ledger: Ledger, tmp_
         },
         restart_requests={"alice": NOW},
         forget_requests={ledgers.CONTAINER: NOW},
+        removal_requests={"alice": ledgers.REMOVAL},
         disruptions=(memory.Disruption("alice", memory.Cause.EDITED, NOW),),
         held={"alice": ledgers.HELD},
         approvals={"bob": ledgers.APPROVAL},

@@ -59,6 +59,7 @@ class Expected:
     requests: dict[str, object] = dataclasses.field(default_factory=dict)
     retained: dict[str, tuple[str, Reason]] = dataclasses.field(default_factory=dict)
     grants: dict[int, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    removals: dict[str, memory.RemovalRequest] = dataclasses.field(default_factory=dict)
     forgetting: dict[str, dt.datetime] = dataclasses.field(default_factory=dict)
     changes: dict[str, dict[str, object]] = dataclasses.field(
         default_factory=lambda: {kind: {} for kind in CHANGES}
@@ -117,6 +118,16 @@ class LedgerMachine(RuleBasedStateMachine):
     def clear_suspension(self, name: str) -> None:
         self.ledger.clear_suspension(name)
         self.expected.suspensions.pop(name, None)
+
+    @rule(name=NAMES, at=TIMES, by=TEXT)
+    def request_removal(self, name: str, at: dt.datetime, by: str) -> None:
+        self.expected.removals[name] = memory.RemovalRequest(name, at, by)
+        self.ledger.request_removal(self.expected.removals[name])
+
+    @rule(name=NAMES)
+    def clear_removal(self, name: str) -> None:
+        self.ledger.clear_removal(name)
+        self.expected.removals.pop(name, None)
 
     @rule(name=st.none() | NAMES, pause=PAUSES)
     def pause(self, name: str | None, pause: memory.Pause) -> None:
@@ -244,6 +255,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for kept in (expected.accepted, expected.suspensions, expected.backoffs, expected.restarts):
             kept.pop(name, None)
         expected.requests.pop(name, None)
+        expected.removals.pop(name, None)
         expected.pauses.pop(name, None)
         for kind in CHANGES:
             self.become(kind, name, None)
@@ -304,6 +316,7 @@ class LedgerMachine(RuleBasedStateMachine):
             },
             restart_requests=recalled.restart_requests,
             forget_requests=expected.forgetting,
+            removal_requests=expected.removals,
             adopted=expected.adopted,
             **expected.changes,  # type: ignore[arg-type]
         )

@@ -8,6 +8,7 @@ import pytest
 from controller.api.conditions import Reason
 from controller.api.workspace import Workspace
 from controller.model.desired import AcceptedSpec
+from controller.model.memory import RemovalRequest
 from controller.model.observed import Unseen
 from controller.planning import acceptance
 from controller.planning.budget import Budget
@@ -139,6 +140,15 @@ def test_a_few_removals_are_free_and_many_are_an_accident() -> None:
     few, many = accept(builders.scan(*files[2:]), *known), accept(builders.scan(*files[3:]), *known)
     assert few.accident == few.removals_held == many.removals_held == ""
     assert many.accident == "3 of 10 specs vanished at once"
+
+
+def test_what_people_deleted_is_no_accident() -> None:
+    known = specs(10)
+    files = [builders.file(spec.workspace) for spec in known]
+    asked = {name: RemovalRequest(name, NOW, "root") for name in ("w0", "w1", "w2", "w3")}
+    assert accept(builders.scan(*files[6:]), *known, removal_requests=asked).accident == ""
+    found = accept(builders.scan(*files[7:]), *known, removal_requests=asked)
+    assert found.accident == "3 of 10 specs vanished at once"
 
 
 def test_another_directory_removes_nothing() -> None:

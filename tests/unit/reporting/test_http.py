@@ -90,6 +90,10 @@ class World:
         self.asked.append(("rollback", name, caller))
         return {}
 
+    def delete(self, name: str, caller: control.Caller) -> control.Json:
+        self.asked.append(("delete", name, caller))
+        return {}
+
     def forget(self, container: str, caller: control.Caller) -> control.Json:
         self.asked.append(("forget", container, caller))
         return {}
