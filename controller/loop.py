@@ -13,8 +13,10 @@ from controller.model.plan import Verdict
 from controller.model.status import PassReport
 from controller.workqueue import WorkQueue
 
-REST = 2.0
-"""Passes take at most one part in three of the time: each is followed by a rest of twice its own length."""
+SHARE = 1 / 3
+"""In the long run passes take at most this part of the time."""
+BURST = 0.5
+"""Seconds of passes that are made without a rest after a quiet time, so that a repair need not wait."""
 PATIENCE = 1.0
 """Seconds that a pass under way has to end when the controller ends; the next one looks anew."""
 LONGEST_REST = 1.0
@@ -44,6 +46,21 @@ class Ending:
     lines: tuple[str, ...]
 
 
+class Allowance:
+    """The time that passes may take: it grows with `SHARE` of the time to at most `BURST`, and is spent."""
+
+    def __init__(self, now: float) -> None:
+        self._left = BURST
+        self._at = now
+
+    def rest(self, seconds: float, now: float) -> float:
+        """Spend the length of the pass that ends now; return the seconds until another one may begin."""
+        earned = (now - self._at) * SHARE
+        self._left = min(BURST, self._left + earned) - seconds
+        self._at = now
+        return min(max(0.0, -self._left / SHARE), LONGEST_REST)
+
+
 class Rhythm:
     """Makes passes.
 
@@ -63,6 +80,7 @@ class Rhythm:
         self._resync = resync.total_seconds()
         self._stopping = threading.Event()
         self._next_resync = monotonic() + self._resync
+        self._allowance = Allowance(monotonic())
 
     def stop(self) -> None:
         """End `run`; from any thread or signal handler."""
@@ -119,7 +137,7 @@ class Rhythm:
             return None
         if report.plan.next_look is not None:
             self._queue.add_after("due", (report.plan.next_look - report.at).total_seconds())
-        self._stopping.wait(min(report.seconds * REST, LONGEST_REST))
+        self._stopping.wait(self._allowance.rest(report.seconds, self._monotonic()))
         return report
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from controller.api.conditions import Reason
-from controller.loop import Rhythm
+from controller.loop import BURST, LONGEST_REST, SHARE, Allowance, Rhythm
 from controller.model import actions
 from controller.model.plan import Decision, Plan, Verdict
 from controller.model.status import PassReport
@@ -135,3 +135,25 @@ def test_a_pass_that_fails_is_made_again_and_is_no_success() -> None:
     rhythm = Rhythm(make_pass, queue, time.monotonic, timedelta(minutes=5))
     assert rhythm.run_once(timedelta(seconds=60)).exit_code == 0
     assert not passes
+
+
+def test_a_few_passes_after_a_quiet_time_need_no_rest() -> None:
+    allowance, now = Allowance(0.0), 0.0
+    for _ in range(10):
+        now += 0.04
+        assert allowance.rest(0.04, now) == 0.0
+
+
+def test_in_the_long_run_passes_take_their_share_and_no_more() -> None:
+    allowance, now, busy = Allowance(0.0), 0.0, 0.0
+    for _ in range(500):
+        now, busy = now + 0.1, busy + 0.1
+        now += allowance.rest(0.1, now)
+    assert busy <= now * SHARE + BURST + 0.1
+    assert busy >= now * SHARE * 0.9
+
+
+def test_no_rest_is_longer_than_the_longest() -> None:
+    allowance = Allowance(0.0)
+    assert allowance.rest(60.0, 60.0) == LONGEST_REST
+    assert allowance.rest(0.01, 1e6) == 0.0
