@@ -4,7 +4,7 @@ Refuses to know an adapter, to wait for an effect, and to need anything that it 
 the next pass of the next process repairs.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -242,30 +242,14 @@ class Reconciler:
             for name, wish in memory.suspensions.items()
             if name in effectives and case.in_force(wish, effectives[name]) is None
         ]
-        if not ended or self._ledger_trouble is not None:
-            return
-
-        def write() -> None:
-            with self._around.ledger.batch():
-                for name in ended:
-                    self._around.ledger.clear_suspension(name)
-
-        self._write(write, now)
+        self._write_each(self._around.ledger.clear_suspension, ended, now)
 
     def _drop_removals(
         self, deleted: Iterable[str], specs: Mapping[str, AcceptedSpec], now: datetime
     ) -> None:
         """Forget that a person took a file away which was there in a scan that began after that."""
         back = [name for name in deleted if name in specs and specs[name].missing_since is None]
-        if not back or self._ledger_trouble is not None:
-            return
-
-        def write() -> None:
-            with self._around.ledger.batch():
-                for name in back:
-                    self._around.ledger.clear_removal(name)
-
-        self._write(write, now)
+        self._write_each(self._around.ledger.clear_removal, back, now)
 
     # do
 
@@ -334,6 +318,17 @@ class Reconciler:
             self._trouble(error, now)
             return False
         return True
+
+    def _write_each(self, write: Callable[[str], None], names: Sequence[str], now: datetime) -> None:
+        """Write something about each of the names, all at once."""
+
+        def together() -> None:
+            with self._around.ledger.batch():
+                for name in names:
+                    write(name)
+
+        if names and self._ledger_trouble is None:
+            self._write(together, now)
 
     def _trouble(self, error: errors.EffectError, now: datetime) -> None:
         since = self._ledger_trouble.since if self._ledger_trouble else now
