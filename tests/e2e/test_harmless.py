@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.support import clocks, herd, process, proxy
+from tests.support import clocks, herd, plans, process, proxy
 from tests.support import dockerd as dockerd_support
 
 MakeSite = Callable[[dockerd_support.Dockerd], process.Site]
@@ -210,7 +210,9 @@ def test_an_engine_that_dies_amid_a_change_finds_it_finished_later(
         calm = herd.lives(own_dockerd)["workspace-calm"]
         images = ["wharf-sample:2", "wharf-sample:1"]
         for made, (at, image) in enumerate(zip((1, 3), images, strict=True), start=1):
-            between.arm(proxy.Harm(at, proxy.Moment.AFTER, own_dockerd.kill9))
+            met = plans.Trigger(operation=plans.CHANGES, nth=at)
+            fault = plans.Fault(on=met, boundary=plans.Boundary.APPLIED, do=plans.Deed.KILL_ENGINE)
+            between.follow((fault,), {plans.Deed.KILL_ENGINE: own_dockerd.kill9})
             site.spec("work", {**AT_ONCE, "image": {"reference": image}})
             process.until(between.struck.is_set, f"change {at}")
             own_dockerd.start()

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import dockerd as dockerd_support
-from tests.support import herd, process, proxy
+from tests.support import herd, plans, process, proxy
+from tests.support.plans import Boundary, Deed
 
 REQUEST_TIMEOUT = "4s"
 PATIENCE = 90.0
@@ -28,6 +29,14 @@ class Fate(enum.Enum):
     KILLED_AFTER = "the controller is killed after the Engine has done it"
     CUT = "the connection is cut after the Engine has done it"
     LATE = "the answer comes after the client has given up"
+
+
+FATES = {
+    Fate.KILLED_BEFORE: (Boundary.RECEIVED, Deed.KILL_CONTROLLER),
+    Fate.KILLED_AFTER: (Boundary.APPLIED, Deed.KILL_CONTROLLER),
+    Fate.CUT: (Boundary.APPLIED, Deed.DROP),
+    Fate.LATE: (Boundary.APPLIED, Deed.TIMEOUT),
+}
 
 
 @dataclass(frozen=True)
@@ -165,7 +174,7 @@ def play(case: Case, root: Path, stage: Stage) -> Ending:
         first = site.run_apart().ready()
         host = Host(case.id, site, first)
         case.story.before(host)
-        between.arm(_harm(case, between, first))
+        between.follow(_plan(case), {Deed.KILL_CONTROLLER: first.kill})
         case.story.change(host)
         if case.fate is not Fate.CALM:
             process.until(between.struck.is_set, f"request {case.at} of {case.story.name}", PATIENCE)
@@ -184,18 +193,12 @@ def play(case: Case, root: Path, stage: Stage) -> Ending:
         _tidy(engine, case.id)
 
 
-def _harm(case: Case, between: proxy.Proxy, controller: process.Controller) -> proxy.Harm | None:
-    match case.fate:
-        case Fate.CALM:
-            return None
-        case Fate.KILLED_BEFORE:
-            return proxy.Harm(case.at, proxy.Moment.BEFORE, controller.kill)
-        case Fate.KILLED_AFTER:
-            return proxy.Harm(case.at, proxy.Moment.AFTER, controller.kill)
-        case Fate.CUT:
-            return proxy.Harm(case.at, proxy.Moment.AFTER, lambda: None)
-        case Fate.LATE:
-            return proxy.Harm(case.at, proxy.Moment.AFTER, between.late)
+def _plan(case: Case) -> plans.Plan:
+    trigger = plans.Trigger(operation=plans.CHANGES, nth=case.at)
+    if case.fate is Fate.CALM:
+        return ()
+    boundary, deed = FATES[case.fate]
+    return (plans.Fault(on=trigger, boundary=boundary, do=deed),)
 
 
 def _rest(case: Case, controller: process.Controller) -> None:

@@ -51,13 +51,16 @@ class Deed(enum.Enum):
     """The controller gets the answer's first `at_byte` bytes, head included; then the connection ends."""
     KILL_CONTROLLER = "kill-controller"
     """The controller is killed, without a chance to tidy up; the request goes no further."""
+    KILL_ENGINE = "kill-engine"
+    """The Engine is killed, and whoever runs the rig starts it again; the request goes no further."""
 
 
-_LEGAL = {
+LEGAL = {
     Boundary.RECEIVED: frozenset(Deed) - {Deed.TRUNCATE},
     Boundary.APPLIED: frozenset(Deed),
-    Boundary.ANSWERED: frozenset({Deed.KILL_CONTROLLER}),
+    Boundary.ANSWERED: frozenset({Deed.KILL_CONTROLLER, Deed.KILL_ENGINE}),
 }
+"""What can be done at each boundary."""
 
 
 class Trigger(pydantic.BaseModel):
@@ -113,7 +116,7 @@ class Fault(pydantic.BaseModel):
 
     @pydantic.model_validator(mode="after")
     def _possible(self) -> Self:
-        if self.do not in _LEGAL[self.boundary]:
+        if self.do not in LEGAL[self.boundary]:
             raise ValueError(f"{self.do.value} is not possible at {self.boundary.value}")
         return self
 

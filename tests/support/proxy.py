@@ -1,52 +1,47 @@
-"""Knows how to stand between a controller and its Engine, and to do harm at one chosen request.
+"""Knows how to stand between a controller and its Engine, and to do there what a plan says.
 
-It refuses to change a request or an answer: both pass as they are, late, or not at all.
+It refuses to invent: a request and its answer pass as they are, late, cut short, or not at all, except where
+the plan has an answer of its own.
 """
 
 import contextlib
-import enum
+import json
 import selectors
 import shutil
 import socket
 import socketserver
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
-CHANGING = {"POST", "DELETE", "PUT"}
+from tests.support import plans
+from tests.support.plans import Boundary, Deed, Fault
+
 PATIENCE = 120.0
-"""Seconds for which an answer is held at most."""
+"""Seconds for which a client is kept waiting at most."""
 _CHUNK = 65536
+_CHANGES = plans.Trigger(operation=plans.CHANGES)
+
+Hands = Mapping[Deed, Callable[[], object]]
+"""What kills, for the deeds that need somebody to do it."""
 
 
-class Moment(enum.Enum):
-    """When harm is done to a request."""
+@dataclass
+class _Armed:
+    """A fault of the plan, and how many requests matched it so far."""
 
-    BEFORE = "before the Engine hears of it"
-    AFTER = "after the Engine has done it, before it is told"
+    fault: Fault
+    seen: int = 0
 
-
-def is_change(operation: str) -> bool:
-    """Whether a request is one that may change something."""
-    return operation.partition(" ")[0] in CHANGING
-
-
-@dataclass(frozen=True)
-class Harm:
-    """What happens at one request, whose connection then ends without an answer.
-
-    Attributes:
-        at: number of the request among those that match, from 0.
-        do: kills a controller or an Engine, waits, or does nothing: then the connection alone is cut.
-        of: which requests count, by names such as `POST containers/stop` and `DELETE containers`.
-    """
-
-    at: int
-    moment: Moment
-    do: Callable[[], object]
-    of: Callable[[str], bool] = is_change
+    def meets(self, method: str, path: str) -> bool:
+        """Take note of a request; whether the fault is due at it."""
+        if not self.fault.on.matches(method, path):
+            return False
+        self.seen += 1
+        return self.fault.on.is_due(self.seen - 1)
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -65,29 +60,33 @@ class Proxy:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._open: dict[socket.socket, threading.Thread] = {}
-        self._seen: list[str] = []
-        self._harm: Harm | None = None
+        self._seen: list[tuple[str, str]] = []
+        self._plan: list[_Armed] = []
+        self._hands: Hands = {}
+        self._struck: list[Fault] = []
         self.struck = threading.Event()
         self._server = _Server(str(self._folder / "docker.sock"), self._serve)  # type: ignore[arg-type]  # a function serves as well
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
-    def arm(self, harm: Harm | None = None) -> None:
-        """Begin to count anew, and do this harm once."""
+    def follow(self, plan: plans.Plan = (), hands: Hands | None = None) -> None:
+        """Begin to count anew, and do what this plan says; `struck` is set when its first fault was done."""
         with self._lock:
             self._seen.clear()
-            self._harm = harm
+            self._plan = [_Armed(fault) for fault in plan]
+            self._hands = hands or {}
+            self._struck.clear()
             self.struck.clear()
 
     def changes(self) -> list[str]:
-        """Names of the changing requests since the last `arm`, in order."""
+        """Names of the changing requests since the last `follow`, in order."""
         with self._lock:
-            return [operation for operation in self._seen if is_change(operation)]
+            return [plans.name_of(*request) for request in self._seen if _CHANGES.matches(*request)]
 
-    def late(self) -> None:
-        """Harm: let the client wait for its answer for longer than it does."""
-        self.struck.set()
-        self._closing.wait(PATIENCE)
+    def strikes(self) -> list[Fault]:
+        """The faults that were done since the last `follow`, in order."""
+        with self._lock:
+            return list(self._struck)
 
     def close(self) -> None:
         """End it with all its connections."""
@@ -117,33 +116,50 @@ class Proxy:
         head, body = _read_request(client)
         if not head:
             return
-        harm = self._count(_name(head))
-        if harm is not None and harm.moment is Moment.BEFORE:
-            harm.do()
-            self.struck.set()
+        due = self._count(*_target(head))
+        if not self._go_on(client, due.get(Boundary.RECEIVED), b""):
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as engine:
             engine.connect(str(self._engine))
             engine.sendall(head + body)
-            if harm is None:
+            if due.keys() <= {Boundary.RECEIVED}:
                 _relay(client, engine)
                 return
-            while engine.recv(_CHUNK):
-                pass
-            harm.do()
-            self.struck.set()
+            answer = _read_all(engine)
+        if self._go_on(client, due.get(Boundary.APPLIED), answer):
+            client.sendall(answer)
+            self._go_on(client, due.get(Boundary.ANSWERED), answer)
 
-    def _count(self, operation: str) -> Harm | None:
-        """Take note of a request; the harm that is due at it, once."""
+    def _count(self, method: str, path: str) -> dict[Boundary, Fault]:
+        """Take note of a request; the faults that are due at it, one at each boundary."""
         with self._lock:
-            self._seen.append(operation)
-            harm = self._harm
-            if harm is None or not harm.of(operation):
-                return None
-            if sum(map(harm.of, self._seen)) - 1 != harm.at:
-                return None
-            self._harm = None
-            return harm
+            self._seen.append((method, path))
+            met = [armed.fault for armed in self._plan if armed.meets(method, path)]
+            return {fault.boundary: fault for fault in reversed(met)}
+
+    def _go_on(self, client: socket.socket, fault: Fault | None, answer: bytes) -> bool:
+        """Do what is due at a boundary; whether the request, or its answer, goes on after it."""
+        if fault is None:
+            return True
+        with self._lock:
+            self._struck.append(fault)
+            hands = self._hands
+        match fault.do:
+            case Deed.DELAY:
+                self._closing.wait(fault.seconds)
+            case Deed.DROP:
+                pass
+            case Deed.TIMEOUT:
+                self.struck.set()  # now: it is over when the client has given up
+                _outwait(client)
+            case Deed.ANSWER:
+                client.sendall(_refusal(fault))
+            case Deed.TRUNCATE:
+                client.sendall(answer[: fault.at_byte])
+            case Deed.KILL_CONTROLLER | Deed.KILL_ENGINE:
+                hands[fault.do]()
+        self.struck.set()
+        return fault.do is Deed.DELAY
 
 
 def _read_request(client: socket.socket) -> tuple[bytes, bytes]:
@@ -167,13 +183,32 @@ def _read_request(client: socket.socket) -> tuple[bytes, bytes]:
     return b"\r\n".join(lines) + b"\r\n\r\n", body
 
 
-def _name(head: bytes) -> str:
-    """`POST containers/stop` for `POST /v1.41/containers/3f…/stop?t=1 HTTP/1.1`."""
+def _target(head: bytes) -> tuple[str, str]:
+    """Method and path below the API's version: `POST` and `/containers/3f…/stop?t=1`."""
     method, target = head.decode("latin-1").split(" ")[:2]
-    parts = [part for part in target.partition("?")[0].split("/") if part][1:]
-    return (
-        f"{method} {parts[0]}" if method == "DELETE" else f"{method} {'/'.join(parts[:1] + parts[1:][-1:])}"
-    )
+    return method, "/" + target.lstrip("/").partition("/")[2] if target.startswith("/v1.") else target
+
+
+def _read_all(engine: socket.socket) -> bytes:
+    """The whole answer: the Engine was asked to end the connection after it."""
+    answer = bytearray()
+    while more := engine.recv(_CHUNK):
+        answer += more
+    return bytes(answer)
+
+
+def _refusal(fault: Fault) -> bytes:
+    """The answer that a fault gives in place of the Engine's."""
+    body = json.dumps({"message": fault.message}).encode()
+    head = f"HTTP/1.1 {fault.status} {HTTPStatus(fault.status).phrase}\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body
+
+
+def _outwait(client: socket.socket) -> None:
+    """Say nothing until the client has gone."""
+    client.settimeout(PATIENCE)
+    while client.recv(_CHUNK):
+        pass
 
 
 def _relay(client: socket.socket, engine: socket.socket) -> None:
