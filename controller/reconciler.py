@@ -11,7 +11,7 @@ from datetime import datetime
 from controller.api.conditions import Reason
 from controller.model import errors
 from controller.model.actions import Action, LedgerAction
-from controller.model.desired import AcceptedPolicy, AcceptedSpec, Desired, Finding
+from controller.model.desired import AcceptedPolicy, Desired, Finding
 from controller.model.effective import Effective
 from controller.model.memory import Memory
 from controller.model.observed import Account, EngineView, Layer, Observed, Seen, Unseen
@@ -135,7 +135,9 @@ class Reconciler:
         )
         memory = self._accept(accepted, memory, nonce, now)
         if isinstance(scan, Seen):
-            self._drop_removals(deleted, accepted.specs, now)
+            found = accepted.specs  # of a scan that began after these were deleted
+            back = [name for name in deleted if name in found and found[name].missing_since is None]
+            self._write_each(ports.ledger.clear_removal, back, now)
         specs = accepted.specs if self._ledger_trouble is None else memory.accepted
         desired = Desired(specs, scan, accepted.rejected, accepted.removals_held, accepted.accident, policy)
         accounts = self._accounts(desired, memory, now)
@@ -243,13 +245,6 @@ class Reconciler:
             if name in effectives and case.in_force(wish, effectives[name]) is None
         ]
         self._write_each(self._around.ledger.clear_suspension, ended, now)
-
-    def _drop_removals(
-        self, deleted: Iterable[str], specs: Mapping[str, AcceptedSpec], now: datetime
-    ) -> None:
-        """Forget that a person took a file away which was there in a scan that began after that."""
-        back = [name for name in deleted if name in specs and specs[name].missing_since is None]
-        self._write_each(self._around.ledger.clear_removal, back, now)
 
     # do
 
