@@ -137,19 +137,15 @@ def beneath_roots(evidence: Evidence) -> Iterator[Violation]:
     roots = evidence.roots
     if roots is None:
         return
+    inside = tuple(f"{root.rstrip('/')}/" for root in roots)
     for standing in evidence.standings:
         if not standing.owned or standing.kept:
             continue
         for source in standing.binds:
-            if not _beneath(source, roots):
+            path = f"{source}/"
+            if not path.startswith(inside) or "/../" in path:
                 message = f"{standing.name} mounts {source}, which lies beneath none of {', '.join(roots)}"
                 yield Violation("S13", evidence.at, standing.workspace, message)
-
-
-def _beneath(source: str, roots: tuple[str, ...]) -> bool:
-    if "/../" in f"{source}/":
-        return False
-    return any(source == root or source.startswith(root.rstrip("/") + "/") for root in roots)
 
 
 def roots_unknown(evidence: Evidence) -> str:

@@ -121,7 +121,8 @@ class Evidence:
         fresh_deeds, fresh_happenings: index of the first that was not judged yet: after each step of a
             simulation only what is new is judged, against all that was before.
         fresh_texts: index of the first text that was not searched yet.
-        asks: None where nobody can tell; `asks_since`: what was said before is not known, None if all is.
+        asks: None where nobody can tell; `asks_since`: what was said before is not known, None if all is;
+            `unheard`: kinds of which not every one is kept.
         epoch: of the controller that holds the lock, begun at `epoch_began`; None where nobody can tell.
         per_minute, percent: the budget in force; None where nobody can tell.
         roots: host directories beneath which mounts may lie, that of the secrets among them.
@@ -148,4 +149,5 @@ class Evidence:
     accepted: Mapping[str, str] = field(default_factory=dict)
     fresh_texts: int = 0
     asks_since: datetime | None = None
+    unheard: frozenset[str] = frozenset()
     epoch_began: datetime | None = None

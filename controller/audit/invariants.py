@@ -6,12 +6,20 @@ The ids are those of docs/explanation/invariants.md.
 from collections.abc import Iterator
 from typing import Final
 
-from controller.audit import containers, records
+from controller.audit import causes, containers, records
 from controller.audit.evidence import Evidence
 from controller.audit.finding import Invariant, Violation, nothing
 
 SAFETY: Final[tuple[Invariant, ...]] = (
     Invariant("S1", "What only one can have, only one has", containers.exclusive_units, nothing),
+    Invariant("S2", "No data is lost", causes.no_data_lost, causes.removals_unknown),
+    Invariant(
+        "S3",
+        "Nothing that runs is stopped without a cause",
+        causes.no_stop_without_cause,
+        causes.causes_unknown,
+    ),
+    Invariant("S4", "Unknown is not absent", causes.fresh_evidence, causes.looks_unknown),
     Invariant("S5", "Only what is ours is touched", containers.only_ours, nothing),
     Invariant(
         "S6",
@@ -27,6 +35,7 @@ SAFETY: Final[tuple[Invariant, ...]] = (
         containers.looks_before_starts_unknown,
     ),
     Invariant("S9", "One controller for one Engine", records.single_writer, nothing),
+    Invariant("S10", "The budget of disruptions", causes.within_budget, causes.budget_unknown),
     Invariant(
         "S11",
         "Nothing is done that was not written down before",
@@ -35,7 +44,7 @@ SAFETY: Final[tuple[Invariant, ...]] = (
     ),
     Invariant(
         "S12",
-        "A half-written file is no wish",
+        "A rejected or half-written file is no wish",
         records.written_by_people,
         records.specs_unknown,
     ),
