@@ -12,6 +12,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -32,6 +33,7 @@ from controller.model import actions, errors, memory, outcomes
 from controller.model.actions import Action
 from controller.model.plan import Decision
 from controller.model.status import PassReport
+from controller.planning import claims
 from controller.planning.budget import Budget
 from controller.planning.case import Rules
 from controller.planning.planner import Planner
@@ -175,8 +177,9 @@ class Controller:
             self._execute, self._on_defect, lambda: self.queue.add("chain"), clock, config.docker.workers
         )
         stack.callback(self.workers.close)
+        owns = partial(claims.is_ours, self.ledger.claim_key)
         self._executors = (
-            engine_executor.EngineExecutor(self._client, limits.read_limits),
+            engine_executor.EngineExecutor(self._client, limits.read_limits, owns),
             preparation.HostExecutor(str(settings.secrets_dir), str(settings.runtime_dir)),
         )
         memories = (self.ledger.remembered_source, self.ledger.remember_source)
@@ -369,12 +372,8 @@ def _reconciler(settings: Settings, around: Surroundings, mode: str) -> Reconcil
         budget=Budget(safety.max_disruptions_per_minute, safety.max_disruptions_percent),
         retain=safety.retain_replaced,
     )
-    setup = Setup(mode, rules, f"{_boot_id()}/{len(ledger_schema.steps())}")
+    setup = Setup(mode, rules, f"{host.boot_id()}/{len(ledger_schema.steps())}")
     return Reconciler(around, Planner(rules), lambda: os.urandom(NONCE_BYTES), time.monotonic, setup)
-
-
-def _boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def _host_listeners() -> frozenset[int] | None:

@@ -3,6 +3,7 @@
 It refuses to have others: no exec, no prune, no removal by force or with volumes. It retries nothing.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -42,9 +43,10 @@ class EngineClient:
 
     # looking
 
-    def list_containers(self) -> list[transport.Row]:
-        """All containers, in any state, as the Engine's list has them."""
-        rows: list[transport.Row] = self._read("list_containers", "/containers/json", {"all": "1"}).body
+    def list_containers(self, label: str | None = None) -> list[transport.Row]:
+        """All containers, in any state, as the Engine's list has them; with `label` (`key=value`) those."""
+        query = {"all": "1"} if label is None else {"all": "1", "filters": json.dumps({"label": [label]})}
+        rows: list[transport.Row] = self._read("list_containers", "/containers/json", query).body
         return rows
 
     def inspect_container(self, name_or_id: str) -> transport.Row | None:

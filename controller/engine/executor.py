@@ -5,7 +5,8 @@ container (full id, start time, pid) is compared by one inspect before the call;
 """
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import assert_never
 
 from controller.api import labels
@@ -14,7 +15,9 @@ from controller.engine import calls, parsing, templates, transport
 from controller.model import actions, errors, observed, outcomes
 
 ReadLimits = Callable[[int], observed.Limits]
+Owns = Callable[[Mapping[str, str]], bool]
 _MISSING = "the container is gone"
+_ALIVE = frozenset({"running", "paused", "restarting"})
 
 
 class _ChangedError(Exception):
@@ -26,6 +29,7 @@ class EngineExecutor:
 
     Attributes of construction:
         read_limits: what the kernel enforces on a host pid; raises `errors.EffectError` if it cannot be read.
+        owns: whether a container with these labels is ours: a copy of our labels does not keep us from a start.
         on_progress: reference and one line of a pull's progress.
     """
 
@@ -33,10 +37,12 @@ class EngineExecutor:
         self,
         client: calls.EngineClient,
         read_limits: ReadLimits,
+        owns: Owns,
         on_progress: Callable[[str, transport.Row], None] = lambda _reference, _row: None,
     ) -> None:
         self._client = client
         self._read_limits = read_limits
+        self._owns = owns
         self._on_progress = on_progress
         self._facts: parsing.HostFacts | None = None
 
@@ -65,7 +71,7 @@ class EngineExecutor:
             case actions.CreateContainer():
                 return self._create(action)
             case actions.StartContainer():
-                return self._client.start(action.container_id)
+                return self._start(action)
             case actions.StopContainer():
                 return self._stop(action)
             case actions.UnpauseContainer():
@@ -99,6 +105,32 @@ class EngineExecutor:
                 raise
             return False
         return True
+
+    def _start(self, action: actions.StartContainer) -> bool:
+        row = self._client.inspect_container(action.container_id)
+        if row is None:
+            raise _ChangedError(_MISSING)
+        if _runs(row):
+            return False
+        _compare(action.expected, row)
+        if row["Name"] != f"/{action.name}":
+            raise _ChangedError(f"the container has another name now: {row['Name']}")
+        other = self._running_beside(action)
+        if other:
+            raise _ChangedError(f"another container of the workspace runs: {other[:12]}")
+        return self._client.start(action.container_id)
+
+    def _running_beside(self, action: actions.StartContainer) -> str:
+        """Return the id of another container of the workspace that runs; copies of one of ours are not ours."""
+        rows = self._client.list_containers(f"{labels.WORKSPACE}={action.workspace}")
+        marks = {row["Id"]: row.get("Labels") or {} for row in rows}
+        times = Counter(found.get(labels.INSTANCE) for found in marks.values())
+        for row in rows:
+            found = marks[row["Id"]]
+            runs = row["State"] in _ALIVE and row["Id"] != action.container_id
+            if runs and times[found.get(labels.INSTANCE)] == 1 and self._owns(found):
+                return str(row["Id"])
+        return ""
 
     def _stop(self, action: actions.StopContainer) -> bool:
         row = self._client.inspect_container(action.container_id)

@@ -94,11 +94,15 @@ class CreateContainer:
 
 @dataclass(frozen=True, slots=True)
 class StartContainer:
-    """Start a created or exited container. Already so: it runs."""
+    """Start a created or exited container that still has its name, if no other one of its workspace runs.
+
+    Already so: it runs.
+    """
 
     workspace: str
     container_id: str
     name: str
+    expected: Expected
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,7 @@ def start(case: Case, restarts: int, before: tuple[Action, ...] = ()) -> tuple[A
     record = actions.RecordRestarts(case.name, Restarts(container.id, restarts, case.now))
     asked = case.name in case.memory.restart_requests
     done = (actions.CompleteRestart(case.name),) if asked else ()
-    begin = actions.StartContainer(case.name, container.id, container.name)
+    begin = actions.StartContainer(case.name, container.id, container.name, expected(container))
     return (record, *done, *ports(case), *mounts(case), *before, *secrets(case), begin)
 
 

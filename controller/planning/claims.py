@@ -36,6 +36,11 @@ def judge(key: bytes, values: Mapping[str, str]) -> Ownership:
     return Ownership.OWNED if genuine else Ownership.FOREIGN
 
 
+def is_ours(key: bytes, values: Mapping[str, str]) -> bool:
+    """Tell whether a container with these labels is ours."""
+    return judge(key, values) is Ownership.OWNED
+
+
 def instance(nonce: bytes, workspace: str, uid: str) -> str:
     """Return 128 bits in hex that differ for each nonce and workspace."""
     return hmac.new(nonce, f"{workspace}/{uid}".encode(), hashlib.sha256).hexdigest()[:32]

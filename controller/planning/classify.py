@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from controller.api.conditions import DriftKind, Reason
+from controller.model.actions import RemoveContainer
 from controller.model.effective import Refusal
 from controller.model.memory import Pause
 from controller.model.observed import ContainerState
@@ -137,8 +138,8 @@ def classify(case: Case) -> Decision:
 
 
 def _on_evidence(case: Case, decision: Decision) -> Decision:
-    """Take the actions of a disturbing decision that rests on what was not seen, or not lately."""
-    if not decision.disrupts and decision.verdict is not Verdict.REMOVE:
+    """Take the actions of a decision that disturbs or removes and rests on what was not seen, or not lately."""
+    if not _takes_away(decision):
         return decision
     scene = case.scene
     if scene.now - scene.seen_at > OLD:
@@ -147,6 +148,11 @@ def _on_evidence(case: Case, decision: Decision) -> Decision:
     if scene.unseen is not None and not _by_person(case, decision):
         return _without_actions(decision, Verdict.HOLD, scene.unseen.reason, scene.unseen.message)
     return decision
+
+
+def _takes_away(decision: Decision) -> bool:
+    removes = any(isinstance(action, RemoveContainer) for action in decision.actions)
+    return decision.disrupts or removes or decision.verdict is Verdict.REMOVE
 
 
 def _by_person(case: Case, decision: Decision) -> bool:

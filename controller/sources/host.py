@@ -6,6 +6,7 @@ Refuses to make anything, and to take a name service that does not answer for an
 import pwd
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from controller.model.actions import WriteSecrets
 from controller.model.effective import Effective
@@ -16,6 +17,11 @@ ASK_AGAIN = timedelta(seconds=30)
 """An account that the host does not know is asked for again after this long: name services may be slow."""
 ASKED_AT_ONCE = 20
 """So many of those at a look at most, the longest unasked first: each may take the name service a while."""
+
+
+def boot_id() -> str:
+    """Return the id of this boot of the host: proc(5), /proc/sys/kernel/random/boot_id."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 class Host:

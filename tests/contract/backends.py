@@ -3,12 +3,15 @@
 It refuses to know a claim: those are in the test files, each marked with its row of the fault catalogue.
 """
 
+import os
 import shutil
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,6 +46,9 @@ class World(Protocol):
     def break_source(self, path: Path) -> None: ...
     def take_port(self, port: int) -> "Iterator[None]": ...
     def restart(self) -> None: ...
+    def end_process(self, container_id: str) -> None: ...
+    def fill_memory(self, container_id: str) -> None: ...
+    def handles_term(self, pid: int) -> bool: ...
 
 
 class RealWorld:
@@ -76,6 +82,23 @@ class RealWorld:
 
     def restart(self) -> None:
         self.daemon.restart()
+
+    def end_process(self, container_id: str) -> None:
+        """KILL from outside, without the Engine's knowledge."""
+        row = calls.EngineClient(self.carrier, timedelta(seconds=60)).inspect_container(container_id)
+        if row is not None and row["State"]["Pid"]:
+            os.kill(row["State"]["Pid"], signal.SIGKILL)
+
+    def fill_memory(self, container_id: str) -> None:
+        """Its program does it by itself."""
+
+    def handles_term(self, pid: int) -> bool:
+        """Whether a process has come so far that it catches TERM, or has a child to pass it on to."""
+        process = Path("/proc", str(pid))
+        lines = (process / "status").read_text(encoding="utf-8").splitlines()
+        caught = next(line.split()[1] for line in lines if line.startswith("SigCgt"))
+        children = (process / "task" / str(pid) / "children").read_text(encoding="utf-8")
+        return bool(children) or bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
 
 
 class SimWorld:
@@ -112,6 +135,17 @@ class SimWorld:
     def restart(self) -> None:
         self.engine.restart()
 
+    def end_process(self, container_id: str) -> None:
+        container = self.engine.find(container_id)
+        if container is not None and container.running:
+            self.engine.exit(container_id, 137)
+
+    def fill_memory(self, container_id: str) -> None:
+        self.engine.exit(container_id, 137, oom_killed=True)
+
+    def handles_term(self, pid: int) -> bool:
+        return True
+
 
 class Backend:
     """One Engine, and short words for what the tests do to it."""
@@ -119,7 +153,10 @@ class Backend:
     def __init__(self, world: World) -> None:
         self.world = world
         self.client = calls.EngineClient(world.carrier, timedelta(seconds=60))
-        self.executor = executor.EngineExecutor(self.client, world.read_limits)
+
+    @cached_property
+    def executor(self) -> executor.EngineExecutor:
+        return executor.EngineExecutor(self.client, self.world.read_limits, bool)
 
     def observer(self) -> observer.Observer:
         return observer.Observer(

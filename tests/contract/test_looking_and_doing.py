@@ -40,6 +40,12 @@ def fail(backend: Backend, action: actions.EngineAction) -> outcomes.Failed:
     return outcome
 
 
+def skip(backend: Backend, action: actions.EngineAction) -> str:
+    outcome = backend.executor.execute(action)
+    assert isinstance(outcome, outcomes.Skipped), outcome
+    return outcome.message
+
+
 def running(backend: Backend, **changes: Any) -> observed.Container:  # noqa: ANN401 - fields of a template
     do(backend, act.create(**changes))
     do(backend, act.start(only(backend)))
@@ -305,3 +311,36 @@ def test_a_frozen_container_is_seen_and_thawed(backend: Backend) -> None:
     assert (frozen.state, frozen.running) == (observed.ContainerState.PAUSED, True)
     do(backend, act.unpause(frozen))
     assert only(backend).state is observed.ContainerState.RUNNING
+
+
+@row("CT2")
+def test_a_start_needs_the_name_and_the_run_that_were_seen(backend: Backend) -> None:
+    do(backend, act.create())
+    seen = only(backend)
+    do(backend, act.rename(seen, "workspace-alice.11111111"))
+    assert "another name" in skip(backend, act.start(seen))
+    do(backend, act.rename(only(backend), "workspace-alice"))
+    do(backend, act.start(seen))
+    do(backend, act.stop(only(backend), seconds=1))
+    assert "changed" in skip(backend, act.start(seen))
+
+
+@row("CT2")
+def test_a_start_beside_another_one_of_the_workspace_is_not_made(backend: Backend) -> None:
+    before = running(backend)
+    do(backend, act.rename(before, "workspace-alice.11111111"))
+    do(backend, act.create(instance="22" * 16))
+    created = next(c for c in look(backend).containers.values() if not c.running)
+    assert "another container of the workspace runs" in skip(backend, act.start(created))
+    old = next(c for c in look(backend).containers.values() if c.running)
+    do(backend, act.stop(old, seconds=1))
+    do(backend, act.start(created))
+
+
+@row("CT2")
+def test_a_running_copy_keeps_nothing_from_its_start(backend: Backend) -> None:
+    do(backend, act.create("alice"))
+    do(backend, actions.CreateContainer("alice", "copy", act.template(), act.create().labels))
+    first, copy = sorted(look(backend).containers.values(), key=lambda c: c.name, reverse=True)
+    do(backend, actions.StartContainer("other", copy.id, copy.name, act.expected(copy)))
+    do(backend, act.start(first))

@@ -28,7 +28,7 @@ SPECS: list[dict[str, Any]] = [
     {"image": {"reference": "other:2"}},
     {"desiredState": "Stopped"},
 ]
-EXPECTING = (actions.StopContainer, actions.RemoveContainer, actions.UpdateLimits)
+EXPECTING = (actions.StartContainer, actions.StopContainer, actions.RemoveContainer, actions.UpdateLimits)
 Event = dict[str, Any]
 
 
@@ -225,10 +225,10 @@ def test_no_history_of_changes_loses_data_or_stops_anything_for_nothing(
 
 @settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @given(histories, st.randoms(use_true_random=False))
-def test_two_controllers_without_a_lock_never_make_two_and_come_to_rest(
+def test_two_controllers_without_a_lock_never_make_or_start_two_and_come_to_rest(
     history: list[tuple[Event, int, int]], chance: random.Random
 ) -> None:
-    """Names are the mutex. Two may run only until a look that began after that has been acted on."""
+    """Names are the mutex: nothing is started but what has the name, while nothing else runs."""
     world = host()
     chains: list[Iterator[str]] = [iter(()), iter(())]
     for event, passes, _ in history:
@@ -242,5 +242,7 @@ def test_two_controllers_without_a_lock_never_make_two_and_come_to_rest(
             assert len(names) == len(set(names))
             instances = [c.labels["dev.wharfinger.instance"] for c in world.containers.values()]
             assert len(instances) == len(set(instances))
+            for name in NAMES:
+                assert sum(c.running for c in world.of(name)) <= 1, name
     world.pass_()
     rest(world)

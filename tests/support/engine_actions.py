@@ -41,7 +41,7 @@ def expected(container: observed.Container) -> actions.Expected:
 
 
 def start(container: observed.Container) -> actions.StartContainer:
-    return actions.StartContainer("alice", container.id, container.name)
+    return actions.StartContainer("alice", container.id, container.name, expected(container))
 
 
 def stop(container: observed.Container, seconds: float = 5) -> actions.StopContainer:

@@ -52,7 +52,8 @@ def disrupting(plain: plan.Decision) -> plan.Decision:
 
 
 def start(workspace: str = "alice") -> actions.StartContainer:
-    return actions.StartContainer(workspace, CONTAINER, f"workspace-{workspace}")
+    never_ran = actions.Expected(running=False, started_at=None, pid=0)
+    return actions.StartContainer(workspace, CONTAINER, f"workspace-{workspace}", never_ran)
 
 
 def create(workspace: str = "alice", **env: str) -> actions.CreateContainer:

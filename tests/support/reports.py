@@ -7,6 +7,7 @@ from typing import Any
 
 from controller.api.conditions import Reason
 from controller.api.workspace import Workspace
+from controller.model import actions
 from controller.model.desired import AcceptedSpec
 from controller.model.observed import Configuration, Container, ContainerState, Health, Limits
 from controller.model.plan import Decision, Plan, Verdict
@@ -15,6 +16,12 @@ from controller.status import summary
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ID = "0123456789abcdef" * 4
+
+
+def start(name: str) -> actions.StartContainer:
+    """The first start of a workspace's container."""
+    never_ran = actions.Expected(running=False, started_at=None, pid=0)
+    return actions.StartContainer(name, ID, f"workspace-{name}", never_ran)
 
 
 def spec(name: str = "alice", generation: int = 1, **fields: object) -> AcceptedSpec:

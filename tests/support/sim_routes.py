@@ -3,14 +3,16 @@
 It refuses to keep anything: the world is sim_engine's.
 """
 
+import json
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from controller.engine import transport
 from controller.engine.transport import Answer
-from tests.support import sim_updates
+from tests.support import sim_networks, sim_signals, sim_updates
 from tests.support.sim_container import SimContainer
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 DONE = Answer(204, None)
 NOT_MODIFIED = Answer(304, None)
+NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
 
 def error(status: int, message: str) -> Answer:
@@ -35,7 +38,14 @@ def answer(engine: "SimEngine", request: transport.Request) -> Answer:
 
 def _list(engine: "SimEngine", request: transport.Request) -> Answer:
     every = request.query.get("all") in {"1", "true"}
-    return Answer(200, [row for row in engine.rows() if every or row["State"] in {"running", "paused"}])
+    wanted = json.loads(request.query.get("filters", "{}")).get("label", [])
+    rows = [row for row in engine.rows() if every or row["State"] in {"running", "paused"}]
+    return Answer(200, [row for row in rows if all(_is_labelled(row, one) for one in wanted)])
+
+
+def _is_labelled(row: dict[str, Any], wanted: str) -> bool:
+    name, _, value = wanted.partition("=")
+    return name in row["Labels"] and value in {"", row["Labels"][name]}
 
 
 def _inspect(engine: "SimEngine", request: transport.Request, name: str) -> Answer:
@@ -50,16 +60,16 @@ def _inspect(engine: "SimEngine", request: transport.Request, name: str) -> Answ
 def _create(engine: "SimEngine", request: transport.Request) -> Answer:
     body: dict[str, Any] = dict(request.body or {})
     name = request.query["name"]
+    host = dict(body.get("HostConfig") or {})
+    refusal = _refuse_mounts(engine, host) or sim_updates.refuse_policy(host)
+    refusal = refusal or sim_updates.refuse_numbers(engine, host)
+    if refusal is not None:
+        return refusal
     image = engine.find_image(body["Image"])
     if image is None:
         return error(404, f"No such image: {body['Image']}")
-    host = dict(body.get("HostConfig") or {})
-    for mount in host.get("Mounts") or []:
-        if mount["Source"] in engine.missing_paths:
-            return _no_source(mount)
-    refusal = sim_updates.refuse_numbers(engine, host)
-    if refusal is not None:
-        return refusal
+    if not NAME.fullmatch(name):
+        return error(400, _unfit(name))
     holder = next((item for item in engine.containers.values() if item.name == name), None)
     if holder is not None:
         return error(409, _taken(name, holder))
@@ -86,7 +96,7 @@ def _create(engine: "SimEngine", request: transport.Request) -> Answer:
     network_id = engine.networks[wanted]["Id"] if wanted in engine.networks else ""
     container.networks[wanted] = {"NetworkID": network_id, "IPAddress": ""}
     engine.containers[container_id] = container
-    engine.publish(container, "create", image=body["Image"])
+    engine.publish(container, "create")
     engine.checkpoint(container)
     return Answer(201, {"Id": container_id, "Warnings": []})
 
@@ -98,9 +108,16 @@ def _taken(name: str, holder: SimContainer) -> str:
     )
 
 
-def _no_source(mount: dict[str, Any]) -> Answer:
-    text = 'invalid mount config for type "bind": bind source path does not exist: '
-    return error(400, text + mount["Source"])
+def _unfit(name: str) -> str:
+    return f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+
+
+def _refuse_mounts(engine: "SimEngine", host: dict[str, Any]) -> Answer | None:
+    for mount in host.get("Mounts") or []:
+        if mount["Source"] in engine.missing_paths:
+            text = 'invalid mount config for type "bind": bind source path does not exist: '
+            return error(400, text + mount["Source"])
+    return None
 
 
 def _with_container(
@@ -122,29 +139,35 @@ def _start(engine: "SimEngine", request: transport.Request, container: SimContai
         return error(409, "container is marked for removal and cannot be started")
     if container.running:
         return NOT_MODIFIED
-    refusal = _refuse_parts(engine, container)
+    refusal = _refuse_mounts(engine, container.host_config)
+    return refusal or _launch(engine, container)
+
+
+def _launch(engine: "SimEngine", container: SimContainer) -> Answer:
+    refusal = sim_networks.refuse(engine, container) or _refuse_ports(engine, container)
     if refusal is not None:
-        return refusal
-    refusal = _refuse_ports(engine, container) or _refuse_program(engine, container)
+        return _fail_start(engine, container, refusal)
+    sim_networks.attach(engine, container)
+    refusal = _refuse_program(engine, container)
     if refusal is not None:
-        container.error = refusal.message
-        container.exit_code = 127 if refusal.status == 400 else 128
-        engine.checkpoint(container)
-        return refusal
+        container.exit_code = 127
+        return _fail_start(engine, container, refusal)
     sim_updates.run(engine, container)
     if container.arguments[0] in {"/bin/true", "/bin/false"}:
         engine.end(container, 0 if container.arguments[0] == "/bin/true" else 1)
     return DONE
 
 
-def _refuse_parts(engine: "SimEngine", container: SimContainer) -> Answer | None:
-    for mount in container.host_config.get("Mounts") or []:
-        if mount["Source"] in engine.missing_paths:
-            return _no_source(mount)
-    for name in container.networks:
-        if name not in engine.networks:
-            return error(404, f"network {name} not found")
-    return None
+def _fail_start(engine: "SimEngine", container: SimContainer, refusal: Answer) -> Answer:
+    """The list is written before the networks are taken back: it goes on showing their addresses."""
+    container.error = refusal.message
+    container.exit_code = container.exit_code or 128
+    container.unsure = len(container.networks) > 1 and not any(
+        map(sim_networks.tied, container.networks.values())
+    )
+    engine.checkpoint(container)
+    sim_networks.detach(engine, container)
+    return refusal
 
 
 def _refuse_ports(engine: "SimEngine", container: SimContainer) -> Answer | None:
@@ -171,34 +194,11 @@ def _refuse_program(engine: "SimEngine", container: SimContainer) -> Answer | No
     return error(400, text)
 
 
-def _stop(engine: "SimEngine", request: transport.Request, container: SimContainer) -> Answer:
-    if not container.running:
-        return NOT_MODIFIED
-    container.by_hand = True
-    engine.publish(container, "kill", signal="15")
-    if container.heeds_term:
-        code = container.term_code
-        engine.seconds += 0.1
-    else:
-        engine.seconds += float(request.query.get("t", container.config["StopTimeout"]))
-        engine.publish(container, "kill", signal="9")
-        code = 137
-    engine.end(container, code)
-    engine.publish(container, "stop")
-    return DONE
-
-
-def _kill(engine: "SimEngine", request: transport.Request, container: SimContainer) -> Answer:
-    if not container.running:
-        return error(409, f"Cannot kill container: {container.id}: Container {container.id} is not running")
-    engine.publish(container, "kill", signal="9")
-    engine.end(container, 137)
-    return DONE
-
-
 def _pause(engine: "SimEngine", request: transport.Request, container: SimContainer) -> Answer:
-    if container.status != "running":
+    if not container.running:
         return error(409, f"Container {container.id} is not running")
+    if container.status == "paused":
+        return error(409, f"Container {container.id} is already paused")
     container.status = "paused"
     engine.publish(container, "pause")
     engine.checkpoint(container)
@@ -214,10 +214,27 @@ def _unpause(engine: "SimEngine", request: transport.Request, container: SimCont
     return DONE
 
 
+def _restart(engine: "SimEngine", request: transport.Request, container: SimContainer) -> Answer:
+    sim_signals.stop(engine, request, container)
+    answer = _start(engine, request, container)
+    if answer.status >= HTTPStatus.BAD_REQUEST:
+        return error(answer.status, f"Cannot restart container {_named(request)}: {answer.message}")
+    engine.publish(container, "restart")
+    return answer
+
+
+def _named(request: transport.Request) -> str:
+    return unquote(request.path.split("/")[2])
+
+
 def _rename(engine: "SimEngine", request: transport.Request, container: SimContainer) -> Answer:
-    name = request.query["name"]
+    name = request.query["name"].removeprefix("/")
+    if not name:
+        return error(400, "Neither old nor new names may be empty")
     if name == container.name:
         return error(400, "Renaming a container with the same name as its current name")
+    if not NAME.fullmatch(name):
+        return error(400, "Error when allocating new name: " + _unfit(f"/{name}"))
     holder = next((item for item in engine.containers.values() if item.name == name), None)
     if holder is not None:
         return error(409, "Error when allocating new name: " + _taken(name, holder))
@@ -234,28 +251,14 @@ def _remove(engine: "SimEngine", request: transport.Request, container: SimConta
     if container.running and not force:
         text = f"You cannot remove a {container.status} container {container.id}. "
         advice = "Stop the container before attempting removal or force remove"
+        if container.status == "paused":
+            advice = f"Unpause and then {advice.lower()}"
         return error(409, text + advice)
     if container.running:
-        _kill(engine, request, container)
+        sim_signals.send(engine, container, sim_signals.KILL)
     del engine.containers[container.id]
     engine.publish(container, "destroy")
     return DONE
-
-
-def _connect(engine: "SimEngine", request: transport.Request, name: str) -> Answer:
-    body = request.body or {}
-    network = engine.networks.get(name)
-    container = engine.find(body["Container"])
-    if network is None:
-        return error(404, f"network {name} not found")
-    if container is None:
-        return error(404, f"No such container: {body['Container']}")
-    if name in container.networks:
-        return error(403, f"endpoint with name {container.name} already exists in network {name}")
-    container.networks[name] = {"NetworkID": network["Id"], "IPAddress": "172.28.0.9"}
-    engine.events.publish("network", "connect", network["Id"], {"name": name})
-    engine.checkpoint(container)
-    return Answer(200, None)
 
 
 def _network(engine: "SimEngine", request: transport.Request, name: str) -> Answer:
@@ -297,8 +300,9 @@ ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
     ("POST", r"/containers/create", _create),
     ("GET", CONTAINER + "/json", _inspect),
     ("POST", CONTAINER + "/start", _with_container(_start)),
-    ("POST", CONTAINER + "/stop", _with_container(_stop)),
-    ("POST", CONTAINER + "/kill", _with_container(_kill)),
+    ("POST", CONTAINER + "/stop", _with_container(sim_signals.stop)),
+    ("POST", CONTAINER + "/kill", sim_signals.kill),
+    ("POST", CONTAINER + "/restart", _with_container(_restart)),
     ("POST", CONTAINER + "/pause", _with_container(_pause)),
     ("POST", CONTAINER + "/unpause", _with_container(_unpause)),
     ("POST", CONTAINER + "/rename", _with_container(_rename)),
@@ -306,7 +310,8 @@ ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
     ("DELETE", CONTAINER, _with_container(_remove)),
     ("GET", r"/networks/([^/]+)", _network),
     ("POST", r"/networks/create", _create_network),
-    ("POST", r"/networks/([^/]+)/connect", _connect),
+    ("POST", r"/networks/([^/]+)/connect", sim_networks.connect),
+    ("POST", r"/networks/([^/]+)/disconnect", sim_networks.disconnect),
     ("DELETE", r"/networks/([^/]+)", _remove_network),
     ("GET", r"/images/(.+)/json", _image),
 )

@@ -3,6 +3,7 @@
 It refuses what an Engine or the ledger would refuse: a taken name or port, a container that changed.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -29,7 +30,7 @@ from controller.model.observed import (
     Unseen,
 )
 from controller.model.plan import Decision, Plan
-from controller.planning import backoff, template
+from controller.planning import backoff, claims, template
 from controller.planning.case import Blueprint, Rules
 from controller.planning.planner import Planner
 from tests.support import builders
@@ -290,7 +291,7 @@ class World:
         configuration = found.configuration
         match action:
             case actions.StartContainer():
-                after = self._start(found)
+                after = found if found.running else self._start(found, action)
             case actions.StopContainer():
                 self._compare(found, action.expected)
                 after = builders.in_state(found, ContainerState.EXITED, self.now) if found.running else found
@@ -317,7 +318,11 @@ class World:
                 assert_never(action)
         self.containers[found.id] = after
 
-    def _start(self, found: Container) -> Container:
+    def _start(self, found: Container, action: actions.StartContainer) -> Container:
+        self._compare(found, action.expected)
+        others = [c.name for c in self._owned(action.workspace) if c.running]
+        if found.name != action.name or others:
+            raise RefusedError(f"{found.name} is not {action.name}, or {others} run")
         program = self.programs.get(found.image_id, "")
         if program == "cannot start":
             raise self._broken(found, "exec: no such file or directory")
@@ -327,6 +332,16 @@ class World:
             after = replace(builders.in_state(after, ContainerState.EXITED, self.now), exit_code=1)
         health = {"unhealthy": Health.UNHEALTHY, "starting": Health.STARTING}.get(program, Health.NONE)
         return replace(after, health=health, error="")
+
+    def _owned(self, name: str) -> list[Container]:
+        """Containers of a workspace with a claim of ours, copies of one left out."""
+        found = self.of(name)
+        times = Counter(c.labels.get(labels.INSTANCE) for c in found)
+        return [
+            c
+            for c in found
+            if times[c.labels.get(labels.INSTANCE)] == 1 and claims.is_ours(self.memory.claim_key, c.labels)
+        ]
 
     def _broken(self, found: Container, error: str) -> RefusedError:
         """Docker writes down why a start failed."""

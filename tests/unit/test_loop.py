@@ -29,7 +29,9 @@ def decision(verdict: Verdict, reason: Reason, *chain: actions.Action) -> Decisi
 
 KEPT = decision(Verdict.KEEP, Reason.AS_SPECIFIED)
 STARTED = decision(
-    Verdict.START, Reason.FIRST_START, actions.StartContainer("alice", "c" * 64, "workspace-alice")
+    Verdict.START,
+    Reason.FIRST_START,
+    actions.StartContainer("alice", "c" * 64, "workspace-alice", actions.Expected(False, None, 0)),  # noqa: FBT003
 )
 
 

@@ -66,7 +66,9 @@ def crew() -> Iterator[Crew]:
 
 
 def start(name: str = "alice") -> Action:
-    return actions.StartContainer(name, "c" * 64, f"workspace-{name}")
+    return actions.StartContainer(
+        name, "c" * 64, f"workspace-{name}", actions.Expected(running=False, started_at=None, pid=0)
+    )
 
 
 def stop(name: str = "alice") -> Action:

@@ -20,7 +20,7 @@ from controller.reporting import instruments, metrics
 from controller.status import summary
 from tests.support import reports
 
-START = actions.StartContainer("alice", reports.ID, "workspace-alice")
+START = reports.start("alice")
 CREATED = re.compile("_created$")
 
 

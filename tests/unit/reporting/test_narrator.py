@@ -17,7 +17,7 @@ from controller.reporting.narrator import Narrator
 from controller.status import summary
 from tests.support import reports
 
-START = actions.StartContainer("alice", reports.ID, "workspace-alice")
+START = reports.start("alice")
 ENV = Drift(DriftKind.ENV, "API_TOKEN", "hunter2", "hunter3", Remedy.REPLACE)
 QUIET = reports.report([reports.status()])
 

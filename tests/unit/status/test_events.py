@@ -11,7 +11,7 @@ from controller.model.status import ChainReport, Event, PassReport, WorkspaceSta
 from controller.status import events, summary
 from tests.support import reports
 
-START = actions.StartContainer("alice", reports.ID, "workspace-alice")
+START = reports.start("alice")
 QUIET = reports.report([reports.status()])
 ENV = Drift(DriftKind.ENV, "API_TOKEN", "hunter2", "hunter3", Remedy.REPLACE)
 

@@ -42,7 +42,7 @@ ONE_OF_EACH: tuple[tuple[actions.Action, str], ...] = (
             "mount /mnt/alice at /home/alice, env TZ API_TOKEN, command httpd)"
         ),
     ),
-    (actions.StartContainer("alice", reports.ID, "workspace-alice"), "start workspace-alice"),
+    (reports.start("alice"), "start workspace-alice"),
     (
         actions.StopContainer("alice", reports.ID, "workspace-alice", timedelta(minutes=1), EXPECTED),
         "stop workspace-alice (grace 60s)",
@@ -132,7 +132,7 @@ def test_a_plan_is_greppable() -> None:
         reason=Reason.SPEC_CHANGED,
         message="env differs",
         drifts=(Drift(DriftKind.ENV, "FOO", "a", "b", Remedy.REPLACE),),
-        actions=(actions.StartContainer("alice", reports.ID, "workspace-alice"),),
+        actions=(reports.start("alice"),),
         not_enforced=(NotEnforced("spec.gpu", "comes later"),),
     )
     plan = Plan(
