@@ -29,7 +29,7 @@ class EngineExecutor:
 
     Attributes of construction:
         read_limits: what the kernel enforces on a host pid; raises `errors.EffectError` if it cannot be read.
-        owns: whether a container with these labels is ours: a copy of our labels does not keep us from a start.
+        owns: whether a container with these labels is ours; only one of ours keeps us from a start.
         on_progress: reference and one line of a pull's progress.
     """
 
@@ -121,7 +121,7 @@ class EngineExecutor:
         return self._client.start(action.container_id)
 
     def _running_beside(self, action: actions.StartContainer) -> str:
-        """Return the id of another container of the workspace that runs; copies of one of ours are not ours."""
+        """Return the id of another container of the workspace that runs; a copy of one is not ours."""
         rows = self._client.list_containers(f"{labels.WORKSPACE}={action.workspace}")
         marks = {row["Id"]: row.get("Labels") or {} for row in rows}
         times = Counter(found.get(labels.INSTANCE) for found in marks.values())

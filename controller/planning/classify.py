@@ -138,7 +138,7 @@ def classify(case: Case) -> Decision:
 
 
 def _on_evidence(case: Case, decision: Decision) -> Decision:
-    """Take the actions of a decision that disturbs or removes and rests on what was not seen, or not lately."""
+    """Take the actions of a decision that stops or removes on what was not seen, or not lately."""
     if not _takes_away(decision):
         return decision
     scene = case.scene

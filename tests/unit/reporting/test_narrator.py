@@ -8,7 +8,6 @@ from typing import Any
 import structlog.testing
 
 from controller.api.conditions import DriftKind, Reason
-from controller.model import actions
 from controller.model.desired import Finding, RejectedFile
 from controller.model.outcomes import Failed, Outcome, Skipped, Succeeded
 from controller.model.plan import Drift, HostFinding, Remedy, Verdict

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from controller.api.conditions import DriftKind, Reason
-from controller.model import actions
 from controller.model.desired import Finding, RejectedFile
 from controller.model.outcomes import Failed, Outcome, Skipped, Succeeded
 from controller.model.plan import Decision, Drift, HostFinding, Remedy, Verdict
