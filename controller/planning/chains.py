@@ -49,6 +49,29 @@ def mounts(case: Case) -> tuple[Action, ...]:
     )
 
 
+def sources(case: Case, container: Container) -> tuple[Action, ...]:
+    """Check the sources of a container's own mounts before anything is stopped for it.
+
+    Those that are not beneath today's roots, as an adopted container may have, are the Engine's to check.
+    """
+    effective = case.design.effective
+    uid, gid = _identity(case)
+    return tuple(
+        actions.PrepareMount(
+            workspace=case.name,
+            mount=bind.target,
+            source=bind.source,
+            roots=effective.mount_roots,
+            create=False,
+            nosuid=effective.nosuid_mounts,
+            uid=uid,
+            gid=gid,
+        )
+        for bind in container.configuration.binds
+        if any(bind.source.startswith(f"{root.rstrip('/')}/") for root in effective.mount_roots)
+    )
+
+
 def secrets(case: Case) -> tuple[Action, ...]:
     """Write the workspace's secrets anew."""
     wanted = case.design.effective.secrets

@@ -8,6 +8,7 @@ from datetime import timedelta
 from controller.api import labels
 from controller.api.conditions import Reason
 from controller.api.workspace import PullPolicy
+from controller.model.observed import Container
 from controller.model.plan import Decision, Verdict
 from controller.planning import chains
 from controller.planning.case import Case
@@ -73,6 +74,24 @@ def _network(case: Case) -> Decision | None:
         "remove it and it is made anew"
     )
     return case.decide(Verdict.HOLD, Reason.NETWORK_UNUSABLE, message)
+
+
+def kept(case: Case, container: Container) -> Decision | None:
+    """Find what keeps a kept container from its start, as far as it was seen: networks and ports of its own.
+
+    The sources of its mounts are checked by `chains.sources`.
+    """
+    gone = sorted(container.configuration.networks - case.scene.view.networks.keys())
+    if gone:
+        message = f'the kept container is of the network "{gone[0]}", which is gone'
+        return case.decide(Verdict.HOLD, Reason.NETWORK_UNUSABLE, message)
+    held = {port.host_port for ours in case.ours.running() for port in ours.configuration.ports}
+    wanted = {port.host_port for port in container.configuration.ports} - held
+    taken = sorted(wanted & (case.scene.host.listeners or frozenset()))
+    if taken:
+        message = f"another process listens on port {', '.join(map(str, taken))} of the kept container"
+        return case.decide(Verdict.HOLD, Reason.PORT_TAKEN, message)
+    return None
 
 
 def image(case: Case) -> Decision | None:

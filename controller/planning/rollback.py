@@ -8,7 +8,7 @@ from controller.model import actions
 from controller.model.memory import FailedTemplate, Pin, Rollback
 from controller.model.observed import Container
 from controller.model.plan import Decision, Verdict
-from controller.planning import chains
+from controller.planning import chains, obstacles
 from controller.planning.case import Case
 
 
@@ -44,9 +44,14 @@ def _reason(rollback: Rollback) -> tuple[Reason, str]:
 def _swap_names(case: Case, rollback: Rollback, kept: Container) -> Decision:
     """Give the kept container the workspace's name; what runs goes on until that is done."""
     main = case.ours.main
+    asked = rollback.requested and case.should_run and case.ours.running()
+    hold = obstacles.kept(case, kept) if asked else None
+    if hold is not None:
+        return hold
     reason, message = _reason(rollback)
+    first = chains.sources(case, kept) if rollback.requested and case.should_run else ()
     aside = chains.set_aside(case, main, reason) if main is not None else ()
-    actions_ = (*aside, *chains.bring_back(case, kept))
+    actions_ = (*first, *aside, *chains.bring_back(case, kept))
     return case.decide(Verdict.REPLACE, reason, message, actions=actions_)
 
 
@@ -58,7 +63,11 @@ def _hand_over(case: Case, rollback: Rollback, kept: Container) -> Decision:
     if kept.running or not case.should_run:
         end = (*stops, actions.EndRollback(case.name, _pin(case, rollback, kept)))
         return case.decide(Verdict.UPDATE, reason, message, actions=end, disrupts=bool(others))
-    begin_ = chains.start(case, 0, before=stops)
+    hold = obstacles.kept(case, kept) if others and rollback.requested else None
+    if hold is not None:
+        return hold
+    first = chains.sources(case, kept) if rollback.requested else ()
+    begin_ = (*first, *chains.start(case, 0, before=stops))
     return case.decide(Verdict.REPLACE, reason, message, actions=begin_, disrupts=bool(others))
 
 
