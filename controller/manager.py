@@ -171,8 +171,7 @@ class Controller:
         self._client = _connect(settings, self.metrics.count_request)
         stack.callback(self._client.close)
         self._observer = _observer(settings, self._client)
-        self.gate = Gate(self._observer, self._identify, self._enter)
-        self._locks = stack
+        self.gate = Gate(self._observer, self._identify, partial(self._enter, stack))
         self.workers = Workers(
             self._execute, self._on_defect, lambda: self.queue.add("chain"), clock, config.docker.workers
         )
@@ -280,12 +279,12 @@ class Controller:
     def _identify(self) -> str:
         return str(self._client.info().get("ID", ""))
 
-    def _enter(self, engine_id: str) -> None:
+    def _enter(self, locks: ExitStack, engine_id: str) -> None:
         holder = lock.Holder(os.getpid(), socket.gethostname(), 0, clock(), str(self._settings.file or ""))
         answer = lock.EngineLock(LOCK_DIR, engine_id).acquire(holder)
         if isinstance(answer, lock.HeldBy):
             raise Occupied(str(answer))
-        self._locks.callback(answer.release)
+        locks.callback(answer.release)
         epoch = self.ledger.next_epoch(engine_id, clock())
         answer.describe(lock.Holder(holder.pid, holder.host, epoch, holder.since, holder.config))
 

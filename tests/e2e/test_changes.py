@@ -67,6 +67,28 @@ def test_a_change_is_taken_back_pinned_and_made_again(fleet: Fleet) -> None:
     assert "A=b" in fleet.container("back")["Config"]["Env"]
 
 
+def test_a_roll_back_that_cannot_be_stops_nothing(fleet: Fleet) -> None:
+    """The kept container's mount is gone: the new one runs on, and the roll-back is made once it is back."""
+    home = fleet.site.storage / "gone-home"
+    home.mkdir()
+    mounts = [{"name": "home", "source": str(home), "target": "/data", "mode": "ReadWrite"}]
+    old = fleet.up("stays", {**AT_ONCE, "mounts": mounts})["Id"]
+    fleet.site.spec("stays", AT_ONCE)
+    fleet.controller.until(lambda: fleet.container("stays")["Id"] != old, "it is replaced")
+    fleet.controller.runs("stays")
+    before = fleet.container("stays")
+    home.rmdir()
+    assert fleet.site.wharf("rollback", "stays", "--no-wait").code == 0
+    fleet.controller.decided("stays", "MountMissing")
+    now = fleet.container("stays")
+    assert (now["Id"], now["State"]["StartedAt"]) == (before["Id"], before["State"]["StartedAt"])
+    assert now["State"]["Running"]
+    assert str(home) in fleet.site.wharf("explain", "stays").out
+    home.mkdir()
+    fleet.controller.until(lambda: fleet.container("stays")["Id"] == old, "the kept one is back")
+    fleet.controller.runs("stays")
+
+
 def test_a_workspace_that_was_never_changed_has_no_way_back(fleet: Fleet) -> None:
     fleet.up("fresh")
     done = fleet.site.wharf("rollback", "fresh")
