@@ -182,11 +182,11 @@ def _check_relative_file(path: str) -> str:
 
 
 def _check_unique(items: tuple[T, ...]) -> tuple[T, ...]:
-    seen: list[T] = []
+    seen: set[T] = set()
     for item in items:
         if item in seen:
             raise refusal(f'"{item}" is named twice')
-        seen.append(item)
+        seen.add(item)
     return items
 
 

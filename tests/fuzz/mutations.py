@@ -1,40 +1,18 @@
 """Knows how spec files are broken: by bytes, tokens, structure and bombs; refuses to judge the result.
 
-Every text comes from a `random.Random`, so that a seed and a number name it.
+A random text comes from a `random.Random`, so that a seed and a number name it; the others are all that there
+are of their kind.
 """
 
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-SEED_TEXT: Final = b"""\
-apiVersion: wharfinger.dev/v1
-kind: Workspace
-metadata:
-  name: alice
-  labels: {project: vision}
-spec:
-  owner: alice
-  class: vm
-  desiredState: Running
-  image: {alias: gpu-jupyter}
-  command: ["sleep", "infinity"]
-  env: {TZ: Europe/Berlin, TEXT: "a: b # c"}
-  secrets:
-    - {name: jupyter-token, file: alice/jupyter-token}
-  resources: {cpus: "8", memory: 100g, memoryReservation: 32g, swap: 50g, shm: 8g, pids: 4096}
-  gpu: {mode: Exclusive, count: 1, minMemory: 16g, uuids: []}
-  mounts:
-    - {name: home, source: /mnt/storage/homes/alice, target: /home/alice, mode: ReadWrite, create: true}
-  services:
-    - {name: ssh, port: 22, expose: Port}
-  security: {profile: Standard, runAs: Owner}
-  lifecycle:
-    idleTimeout: 48h
-    maxRuntime: null
-"""
-"""A valid workspace that uses most of the format."""
+from tests.fuzz.samples import SEED_TEXT, giants, texts
+
+_TEXTS: Final = tuple(texts().values())
+_GIANTS: Final = tuple(giants().values())
 
 TOKENS: Final = (
     "null", "true", "no", "~", "0", "-1", "1e999", "0x7f", "0123", "22:22", "2024-01-02", ".inf", "9" * 30,
@@ -47,7 +25,11 @@ TOKENS: Final = (
 
 def break_bytes(dice: random.Random) -> bytes:
     """One to eight bytes flipped, removed, doubled or put in."""
-    text = bytearray(SEED_TEXT)
+    return _with_broken_bytes(dice, dice.choice(_TEXTS))
+
+
+def _with_broken_bytes(dice: random.Random, whole: bytes) -> bytes:
+    text = bytearray(whole)
     for _ in range(dice.randint(1, 8)):
         place = dice.randrange(len(text))
         match dice.randrange(4):
@@ -64,13 +46,25 @@ def break_bytes(dice: random.Random) -> bytes:
 
 def cut(dice: random.Random) -> bytes:
     """A prefix, sometimes with the head of another text over it."""
-    text = SEED_TEXT[: dice.randrange(len(SEED_TEXT))]
-    return text + b"...\n" * dice.randrange(2)
+    whole = dice.choice(_TEXTS)
+    return whole[: dice.randrange(len(whole))] + b"...\n" * dice.randrange(2)
+
+
+def prefixes(text: bytes) -> Iterator[tuple[str, bytes]]:
+    """Every proper prefix of a text, by its length."""
+    return ((f"{end}", text[:end]) for end in range(len(text)))
+
+
+def flips(text: bytes) -> Iterator[tuple[str, bytes]]:
+    """The text with each bit of each byte flipped, and with each byte inverted, by place and mask."""
+    for place, byte in enumerate(text):
+        for mask in (*(1 << bit for bit in range(8)), 0xFF):
+            yield f"{place}^{mask:02x}", b"%s%c%s" % (text[:place], byte ^ mask, text[place + 1 :])
 
 
 def break_tokens(dice: random.Random) -> bytes:
     """Words of the text replaced by, or followed by, words that mean something in YAML."""
-    words = SEED_TEXT.decode().split(" ")
+    words = dice.choice(_TEXTS).decode().split(" ")
     for _ in range(dice.randint(1, 6)):
         place = dice.randrange(len(words))
         words[place : place + dice.randrange(2)] = [dice.choice(TOKENS)]
@@ -107,22 +101,37 @@ def _tree(dice: random.Random, depth: int) -> object:
     return {dice.choice(keys): _tree(dice, depth - 1) for _ in range(dice.randrange(6))}
 
 
-def misfit(dice: random.Random) -> bytes:
-    """Well-formed documents whose values have the wrong shape."""
-    fields = (
+_FIELDS: Final = {
+    "Workspace": (
         "owner", "class", "desiredState", "image", "command", "env", "secrets", "init", "pull", "resources",
         "gpu", "mounts", "services", "security", "network", "lifecycle", "nix",
-    )  # fmt: skip
-    spec = {dice.choice(fields): _tree(dice, 4) for _ in range(dice.randint(1, 8))}
+    ),
+    "ResourcePolicy": (
+        "defaultClass", "classes", "groups", "users", "groupOrder", "portPools", "mountRoots", "defaults",
+    ),
+    "ImageCatalog": ("images",),
+}  # fmt: skip
+
+
+def misfit(dice: random.Random) -> bytes:
+    """Well-formed documents whose values have the wrong shape."""
+    kind = dice.choice(("Workspace", "Workspace", "ResourcePolicy", "ImageCatalog"))
+    spec = {dice.choice(_FIELDS[kind]): _tree(dice, 4) for _ in range(dice.randint(1, 8))}
     document = {
         "apiVersion": "wharfinger.dev/v1",
-        "kind": "Workspace",
+        "kind": kind,
         "metadata": {"name": "alice"},
         "spec": spec,
     }
     if dice.random() < 0.2:
         document["metadata"] = _tree(dice, 3)  # type: ignore[assignment]
     return json.dumps(document).encode()
+
+
+def giant(dice: random.Random) -> bytes:
+    """A text at the limits of what is read, as it is or with a few broken bytes."""
+    whole = dice.choice(_GIANTS)
+    return whole if dice.random() < 0.5 else _with_broken_bytes(dice, whole)
 
 
 def bomb(dice: random.Random) -> bytes:
@@ -157,11 +166,20 @@ def bomb(dice: random.Random) -> bytes:
     return SEED_TEXT * dice.randrange(2) + dice.choice(bombs)
 
 
-KINDS: Final[Mapping[str, Callable[[random.Random], bytes]]] = {
+RANDOM: Final[Mapping[str, Callable[[random.Random], bytes]]] = {
     "bytes": break_bytes,
-    "prefixes": cut,
+    "cuts": cut,
     "tokens": break_tokens,
     "soup": soup,
     "misfits": misfit,
     "bombs": bomb,
+    "giants": giant,
 }
+
+EVERY: Final[Mapping[str, int]] = {"giants": 20}
+"""Kinds of which only every so many is made: they take long."""
+COMPLETE: Final[Mapping[str, Callable[[bytes], Iterator[tuple[str, bytes]]]]] = {
+    "prefixes": prefixes,
+    "flips": flips,
+}
+"""Those of which each text has a number that is known."""
