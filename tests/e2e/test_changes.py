@@ -86,7 +86,7 @@ def test_a_roll_back_that_cannot_be_stops_nothing(fleet: Fleet) -> None:
     assert str(home) in fleet.site.wharf("explain", "stays").out
     home.mkdir()
     fleet.controller.until(lambda: fleet.container("stays")["Id"] == old, "the kept one is back")
-    fleet.controller.runs("stays")
+    fleet.controller.decided("stays", "Pinned")
 
 
 def test_a_workspace_that_was_never_changed_has_no_way_back(fleet: Fleet) -> None:
