@@ -29,6 +29,8 @@ def exclusive_units(evidence: Evidence) -> Iterator[Violation]:
 def only_ours(evidence: Evidence) -> Iterator[Violation]:
     """S5: what a controller does, it does to a container with a valid claim, of the workspace it means."""
     for happening in tracing.by_controller(evidence):
+        if not happening.claim_known:
+            continue
         if not happening.workspace:
             message = f"{happening.what} of {_text(happening)}, which is not ours"
             yield Violation("S5", happening.at, happening.name, message)
@@ -38,6 +40,12 @@ def only_ours(evidence: Evidence) -> Iterator[Violation]:
         if meant != happening.workspace:
             message = f"{happening.what} of {_text(happening)}, which was meant for {meant}"
             yield Violation("S5", happening.at, happening.workspace, message)
+
+
+def claims_unknown(evidence: Evidence) -> str:
+    """Say of how many things nobody can tell any more to whose container they were done."""
+    gone = sum(1 for happening in tracing.by_controller(evidence) if not happening.claim_known)
+    return f"{gone} actions were on containers that are gone" if gone else ""
 
 
 def the_very_run(evidence: Evidence) -> Iterator[Violation]:
@@ -77,8 +85,9 @@ def one_runs(evidence: Evidence) -> Iterator[Violation]:
 
     A predecessor that is put aside runs on until its successor is made; the chain that starts the successor
     stops it first. So two run together only where somebody else starts one of them, which no controller can
-    prevent: what began after the look on which the start was decided is no violation, and neither is a call
-    of a dead controller that the Engine carries out late. Whatever the current controller itself began is.
+    prevent: what began after the executor had compared (or, where nobody can tell, after the look) is no
+    violation, and neither is a call of a dead controller that the Engine carries out late. Whatever the
+    current controller itself began is.
     """
     for happening in tracing.by_controller(evidence, "start"):
         if evidence.epoch is not None and happening.epoch not in {None, evidence.epoch}:
@@ -110,7 +119,7 @@ def _could_be_known(evidence: Evidence, started: Happening, other: Standing) -> 
     if begun is not None and begun.by == tracing.CONTROLLER and begun.epoch == started.epoch:
         return True
     decided = tracing.decided_at(started, tracing.chain(evidence, started.intent))
-    return began is None or began < decided
+    return began is None or began < (started.compared_at or decided)
 
 
 def looked_before_start(evidence: Evidence) -> Iterator[Violation]:

@@ -53,8 +53,9 @@ class Happening:
         bytes_held: what users had written into its layer before it; None where nobody can tell.
         seen_at: when the look began on which the controller decided it; None for what others did.
         asked_at: when the call was sent: the Engine may carry it out much later; None where nobody can tell.
-        compared_at: when the Engine read the run that the executor compared with before a stop or a removal.
+        compared_at: when the Engine read what the executor compared with just before the call.
         run_known: whether `started_at` and `pid` were looked at.
+        claim_known: whether its claim was looked at; else `workspace` is only what the journal says.
     """
 
     at: datetime
@@ -73,6 +74,7 @@ class Happening:
     asked_at: datetime | None = None
     compared_at: datetime | None = None
     run_known: bool = True
+    claim_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class Evidence:
     """All that there is; later entries happened later.
 
     Attributes:
+        deeds: in the order of their intents' numbers.
         fresh_deeds, fresh_happenings: index of the first that was not judged yet: after each step of a
             simulation only what is new is judged, against all that was before.
         fresh_texts: index of the first text that was not searched yet.

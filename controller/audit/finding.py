@@ -39,12 +39,14 @@ class Invariant:
             is no violation.
         lacks: what the evidence cannot tell, so that a violation may be there that `check` does not see;
             empty if nothing is wanting.
+        in_part: what it lacks hides some of what there is to judge, and not all of it.
     """
 
     id: str
     title: str
     check: Check
     lacks: Callable[[Evidence], str]
+    in_part: bool = False
 
 
 def nothing(_evidence: Evidence) -> str:

@@ -12,15 +12,18 @@ from controller.audit.finding import Invariant, Violation, nothing
 
 SAFETY: Final[tuple[Invariant, ...]] = (
     Invariant("S1", "What only one can have, only one has", containers.exclusive_units, nothing),
-    Invariant("S2", "No data is lost", causes.no_data_lost, causes.removals_unknown),
+    Invariant("S2", "No data is lost", causes.no_data_lost, causes.removals_unknown, in_part=True),
     Invariant(
         "S3",
         "Nothing that runs is stopped without a cause",
         causes.no_stop_without_cause,
         causes.causes_unknown,
+        in_part=True,
     ),
     Invariant("S4", "Unknown is not absent", causes.fresh_evidence, causes.looks_unknown),
-    Invariant("S5", "Only what is ours is touched", containers.only_ours, nothing),
+    Invariant(
+        "S5", "Only what is ours is touched", containers.only_ours, containers.claims_unknown, in_part=True
+    ),
     Invariant(
         "S6",
         "A stop or a removal meets the very run that was seen",
@@ -34,13 +37,16 @@ SAFETY: Final[tuple[Invariant, ...]] = (
         containers.looked_before_start,
         containers.looks_before_starts_unknown,
     ),
-    Invariant("S9", "One controller for one Engine", records.single_writer, nothing),
+    Invariant(
+        "S9", "One controller for one Engine", records.single_writer, records.calls_unknown, in_part=True
+    ),
     Invariant("S10", "The budget of disruptions", causes.within_budget, causes.budget_unknown),
     Invariant(
         "S11",
         "Nothing is done that was not written down before",
         records.written_before,
         records.authors_unknown,
+        in_part=True,
     ),
     Invariant(
         "S12",

@@ -32,6 +32,11 @@ def single_writer(evidence: Evidence) -> Iterator[Violation]:
             yield Violation("S9", deed.at, deed.workspace, message)
 
 
+def calls_unknown(evidence: Evidence) -> str:
+    """Say that only the journal tells who was at work."""
+    return "" if evidence.epoch is not None else "the Engine does not tell which controller asked it"
+
+
 def _end_of_epoch(evidence: Evidence, happening: Happening) -> datetime | None:
     if evidence.epoch_began is not None:
         return evidence.epoch_began
@@ -103,8 +108,7 @@ def no_secrets(evidence: Evidence) -> Iterator[Violation]:
         text = evidence.texts[index]
         for number, canary in enumerate(evidence.canaries):
             if canary in text:
-                start = max(0, text.index(canary) - 40)
-                message = f"secret {number} stands after {text[start : text.index(canary)]!r}"
+                message = f"secret {number} stands in text {index}, after {text.index(canary)} characters"
                 yield Violation("S14", evidence.at, "texts", message)
 
 

@@ -1,8 +1,10 @@
 """Knows which deed stands behind a happening, and what came before it; refuses to judge either.
 
-Everything is searched from the end, where what is fresh lies, so that the length of a history costs nothing.
+Everything is searched by its number, or from the end, where what is fresh lies, so that the length of a
+history costs little.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -40,15 +42,18 @@ def fresh_deeds(evidence: Evidence) -> Iterator[Deed]:
 
 
 def chain(evidence: Evidence, intent: int | None) -> tuple[Deed, ...]:
-    """Return the deeds of an intent, the latest that has this number, in order; empty if there is none."""
-    found: list[Deed] = []
-    if intent is not None:
-        for deed in reversed(evidence.deeds):
-            if deed.intent == intent:
-                found.append(deed)
-            elif found:
-                break
-    return tuple(reversed(found))
+    """Return the deeds of an intent, in order; empty if there is none."""
+    if intent is None:
+        return ()
+    deeds = evidence.deeds
+    begin = end = bisect_left(deeds, intent, key=_number)
+    while end < len(deeds) and deeds[end].intent == intent:
+        end += 1
+    return tuple(deeds[begin:end])
+
+
+def _number(one: Deed) -> int:
+    return one.intent
 
 
 def deed(deeds: Sequence[Deed], happening: Happening) -> Deed | None:

@@ -25,6 +25,7 @@ ENTRIES: Final = {
     "validate": entry.Entry("controller.cli.validate:validate", "Check files without an Engine.", _LOOK),
     "logs": entry.Entry("controller.cli.logs:logs", "Print the log of a workspace's container.", _LOOK),
     "check": entry.Entry("controller.cli.check:check", "Look whether the host is fit for it.", _LOOK),
+    "audit": entry.Entry("controller.cli.audit:audit", "Judge what was done by the promises.", _LOOK),
     "apply": entry.Entry("controller.cli.apply:apply", "Write a workspace's spec and wait for it.", _CHANGE),
     "delete": entry.Entry("controller.cli.delete:delete", "Remove a workspace; its data is kept.", _CHANGE),
     "start": entry.Entry("controller.cli.lifecycle:start", "Start a workspace.", _CHANGE),

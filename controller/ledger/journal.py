@@ -33,6 +33,7 @@ class Entry:
         outcomes: as JSON objects with the keys `result`, `action`, `seconds` and what else there is to say.
         resolved_at: None while it is under way.
         abandoned: its controller died before it was resolved; what came of it was looked at instead.
+        cause: of a disruption that nobody asked for, as the budget counts it.
     """
 
     id: int
@@ -48,6 +49,7 @@ class Entry:
     resolved_at: datetime | None
     abandoned: bool
     outcomes: tuple[Mapping[str, object], ...]
+    cause: str | None = None
 
 
 def open_intents(database: Database, report: Callable[[str], None]) -> tuple[Intent, ...]:
@@ -119,6 +121,17 @@ def entries(database: Database, workspace: str | None, limit: int) -> tuple[Entr
     return tuple(_readable(reversed(rows), _entry, lambda _: None))
 
 
+def complete_since(database: Database) -> datetime | None:
+    """Return since when every intent is there: since the first epoch, or since the oldest if some went."""
+    rows = database.execute(
+        "SELECT CASE WHEN (SELECT max(id) FROM intents) > ? THEN (SELECT min(opened_at) FROM intents)"
+        " ELSE (SELECT min(began_at) FROM epochs) END AS since",
+        (KEPT,),
+    )
+    since = rows[0]["since"]
+    return None if since is None else datetime.fromisoformat(str(since))
+
+
 def _readable(rows: Iterable[Row], decode: Callable[[Row], T], report: Callable[[str], None]) -> Iterator[T]:
     for row in rows:
         try:
@@ -162,6 +175,7 @@ def _entry(row: Row) -> Entry:
         resolved_at=None if resolved is None else datetime.fromisoformat(str(resolved)),
         abandoned=bool(row["abandoned"]),
         outcomes=tuple(json.loads(str(row["outcomes"]))),
+        cause=None if row["cause"] is None else str(row["cause"]),
     )
 
 

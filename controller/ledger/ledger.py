@@ -227,6 +227,11 @@ class Ledger:
         with self._lock:
             return journal.entries(self._database, workspace, limit)
 
+    def complete_since(self) -> datetime | None:
+        """Return since when `intents` has every chain; None where nothing is known."""
+        with self._lock:
+            return journal.complete_since(self._database)
+
     def set_backoff(self, workspace: str, backoff: memory.BackOff | None) -> None:
         """Keep when a workspace is tried again; None: nothing failed."""
         self._put(shelves.BACKOFFS, workspace, backoff)

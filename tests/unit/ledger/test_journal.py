@@ -137,3 +137,23 @@ def test_old_chains_go_and_open_ones_stay(ledger: Ledger, monkeypatch: pytest.Mo
             ledger.resolve_intent(ledger.open_intent(ledgers.decision(), NOW), (), NOW)
     told = [one.id for one in ledger.intents(None, 10_000)]
     assert told == [first, *range(901, 1001)]
+
+
+def test_a_chain_has_the_cause_that_the_budget_counts(ledger: Ledger) -> None:
+    ledger.next_epoch("E", NOW)
+    ledger.open_intent(ledgers.disrupting(ledgers.decision("alice")), NOW)
+    ledger.open_intent(ledgers.decision("bob"), NOW)
+    assert [told.cause for told in ledger.intents(None, 2)] == ["Edited", None]
+
+
+def test_the_journal_is_complete_since_the_first_epoch_until_some_of_it_goes(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ledger.complete_since() is None
+    ledger.next_epoch("E", NOW)
+    ledger.next_epoch("E", NOW + MINUTE)
+    for number in range(2, 5):
+        ledger.open_intent(ledgers.decision(), NOW + number * MINUTE)
+    assert ledger.complete_since() == NOW
+    monkeypatch.setattr(journal, "KEPT", 2)
+    assert ledger.complete_since() == NOW + 2 * MINUTE
