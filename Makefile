@@ -51,6 +51,14 @@ fuzz: SECONDS := 300
 fuzz: bootstrap  ## broken specs against the loader for SECONDS=300: a table, and JSON next to it
 	@$(PYTHON) -m tests.fuzz --seconds "$(SECONDS)"
 
+.PHONY: mutants
+mutants: bootstrap  ## seeded bugs against the tests, all or those like NAME=: a table, and JSON next to it
+	@$(PYTHON) -m tests.mutants $(NAME)
+
+.PHONY: chaos
+chaos: bootstrap  ## faults on a real Engine for MINUTES=10, with SEED=S or another one each time
+	@$(PYTHON) -m tests.chaos --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+
 .PHONY: generate
 generate: bootstrap  ## crds/ and every generated reference page
 	@$(PYTHON) -m controller.cli.generate

@@ -4,6 +4,8 @@ It refuses to know how an Engine is made (deploy/dev/engine.py does) and to touc
 """
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,14 +32,24 @@ class Dockerd:
         self.directory = directory
         self._live_restore = live_restore
         self._clients: list[docker.APIClient] = []
-        status = json.loads(self._call("status", codes=(0, 3)))
+        status = self._status()
         self.socket = Path(status["socket"])
         self.base_url = f"unix://{self.socket}"
         self.bridge = str(status["bridge"])
         self.log = Path(status["log"])
 
-    def start(self) -> None:
-        """Starts it with the sample images; after `kill9` with the same data. Running already is fine."""
+    def give_small_disk(self, mebibytes: int) -> None:
+        """Puts the data of an Engine that was never started on a disk in memory; `stop` takes it away."""
+        place = self.directory / "data"
+        place.mkdir(parents=True)
+        host.call("mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=0711", "wharf-test", str(place))
+
+    def start(self, *, live_restore: bool | None = None) -> None:
+        """Starts it with the sample images; after `kill9` with the same data. Running already is fine.
+
+        `live_restore` is as at its construction unless it is given, then it stays so.
+        """
+        self._live_restore = self._live_restore if live_restore is None else live_restore
         self._call("up", "--live-restore" if self._live_restore else "--no-live-restore")
         self._call("image")
 
@@ -50,6 +62,14 @@ class Dockerd:
         """Ends dockerd alone with SIGKILL; its containerd and, with live restore, the containers go on."""
         self._call("kill")
 
+    def kill9_containerd(self) -> None:
+        """Ends containerd alone with SIGKILL; a start of the Engine after its own end brings it back."""
+        pid = self._status()["containerdPid"]
+        if pid is not None:
+            os.kill(int(pid), signal.SIGKILL)
+            gone = host.wait_until(lambda: self._status()["containerdPid"] is None, 10)
+            assert gone, f"containerd {pid} survived SIGKILL"
+
     def restart(self) -> None:
         """A crash and the start after it."""
         self.kill9()
@@ -57,7 +77,7 @@ class Dockerd:
 
     def pid(self) -> int | None:
         """The process id of dockerd; None when it does not run."""
-        pid = json.loads(self._call("status", codes=(0, 3)))["pid"]
+        pid = self._status()["pid"]
         return None if pid is None else int(pid)
 
     def client(self) -> docker.APIClient:
@@ -93,6 +113,10 @@ class Dockerd:
                 client.remove_network(network["Id"])
         for volume in client.volumes()["Volumes"] or []:
             client.remove_volume(volume["Name"], force=True)
+
+    def _status(self) -> dict[str, Any]:
+        status: dict[str, Any] = json.loads(self._call("status", codes=(0, 3)))
+        return status
 
     def _call(self, *verb: str, codes: tuple[int, ...] = (0,)) -> str:
         command = [sys.executable, "-m", "deploy.dev.engine", "--dir", str(self.directory), *verb]
