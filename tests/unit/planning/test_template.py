@@ -8,9 +8,11 @@ import pytest
 
 from controller.api import labels
 from controller.model.actions import Template
+from controller.model.effective import Effective
 from controller.model.observed import Bind, Limits, PublishedPort
 from controller.model.plan import Remedy
-from controller.planning import drift, template
+from controller.planning import claims, drift, resolve, template
+from tests.support import builders
 
 TEMPLATE = Template(
     image="sample:1",
@@ -69,3 +71,20 @@ def test_what_needs_a_new_container_is_in_the_hash_and_nothing_else(name: str) -
 def test_the_claim_covers_every_label_that_is_written() -> None:
     signed = template.signed(dict.fromkeys(labels.SIGNED, "x"), "i", b"key")
     assert signed.keys() == {*labels.SIGNED, labels.CLAIM}
+
+
+@pytest.mark.parametrize("label", labels.SIGNED)
+def test_a_claim_is_for_the_very_labels_that_were_signed(label: str) -> None:
+    signed = template.signed(dict.fromkeys(labels.SIGNED, "x"), "i", b"key")
+    assert claims.judge(b"key", signed) is claims.Ownership.OWNED
+    assert claims.judge(b"key", {**signed, label: "y"}) is claims.Ownership.FOREIGN
+    assert claims.judge(b"key", {**signed, label: ""}) is claims.Ownership.FOREIGN
+
+
+def test_no_environment_names_gpus_that_were_not_granted() -> None:
+    """A spec cannot say it (see rules); a class of an older policy could have."""
+    given = resolve.resolve(builders.accepted(), builders.policy(), builders.account("alice"))
+    assert isinstance(given, Effective)
+    asking = replace(given, env=(("A", "a"), ("NVIDIA_VISIBLE_DEVICES", "all")))
+    env = dict(template.render(asking, (), "/run/secrets").env)
+    assert (env["A"], env["NVIDIA_VISIBLE_DEVICES"]) == ("a", "void")
