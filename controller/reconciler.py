@@ -6,7 +6,7 @@ the next pass of the next process repairs.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from controller.api.conditions import Reason
 from controller.model import errors
@@ -23,6 +23,7 @@ from controller.planning.case import Blueprint, Rules
 from controller.planning.planner import Planner
 from controller.status import summary
 from controller.surroundings import Surroundings
+from controller.workers import Finished
 
 LAYERS_A_PASS = 3
 """Kept containers whose layers are looked into in one pass."""
@@ -86,6 +87,7 @@ class Reconciler:
         self._passes = 0
         self._ledger_trouble: Unseen | None = None
         self._intents_settled = False
+        self._unwritten: tuple[Finished, ...] = ()
         self._statuses: dict[str, WorkspaceStatus] = {}
         self._told: dict[str, tuple[object, ...]] = {}  # what each of them was worded from
 
@@ -95,11 +97,11 @@ class Reconciler:
         self._passes += 1
         chains = self._collect(now)
         look = self._look(now, cause)
-        memory: Memory | Unseen = look.ledger or look.memory
-        plan = self._planner.plan(look.desired, look.observed, memory, now)
+        then = now + timedelta(seconds=self._monotonic() - began)  # a look may have taken long
+        plan = self._planner.plan(look.desired, look.observed, look.ledger or look.memory, then)
         begun: frozenset[str] = frozenset()
         if self._mode == "Enforce" and look.ledger is None:
-            begun = self._do(plan, now)
+            begun = self._do(plan, then)
         self._summarize(plan, look, now)
         times = [t for t in (plan.next_look, look.next_look) if t is not None and t > now]
         return PassReport(
@@ -145,8 +147,7 @@ class Reconciler:
         self._drop_wishes(effectives, memory, now)
         engine = ports.engine.observe(frozenset(e.image for e in effectives.values()), now)
         if isinstance(engine, Seen) and not self._intents_settled and self._ledger_trouble is None:
-            self._write(lambda: ports.ledger.abandon_intents(now), now)
-            self._intents_settled = True
+            self._intents_settled = self._write(lambda: ports.ledger.abandon_intents(now), now)
         memory = ports.ledger.recall(nonce, now)
         waiting, running = _by_state(effectives, engine)
         host = ports.host.observe(accounts, waiting, running, now)
@@ -277,8 +278,9 @@ class Reconciler:
         return decision, rest, self._around.ledger.open_intent(decision, now)
 
     def _collect(self, now: datetime) -> tuple[ChainReport, ...]:
-        """Write what came of the chains that have ended."""
-        finished = self._around.crew.collect()
+        """Write what came of the chains that have ended; what could not be written is written later."""
+        ended = self._around.crew.collect()
+        finished = (*self._unwritten, *ended)
 
         def write() -> None:
             with self._around.ledger.batch():
@@ -286,9 +288,8 @@ class Reconciler:
                     self._around.ledger.resolve_intent(chain.intent_id, chain.report.outcomes, now)
                     self._settle(chain.report, now)
 
-        if finished:
-            self._write(write, now)
-        return tuple(chain.report for chain in finished)
+        self._unwritten = () if not finished or self._write(write, now) else finished
+        return tuple(chain.report for chain in ended)
 
     def _settle(self, chain: ChainReport, now: datetime) -> None:
         last = chain.outcomes[-1] if chain.outcomes else None
