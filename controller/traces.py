@@ -60,6 +60,7 @@ def gather(settings: Settings, since: datetime, now: datetime) -> host.Host | No
         approvals=tuple(_approvals(events)),
         per_minute=safety.max_disruptions_per_minute,
         percent=safety.max_disruptions_percent,
+        retain=safety.retain_replaced,
         roots=_roots(policy, settings.runtime_dir / "secrets"),
         texts=tuple(_texts(chains, events, view)),
         canaries=tuple(_secrets(settings.secrets_dir)),

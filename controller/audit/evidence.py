@@ -6,7 +6,7 @@ and Engine can tell; a field that nobody can tell is None.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +128,8 @@ class Evidence:
             `unheard`: kinds of which not every one is kept.
         epoch: of the controller that holds the lock, begun at `epoch_began`; None where nobody can tell.
         per_minute, percent: the budget in force; None where nobody can tell.
+        deletion_grace, retain: how long a spec must be gone, and how long a container is kept at least; None
+            where nobody can tell, or where the controller's clock was set forward.
         roots: host directories beneath which mounts may lie, that of the secrets among them.
         texts: everything that was told (logs, events, labels, journal), where a secret must not be.
         canaries: secrets that must not be in `texts`.
@@ -151,6 +153,8 @@ class Evidence:
     spec_digests: Mapping[str, frozenset[str]] | None = None
     accepted: Mapping[str, str] = field(default_factory=dict)
     fresh_texts: int = 0
+    deletion_grace: timedelta | None = None
+    retain: timedelta | None = None
     asks_since: datetime | None = None
     unheard: frozenset[str] = frozenset()
     epoch_began: datetime | None = None

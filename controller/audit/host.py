@@ -125,6 +125,7 @@ class Host:
     approvals: tuple[Ask, ...] = ()
     per_minute: int | None = None
     percent: int | None = None
+    retain: timedelta | None = None
     roots: tuple[str, ...] | None = None
     texts: tuple[str, ...] = ()
     canaries: tuple[str, ...] = ()
@@ -145,6 +146,7 @@ def evidence(host: Host) -> Evidence:
         fresh_happenings=sum(1 for happening in happenings if happening.at < host.since),
         per_minute=host.per_minute,
         percent=host.percent,
+        retain=host.retain,
         roots=host.roots,
         texts=host.texts,
         canaries=host.canaries,

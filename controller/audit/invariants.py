@@ -6,13 +6,13 @@ The ids are those of docs/explanation/invariants.md.
 from collections.abc import Iterator
 from typing import Final
 
-from controller.audit import causes, containers, records
+from controller.audit import causes, containers, disruptions, losses, records
 from controller.audit.evidence import Evidence
 from controller.audit.finding import Invariant, Violation, nothing
 
 SAFETY: Final[tuple[Invariant, ...]] = (
     Invariant("S1", "What only one can have, only one has", containers.exclusive_units, nothing),
-    Invariant("S2", "No data is lost", causes.no_data_lost, causes.removals_unknown, in_part=True),
+    Invariant("S2", "No data is lost", losses.no_data_lost, losses.removals_unknown, in_part=True),
     Invariant(
         "S3",
         "Nothing that runs is stopped without a cause",
@@ -40,7 +40,7 @@ SAFETY: Final[tuple[Invariant, ...]] = (
     Invariant(
         "S9", "One controller for one Engine", records.single_writer, records.calls_unknown, in_part=True
     ),
-    Invariant("S10", "The budget of disruptions", causes.within_budget, causes.budget_unknown),
+    Invariant("S10", "The budget of disruptions", disruptions.within_budget, disruptions.budget_unknown),
     Invariant(
         "S11",
         "Nothing is done that was not written down before",

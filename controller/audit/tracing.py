@@ -90,3 +90,16 @@ def latest(evidence: Evidence, what: str, container_id: str) -> Happening | None
 def moment(value: object) -> datetime | None:
     """Return a time as the journal has it, or None for what is none."""
     return datetime.fromisoformat(value) if isinstance(value, str) and value else None
+
+
+def unheard(evidence: Evidence, kinds: frozenset[str]) -> bool:
+    """Tell whether some of what people say is not kept."""
+    return evidence.asks is None or evidence.asks_since is not None or bool(kinds & evidence.unheard)
+
+
+def heard(evidence: Evidence, kinds: frozenset[str], subject: str, until: datetime) -> bool | None:
+    """Tell whether one of these was said of a subject, or of all; None where nobody can tell."""
+    for ask in reversed(evidence.asks or ()):
+        if ask.what in kinds and ask.subject in {subject, ""} and ask.at <= until:
+            return True
+    return None if unheard(evidence, kinds) else False

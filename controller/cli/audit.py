@@ -57,8 +57,8 @@ def audit(this: session.Session, since: timedelta, form: str) -> int:
     """Judge what was done on this host by the promises of docs/explanation/invariants.md.
 
     Read are the intent journal, the containers and events that the Engine has, the policy, the configuration
-    and the secrets; nothing is changed, and a controller may run meanwhile. Budget and mount roots are those
-    in force now.
+    and the secrets; nothing is changed, and a controller may run meanwhile. Budget, retention and mount roots
+    are those in force now.
 
     A promise holds, is VIOLATED, holds partly (what could be judged violates nothing, and the note says what
     could not), or is unknown. The Engine keeps few events, and does not tell who asked it for something.
