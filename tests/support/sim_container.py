@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from controller.engine import transport
 from controller.model import observed
 
 NEVER = "0001-01-01T00:00:00Z"
@@ -42,7 +43,13 @@ class SimImage:
 
 @dataclass
 class SimContainer:
-    """A container as the Engine holds it."""
+    """A container as the Engine holds it.
+
+    Attributes:
+        doom: the exit code of a process that was killed while it was frozen; it ends when it is thawed.
+        either: what the start that failed at a network may have been answered. Where there are several
+            networks, it is chance which of them were tied before.
+    """
 
     id: str
     name: str
@@ -61,6 +68,8 @@ class SimContainer:
     health: str = ""
     by_hand: bool = False
     removing: bool = False
+    doom: int | None = None
+    either: tuple[transport.Answer, ...] = ()
     kernel: observed.Limits = field(default_factory=observed.Limits)
 
     @property
@@ -85,9 +94,10 @@ class SimContainer:
             return frozenset()
         return frozenset(int(port) for port in re.findall(r"httpd\b.*?-p (\d+)", " ".join(self.arguments)))
 
-    def host_ports(self) -> set[int]:
+    def host_ports(self) -> dict[int, str]:
+        """Published ports, each with its address on the host."""
         return {
-            int(binding["HostPort"])
+            int(binding["HostPort"]): binding.get("HostIp") or "0.0.0.0"
             for bindings in (self.host_config.get("PortBindings") or {}).values()
             for binding in bindings
             if binding.get("HostPort")
@@ -135,8 +145,16 @@ class SimContainer:
             "NetworkSettings": {"Networks": {name: dict(value) for name, value in self.networks.items()}},
         }
 
+    def _words(self) -> str:
+        """The list's text for people; no test counts on the time in it."""
+        if self.running:
+            health = {"": "", "starting": " (health: starting)"}.get(self.health, f" ({self.health})")
+            return f"Up 1 second{' (Paused)' if self.status == 'paused' else health}"
+        if self.started is None:
+            return "Created"
+        return f"Exited ({self.exit_code}) 1 second ago"
+
     def listed(self, image: str) -> dict[str, Any]:
-        health = f" ({self.health})" if self.health and self.status == "running" else ""
         return {
             "Id": self.id,
             "Names": [f"/{self.name}"],
@@ -145,7 +163,7 @@ class SimContainer:
             "Created": int(self.created.timestamp()),
             "Labels": dict(self.config["Labels"]),
             "State": self.status,
-            "Status": self.status.capitalize() + health,
+            "Status": self._words(),
             "HostConfig": {"NetworkMode": self.host_config.get("NetworkMode", "default")},
             "NetworkSettings": {"Networks": {name: dict(value) for name, value in self.networks.items()}},
         }

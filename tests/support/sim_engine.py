@@ -17,7 +17,7 @@ from controller.api.conditions import Reason
 from controller.engine import transport
 from controller.engine.transport import Answer
 from controller.model import errors, observed
-from tests.support import sim_events, sim_routes, sim_updates
+from tests.support import sim_events, sim_networks, sim_routes, sim_updates
 from tests.support.sim_container import SimContainer, SimImage, stamp
 
 BUILT_IN_NETWORK = "bridge"
@@ -218,8 +218,9 @@ class SimEngine:
         return [dict(row) for key, row in reversed(self._replica.items()) if key in self.containers]
 
     def publish(self, container: SimContainer, action: str, **attributes: str) -> None:
-        """An event of a container: its labels overwrite the event's own attributes."""
-        merged = {"name": container.name, **attributes, **container.config["Labels"]}
+        """An event of a container: labels overwrite the event's own attributes, but not name and image."""
+        named = {"image": str(container.config["Image"]), "name": container.name}
+        merged = {**attributes, **container.config["Labels"], **named}
         self.events.publish("container", action, container.id, merged)
 
     # people, and what happens by itself
@@ -232,17 +233,24 @@ class SimEngine:
             return sim_routes.answer(self, transport.Request("by_hand", method, path, query or {}, body))
 
     def exit(self, name: str, code: int = 0, *, oom_killed: bool = False) -> None:
-        """The main process ends by itself."""
+        """The main process ends by itself, or by a signal from outside; a frozen one when it is thawed."""
         with self._lock:
             container = self.get(name)
+            if container.status == "paused":
+                container.doom = code
+                return
             container.oom_killed = oom_killed
+            if oom_killed:
+                self.publish(container, "oom")
             self.end(container, code)
 
     def end(self, container: SimContainer, code: int) -> None:
         """The main process is gone."""
         container.status, container.exit_code, container.pid = "exited", code, 0
+        container.doom = None
         container.finished = self.clock()
         self.publish(container, "die", exitCode=str(code))
+        sim_networks.detach(self, container)
         self.checkpoint(container)
 
     def set_health(self, name: str, health: str) -> None:
@@ -264,6 +272,7 @@ class SimEngine:
                     container.finished = self.clock()
                 always = container.host_config.get("RestartPolicy", {}).get("Name") == "always"
                 if always and not container.running:
+                    sim_networks.attach(self, container)
                     sim_updates.run(self, container)
                 self.checkpoint(container)
 

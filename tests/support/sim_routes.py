@@ -144,9 +144,9 @@ def _start(engine: "SimEngine", request: transport.Request, container: SimContai
 
 
 def _launch(engine: "SimEngine", container: SimContainer) -> Answer:
-    refusal = sim_networks.refuse(engine, container) or _refuse_ports(engine, container)
-    if refusal is not None:
-        return _fail_start(engine, container, refusal)
+    container.either = tuple(_refuse_ties(engine, container))
+    if container.either:
+        return _fail_start(engine, container, container.either[0])
     sim_networks.attach(engine, container)
     refusal = _refuse_program(engine, container)
     if refusal is not None:
@@ -158,13 +158,21 @@ def _launch(engine: "SimEngine", container: SimContainer) -> Answer:
     return DONE
 
 
+def _refuse_ties(engine: "SimEngine", container: SimContainer) -> list[Answer]:
+    """What may be answered: the Engine takes its own bridge first, and the others in any order."""
+    gone = sim_networks.refuse(engine, container)
+    if gone is None:
+        sim_networks.give_addresses(engine, container)
+    first = sim_networks.refuse_first(engine, container)
+    ports = None if first else _refuse_ports(engine, container)
+    refusals = [refusal for refusal in (gone, ports) if refusal is not None]
+    return refusals[-1:] if "bridge" in container.networks else refusals
+
+
 def _fail_start(engine: "SimEngine", container: SimContainer, refusal: Answer) -> Answer:
     """The list is written before the networks are taken back: it goes on showing their addresses."""
     container.error = refusal.message
     container.exit_code = container.exit_code or 128
-    container.unsure = len(container.networks) > 1 and not any(
-        map(sim_networks.tied, container.networks.values())
-    )
     engine.checkpoint(container)
     sim_networks.detach(engine, container)
     return refusal
@@ -173,12 +181,14 @@ def _fail_start(engine: "SimEngine", container: SimContainer, refusal: Answer) -
 def _refuse_ports(engine: "SimEngine", container: SimContainer) -> Answer | None:
     wanted = container.host_ports()
     prefix = f"driver failed programming external connectivity on endpoint {container.name} (0123): "
-    for port in sorted(wanted & engine.host_ports):
-        text = f"Error starting userland proxy: listen tcp4 0.0.0.0:{port}: bind: address already in use"
+    for port in sorted(wanted.keys() & engine.host_ports):
+        text = (
+            f"Error starting userland proxy: listen tcp4 {wanted[port]}:{port}: bind: address already in use"
+        )
         return error(500, prefix + text)
     for other in engine.containers.values():
-        for port in sorted(wanted & other.host_ports() if other.running else ()):
-            return error(500, f"{prefix}Bind for 0.0.0.0:{port} failed: port is already allocated")
+        for port in sorted(wanted.keys() & other.host_ports().keys() if other.running else ()):
+            return error(500, f"{prefix}Bind for {wanted[port]}:{port} failed: port is already allocated")
     return None
 
 
@@ -208,9 +218,7 @@ def _pause(engine: "SimEngine", request: transport.Request, container: SimContai
 def _unpause(engine: "SimEngine", request: transport.Request, container: SimContainer) -> Answer:
     if container.status != "paused":
         return error(500, f"Container {container.id} is not paused")
-    container.status = "running"
-    engine.publish(container, "unpause")
-    engine.checkpoint(container)
+    sim_signals.thaw(engine, container)
     return DONE
 
 
@@ -218,7 +226,7 @@ def _restart(engine: "SimEngine", request: transport.Request, container: SimCont
     sim_signals.stop(engine, request, container)
     answer = _start(engine, request, container)
     if answer.status >= HTTPStatus.BAD_REQUEST:
-        return error(answer.status, f"Cannot restart container {_named(request)}: {answer.message}")
+        return error(500, f"Cannot restart container {_named(request)}: {answer.message}")
     engine.publish(container, "restart")
     return answer
 
@@ -229,8 +237,6 @@ def _named(request: transport.Request) -> str:
 
 def _rename(engine: "SimEngine", request: transport.Request, container: SimContainer) -> Answer:
     name = request.query["name"].removeprefix("/")
-    if not name:
-        return error(400, "Neither old nor new names may be empty")
     if name == container.name:
         return error(400, "Renaming a container with the same name as its current name")
     if not NAME.fullmatch(name):
@@ -242,6 +248,12 @@ def _rename(engine: "SimEngine", request: transport.Request, container: SimConta
     engine.publish(container, "rename", oldName=f"/{old}")
     engine.checkpoint(container)
     return DONE
+
+
+def _rename_to(engine: "SimEngine", request: transport.Request, name: str) -> Answer:
+    if not request.query["name"]:
+        return error(400, "Neither old nor new names may be empty")
+    return _with_container(_rename)(engine, request, name)
 
 
 def _remove(engine: "SimEngine", request: transport.Request, container: SimContainer) -> Answer:
@@ -277,14 +289,6 @@ def _create_network(engine: "SimEngine", request: transport.Request) -> Answer:
     return Answer(201, {"Id": engine.add_network(body["Name"], body)["Id"], "Warning": ""})
 
 
-def _remove_network(engine: "SimEngine", request: transport.Request, name: str) -> Answer:
-    network = engine.networks.pop(name, None)
-    if network is None:
-        return error(404, f"network {name} not found")
-    engine.events.publish("network", "destroy", network["Id"], {"name": name})
-    return DONE
-
-
 def _image(engine: "SimEngine", request: transport.Request, reference: str) -> Answer:
     image = engine.find_image(reference)
     if image is None:
@@ -305,13 +309,13 @@ ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
     ("POST", CONTAINER + "/restart", _with_container(_restart)),
     ("POST", CONTAINER + "/pause", _with_container(_pause)),
     ("POST", CONTAINER + "/unpause", _with_container(_unpause)),
-    ("POST", CONTAINER + "/rename", _with_container(_rename)),
+    ("POST", CONTAINER + "/rename", _rename_to),
     ("POST", CONTAINER + "/update", _with_container(sim_updates.update)),
     ("DELETE", CONTAINER, _with_container(_remove)),
     ("GET", r"/networks/([^/]+)", _network),
     ("POST", r"/networks/create", _create_network),
     ("POST", r"/networks/([^/]+)/connect", sim_networks.connect),
     ("POST", r"/networks/([^/]+)/disconnect", sim_networks.disconnect),
-    ("DELETE", r"/networks/([^/]+)", _remove_network),
+    ("DELETE", r"/networks/([^/]+)", sim_networks.remove),
     ("GET", r"/images/(.+)/json", _image),
 )

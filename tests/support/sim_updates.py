@@ -24,10 +24,6 @@ def run(engine: "SimEngine", container: SimContainer) -> None:
     container.started = engine.clock()
     image = engine.find_image(container.image_id)
     container.health = "starting" if image is not None and image.health_check else ""
-    for number, name in enumerate(container.networks, 2):
-        network = engine.networks[name]
-        container.networks[name] = {"NetworkID": network["Id"], "IPAddress": f"172.28.0.{number}"}
-        engine.events.publish("network", "connect", network["Id"], {"name": name})
     container.apply_limits()
     engine.publish(container, "start")
     engine.checkpoint(container)
@@ -55,16 +51,28 @@ def refuse_numbers(engine: "SimEngine", wanted: dict[str, Any]) -> Answer | None
     return None
 
 
+def refuse_policy(wanted: dict[str, Any]) -> Answer | None:
+    """What the Engine says of a restart policy that makes no sense."""
+    policy = wanted.get("RestartPolicy") or {}
+    name = policy.get("Name") or ""
+    if name not in {"", "no", "always", "unless-stopped", "on-failure"}:
+        return _error(400, f"invalid restart policy '{name}'")
+    if policy.get("MaximumRetryCount") and name != "on-failure":
+        return _error(400, f"maximum retry count cannot be used with restart policy '{name}'")
+    return None
+
+
 def update(engine: "SimEngine", request: transport.Request, container: SimContainer) -> Answer:
     """An update: zeros and empty strings change nothing and succeed, the number of tasks apart."""
     wanted = dict(request.body or {})
-    refusal = refuse_numbers(engine, wanted) or _refuse(container, wanted)
+    refusal = refuse_policy(wanted) or refuse_numbers(engine, wanted) or _refuse(container, wanted)
     if refusal is not None:
         return refusal
     given = {key: value for key, value in wanted.items() if value or key == "PidsLimit"}
     container.host_config |= given
     if container.running and given.keys() - {"RestartPolicy"}:
         container.apply_limits()
+    engine.checkpoint(container)
     engine.publish(container, "update")
     return Answer(200, {"Warnings": []})
 
