@@ -60,7 +60,7 @@ def _hand_over(case: Case, rollback: Rollback, kept: Container) -> Decision:
     reason, message = _reason(rollback)
     others = tuple(c for c in case.ours.running() if c is not kept)
     stops = tuple(action for container in others for action in chains.stop(case, container))
-    if kept.running or not case.should_run:
+    if kept.running or _was_tried(case, kept) or not case.should_run:
         end = (*stops, actions.EndRollback(case.name, _pin(case, rollback, kept)))
         return case.decide(Verdict.UPDATE, reason, message, actions=end, disrupts=bool(others))
     hold = obstacles.kept(case, kept) if others and rollback.requested else None
@@ -69,6 +69,12 @@ def _hand_over(case: Case, rollback: Rollback, kept: Container) -> Decision:
     first = chains.sources(case, kept) if rollback.requested else ()
     begin_ = (*first, *chains.start(case, 0, before=stops))
     return case.decide(Verdict.REPLACE, reason, message, actions=begin_, disrupts=bool(others))
+
+
+def _was_tried(case: Case, kept: Container) -> bool:
+    """Tell whether it was started since: if it ended again, that is like any other end, and backed off."""
+    restarts = case.memory.restarts.get(case.name)
+    return restarts is not None and restarts.container_id == kept.id
 
 
 def _pin(case: Case, rollback: Rollback, kept: Container) -> Pin | None:
