@@ -30,12 +30,15 @@ def next_restart(restarts: Restarts | None, container: Container, now: datetime)
     """Return how often an exited container will have been started again, and when that is due.
 
     The first time is due at once, at the moment when it ended; so is an end that the clock, set back, has
-    not reached yet.
+    not reached yet. A start that was recorded and never came about, because the controller or the Engine
+    died before it, is still the same one.
     """
     ended = container.finished_at or container.created
     began = container.started_at or ended
     counted = restarts is not None and restarts.container_id == container.id
     before = restarts.count if restarts is not None and counted and ended - began < RAN_WELL else 0
+    if restarts is not None and before and began < restarts.last_start:
+        before -= 1
     return before + 1, now if ended > now else ended + delay(before)
 
 

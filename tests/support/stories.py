@@ -220,7 +220,9 @@ def _backoff(world: World, name: str, rest: dict[str, Any]) -> None:
 
 def _restarts(world: World, name: str, rest: dict[str, Any]) -> None:
     found = next(c for c in world.of(name))
-    record = Restarts(found.id, rest.pop("count"), world.now)
+    ago = rest.pop("ago", None)
+    at = found.started_at or world.now if ago is None else world.now - _length(ago)
+    record = Restarts(found.id, rest.pop("count"), at)
     world.remember(restarts={**world.memory.restarts, name: record})
 
 
