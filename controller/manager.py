@@ -3,7 +3,6 @@
 Refuses to decide anything about a workspace, and to run passes: `loop` has their rhythm.
 """
 
-import ctypes
 import os
 import signal
 import socket
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from controller import __version__, loop
+from controller import __version__, footprint, loop
 from controller.activity import listening
 from controller.engine import calls as engine_calls
 from controller.engine import client as engine_client
@@ -51,8 +50,6 @@ from controller.workqueue import WorkQueue
 
 LOCK_DIR = Path("/run/lock")
 NONCE_BYTES = 32
-MALLOC_OPTIONS = ((-8, 1), (-3, 65536), (-1, 65536))
-"""M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of the GNU C library, bytes."""
 QUEUE = "workspaces"
 """Name of the work queue in metrics."""
 SURVEY_LOOKS = 4
@@ -76,7 +73,7 @@ def clock() -> datetime:
 
 def run(settings: Settings) -> int:
     """Be the controller until SIGTERM or SIGINT; return an exit code of the contract."""
-    _return_memory_early()
+    footprint.keep_small()
     with ExitStack() as stack:
         try:
             controller = Controller(settings, stack)
@@ -95,17 +92,6 @@ def run(settings: Settings) -> int:
             _log.error("engine_occupied", error=str(occupied))
             return 5
     return 0
-
-
-def _return_memory_early() -> None:
-    """Give what a look at a large fleet took back to the kernel: mallopt(3), where the C library has it.
-
-    One arena for all threads, and a mapping of its own for each answer of the Engine's.
-    """
-    tune = getattr(ctypes.CDLL(None), "mallopt", None)
-    if tune is not None:
-        for option, value in MALLOC_OPTIONS:
-            tune(option, value)
 
 
 def run_once(settings: Settings, timeout: timedelta) -> OnceResult:

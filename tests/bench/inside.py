@@ -20,7 +20,7 @@ from typing import Any
 
 import docker
 
-from controller import manager, settings
+from controller import footprint, manager, settings
 from controller.model.plan import Verdict
 from tests.bench import keeper
 
@@ -110,6 +110,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--profile", type=Path)
     options = parser.parse_args(arguments)
     chosen = settings.load(options.config, {}, {})
+    footprint.keep_small()
     with contextlib.ExitStack() as stack:
         controller = manager.Controller(chosen, stack)
         weigher = Weigher(controller)

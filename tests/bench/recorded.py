@@ -76,7 +76,13 @@ class Recorded:
         await asyncio.sleep(max(0.0, float(request.query["until"]) - time.time()))
         return response
 
-    async def _list_containers(self, _: web.Request) -> web.Response:
+    async def _list_containers(self, request: web.Request) -> web.Response:
+        wanted = json.loads(request.query.get("filters", "{}")).get("label")
+        if wanted:
+            self._counts["list_labelled"] += 1
+            marks = [one.partition("=")[::2] for one in wanted]
+            rows = [r for r in self._rows.values() if all(r["Labels"].get(k) == v for k, v in marks)]
+            return web.json_response(rows)
         self._counts["list"] += 1
         if not self._list:
             self._list = json.dumps(list(self._rows.values())).encode()
