@@ -65,8 +65,12 @@ def refuse_policy(wanted: dict[str, Any]) -> Answer | None:
 def update(engine: "SimEngine", request: transport.Request, container: SimContainer) -> Answer:
     """An update: zeros and empty strings change nothing and succeed, the number of tasks apart."""
     wanted = dict(request.body or {})
-    refusal = refuse_policy(wanted) or refuse_numbers(engine, wanted) or _refuse(container, wanted)
+    refusal = refuse_policy(wanted) or refuse_numbers(engine, wanted)
     if refusal is not None:
+        return refusal
+    refusal = _refuse(container, wanted)
+    if refusal is not None:
+        engine.checkpoint(container)
         return refusal
     given = {key: value for key, value in wanted.items() if value or key == "PidsLimit"}
     container.host_config |= given
