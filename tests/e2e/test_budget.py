@@ -56,6 +56,13 @@ def test_of_twenty_changed_at_once_one_goes_one_waits_its_minute_and_eighteen_ar
         again.decided(second, "Paced")
         again.decided(held[2], "BudgetExceeded")
         assert {one.workspace for one in chronicle.of("die")} == stopped
+        # What a person deletes is neither paced nor broken, however many there are of it.
+        deleted = held[2:6]
+        for name in deleted:
+            done = site.wharf("delete", "workspace", name, "--yes")
+            assert done.code == 0, done
+        assert {one.workspace for one in chronicle.of("die")} == {*stopped, *deleted}
+        again.decided(second, "Paced")
 
 
 @pytest.mark.full
