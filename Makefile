@@ -59,6 +59,10 @@ mutants: bootstrap  ## seeded bugs against the tests, all or those like NAME=: a
 chaos: bootstrap  ## faults on a real Engine for MINUTES=10, with SEED=S or another one each time
 	@$(PYTHON) -m tests.chaos --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
+.PHONY: sim
+sim: bootstrap  ## simulated hosts with faults: STEPS=n (a million), SEED=n (drawn by lot)
+	@$(PYTHON) -m tests.simulation --steps $(or $(STEPS),1000000) $(if $(SEED),--seed $(SEED))
+
 .PHONY: generate
 generate: bootstrap  ## crds/ and every generated reference page
 	@$(PYTHON) -m controller.cli.generate

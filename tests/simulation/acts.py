@@ -1,0 +1,285 @@
+"""Knows what people write, and what they say to the controller; each act by a name.
+
+It refuses to ask the controller anything but by its service, and to touch what only the controller may.
+"""
+
+import hashlib
+import random
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from controller.audit.evidence import Ask
+from controller.reporting import control
+from tests.simulation.filesystem import SPECS
+from tests.simulation.scenario import NAMES, Disturb
+from tests.support import specfiles
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+CALLER = control.Caller(0, 1)
+SEEN_AFTER: Final = 120 * 10**9
+"""Nanoseconds after which the controller has seen a file, whatever kept it from looking."""
+CANARY = "canary-5f1d"
+"""Stands in the environment of some specs: nobody may tell it."""
+CLASSES: Final = (
+    "small: {image: 'sample:1', security: {runAs: Image}, lifecycle: {stopGrace: 5s}}",
+    "small: {image: 'sample:1', security: {runAs: Image}, lifecycle: {stopGrace: 5s}, env: {SITE: new}}",
+    "small: {image: 'sample:2', security: {runAs: Image}, lifecycle: {stopGrace: 5s}}",
+)
+
+
+def policy(choice: int) -> bytes:
+    """The text of a policy."""
+    return (
+        "apiVersion: wharfinger.dev/v1\nkind: ResourcePolicy\nmetadata: {name: lab}\nspec:\n"
+        f"  defaultClass: small\n  mountRoots: [/srv/data]\n  classes:\n    {CLASSES[choice]}\n"
+        "  portPools:\n    - {name: main, from: 10000, to: 10999}\n...\n"
+    ).encode()
+
+
+def calm(chance: random.Random) -> str:
+    """What a spec says that asks for nothing unusual."""
+    extra = ("", "  services: [{name: jupyter, port: 8888}]\n", "  env: {A: x}\n")
+    return "  class: small\n  lifecycle: {changes: Immediate}\n" + chance.choice(extra)
+
+
+def body(chance: random.Random, name: str) -> str:
+    """What a spec says."""
+    lines = ["  class: small"]
+    changes = chance.choice(("Immediate", "Immediate", "Immediate", "WhenIdle", "Manual", None))
+    if changes:
+        lines.append(f"  lifecycle: {{changes: {changes}}}")
+    if chance.random() < 0.5:  # noqa: PLR2004 - as often as not
+        lines.append(f"  env: {{A: {chance.choice(('x', 'y', CANARY))}}}")
+    image = chance.choice((*(None,) * 6, *("sample:1", "sample:2", "far:1") * 2, "absent:1"))
+    if image:
+        lines.append(f"  image: {image}")
+    lines += _one_of(
+        chance,
+        0.25,
+        (
+            "  desiredState: Stopped",
+            "  resources: {memory: 64m}",
+            "  resources: {memory: 128m}",
+            "  services: [{name: jupyter, port: 8888}]",
+            f"  services: [{{name: ssh, port: 22, hostPort: {10000 + 100 * NAMES.index(name)}}}]",
+            f"  mounts: [{{name: data, source: /srv/data/{name}, target: /data}}]",
+            '  command: ["/bin/nothing"]',
+            '  command: ["/bin/false"]',
+            "  pull: Always",
+        ),
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _one_of(chance: random.Random, share: float, lines: tuple[str, ...]) -> list[str]:
+    chosen = [line for line in lines if chance.random() < share / 2]
+    keys = {line.split(":")[0]: line for line in chosen}
+    return list(keys.values())
+
+
+# files
+
+
+def write(world: "World", chance: random.Random, name: str | None = None) -> str:
+    """A person writes a spec, carefully or not."""
+    name = name or chance.choice(NAMES)
+    end = chance.choice((b"...\n", b""))
+    how = chance.choice(("rename", "write"))
+    world.write_spec(f"{name}.yaml", name, specfiles.workspace(name, body(chance, name)) + end, how=how)
+    return f"{name} by {how}"
+
+
+def write_in_halves(world: "World", chance: random.Random) -> str | None:
+    """A careless tool writes the head of a spec, and its rest a moment later (SP1).
+
+    Into a file that the controller has seen, or that never was: one that takes the place of another between
+    two looks counts as renamed into place, and its head as whole (docs/known-flaws.md).
+    """
+    name = chance.choice(NAMES)
+    file = world.files.specs.files.get(f"{name}.yaml") if world.files.specs else None
+    if name in world.written and (file is None or world.nanoseconds() - file.ctime_ns < SEEN_AFTER):
+        return None
+    text = specfiles.workspace(name, body(chance, name)) + chance.choice((b"...\n", b""))
+    cut = chance.randrange(len(text))
+    world.put_file(f"{SPECS}/{name}.yaml", text[:cut], how="write")
+    world.writers += 1
+
+    def write_rest() -> None:
+        world.writers -= 1
+        world.write_spec(f"{name}.yaml", name, text, how="write")
+
+    world.after(chance.uniform(0.05, 1.9), write_rest, f"the rest of {name}")
+    return f"{cut} of {len(text)} bytes of {name}"
+
+
+def spoil(world: "World", chance: random.Random) -> str:
+    """A person makes a mistake in a spec, and mends it later."""
+    name = chance.choice(NAMES)
+    bad = specfiles.workspace(name, body(chance, name)) + b"  nosuch: key\n...\n"
+    good = specfiles.workspace(name, body(chance, name)) + b"...\n"
+    world.put_file(f"{SPECS}/{name}.yaml", bad, how="rename")
+    mend = lambda: world.write_spec(f"{name}.yaml", name, good, how="rename")  # noqa: E731 - for later
+    world.after(chance.uniform(5, 100), mend, f"{name} is mended")
+    return name
+
+
+def claim_twice(world: "World", chance: random.Random) -> str | None:
+    """Two files claim one name for a while (SP6)."""
+    name = chance.choice(NAMES)
+    if f"{name}.yaml" not in world.files.names():
+        return None
+    text = specfiles.workspace(name, body(chance, name)) + b"...\n"
+    world.write_spec(f"{name}-copy.yaml", name, text, how="rename")
+    world.after(
+        chance.uniform(1, 60), lambda: remove_file(world, f"{name}-copy.yaml"), f"the copy of {name} goes"
+    )
+    return name
+
+
+def remove_file(world: "World", file: str) -> None:
+    """A file goes, and with it what it asked for."""
+    workspace = file.removesuffix(".yaml").removesuffix("-copy")
+    world.asks.append(Ask(world.true_time(), "remove", workspace))
+    world.files.remove(f"{SPECS}/{file}")
+    world.files_changed()
+
+
+def remove(world: "World", chance: random.Random) -> str | None:
+    """A person removes a spec, and may put it back."""
+    names = world.files.names()
+    if not names:
+        return None
+    file = chance.choice(names)
+    before = world.files.specs.files[file].text if world.files.specs else b""
+    workspace = file.removesuffix(".yaml")
+    remove_file(world, file)
+    if chance.random() < 0.6:  # noqa: PLR2004 - more often than not
+        back = lambda: world.write_spec(file, workspace, before, how="rename")  # noqa: E731 - for later
+        if workspace in NAMES and before in _whole(world, workspace, before):
+            world.after(chance.choice((1.0, 8.0, 60.0, 300.0)), back, f"{file} is back")
+    return file
+
+
+def _whole(world: "World", workspace: str, text: bytes) -> tuple[bytes, ...]:
+    """The text, if a person wrote it completely."""
+    return (text,) if hashlib.sha256(text).hexdigest() in world.written.get(workspace, ()) else ()
+
+
+def edit_policy(world: "World", chance: random.Random) -> str:
+    """A class means something else from now on."""
+    choice = chance.randrange(len(CLASSES))
+    world.asks.append(Ask(world.true_time(), "edit", ""))
+    world.put_policy(policy(choice))
+    return str(choice)
+
+
+def break_policy(world: "World", chance: random.Random) -> str:
+    """The policy is no policy for a while."""
+    world.put_policy(policy(0)[: chance.randrange(40, 120)])
+    world.after(chance.uniform(5, 60), lambda: world.put_policy(policy(0)), "the policy is mended")
+    world.asks.append(Ask(world.true_time(), "edit", ""))
+    return "half of it"
+
+
+# the command
+
+
+def command(world: "World", what: str, name: str) -> None:
+    """A person says something to the controller.
+
+    Raises:
+        control.ControlError: it is refused, or nobody listens.
+    """
+    if world.process is None:
+        raise control.BadRequest("nobody listens")
+    said = len(world.asks)
+    world.asks.append(Ask(world.true_time(), what, name))
+    report = world.process.report
+    status = report.statuses.get(name) if report else None
+    if what == "approve" and status is not None and status.decision.change.startswith("removed:"):
+        world.asks.append(Ask(world.true_time(), "remove", name))  # who lets it go says that it is meant
+    try:
+        getattr(world.process.service, what)(name, CALLER)
+    except control.ControlError:
+        del world.asks[said:]
+        raise
+
+
+def _command(what: str) -> Disturb:
+    def act(world: "World", chance: random.Random) -> str | None:
+        name = chance.choice(NAMES)
+        try:
+            command(world, what, name)
+        except control.ControlError:
+            return None
+        return name
+
+    act.__name__ = f"wharf_{what}"
+    return act
+
+
+wharf_stop, wharf_start, wharf_restart, wharf_approve, wharf_rollback = map(
+    _command, ("stop", "start", "restart", "approve", "rollback")
+)
+
+
+def wharf_forget(world: "World", chance: random.Random) -> str | None:
+    """A person lets a kept container go."""
+    memory = world.memory()
+    kept = sorted(memory.retained) if memory else []
+    if not kept or world.process is None:
+        return None
+    chosen = chance.choice(kept)
+    world.asks.append(Ask(world.true_time(), "forget", chosen))
+    try:
+        world.process.service.forget(chosen, CALLER)
+    except control.ControlError:
+        world.asks.pop()
+        return None
+    return memory.retained[chosen].name if memory else chosen
+
+
+def wharf_pause(world: "World", chance: random.Random) -> str | None:
+    """A person says hands off, of the host or of one workspace, and later takes it back."""
+    name = chance.choice((None, *NAMES))
+    if world.process is None:
+        return None
+    try:
+        world.process.service.pause(name, "to think", CALLER)
+    except control.ControlError:
+        return None
+    world.after(chance.choice((2.0, 30.0, 90.0)), lambda: resume(world, name), "resume")
+    return name or "the host"
+
+
+def resume(world: "World", name: str | None) -> None:
+    """Take a pause back; try again while nobody listens."""
+    try:
+        if world.process is None:
+            raise control.BadRequest("nobody listens")
+        world.process.service.resume(name, CALLER)
+    except control.ControlError:
+        world.after(5.0, lambda: resume(world, name), "resume again")
+
+
+ACTS: Final[Mapping[str, Disturb]] = {
+    act.__name__: act
+    for act in (
+        write,
+        write_in_halves,
+        spoil,
+        claim_twice,
+        remove,
+        edit_policy,
+        break_policy,
+        wharf_stop,
+        wharf_start,
+        wharf_restart,
+        wharf_approve,
+        wharf_rollback,
+        wharf_forget,
+        wharf_pause,
+    )
+}

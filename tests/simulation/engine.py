@@ -1,0 +1,205 @@
+"""Knows the Engine's ground truth: the simulated Engine, with who did what to which run of which container.
+
+It refuses to know the controller but by the word of who asks; ownership is judged by the claim alone.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from controller.api import labels
+from controller.audit.evidence import Happening, Standing
+from controller.planning import claims
+from tests.support.sim_container import SimContainer
+from tests.support.sim_engine import SimEngine
+
+TOLD = frozenset({"create", "start", "stop", "die", "destroy", "rename", "update", "pause", "unpause"})
+MEANT = {
+    "create_container": "create",
+    "start": "start",
+    "stop": "stop",
+    "remove": "destroy",
+    "rename": "rename",
+    "update": "update",
+    "unpause": "unpause",
+}
+"""What a controller's call is for; whatever else the Engine tells of is part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks for a call.
+
+    Attributes:
+        by: `controller`, `person`, `engine`, `process`.
+        epoch, intent: of the controller and its chain; None for others.
+        what: its call is for.
+        seen_at: when the look began on which it was decided, in true time.
+        asked_at, compared_at: when the call was sent, and when the run was read that was compared before.
+    """
+
+    by: str
+    epoch: int | None = None
+    intent: int | None = None
+    seen_at: datetime | None = None
+    asked_at: datetime | None = None
+    compared_at: datetime | None = None
+    what: str = ""
+
+
+PROCESS = Asker("process")
+PERSON = Asker("person")
+ENGINE = Asker("engine")
+
+
+@dataclass
+class _Run:
+    """The latest run of a container."""
+
+    started: datetime | None = None
+    pid: int = 0
+    ever: bool = False
+    ended: datetime | None = None
+    pid_before: int = 0
+
+    def met(self, at: datetime) -> int:
+        """The pid that a call met which ended it at this very moment, or came later."""
+        return self.pid_before if self.ended == at else self.pid
+
+
+class WatchedEngine(SimEngine):
+    """One Engine whose every change is witnessed.
+
+    `clock` is the wall clock of its host; `true_time` never steps.
+
+    Attributes:
+        asker: who asks for what is done now.
+        happenings: all that happened, in order.
+        events: published and not delivered yet: kind, action, actor id.
+        written: bytes that users hold in a container's layer, by id.
+        changed: containers may stand otherwise than when this was last cleared.
+    """
+
+    def __init__(self, clock: Callable[[], datetime], true_time: Callable[[], datetime], key: bytes) -> None:
+        self.asker = PROCESS
+        self.happenings: list[Happening] = []
+        self.written: dict[str, int] = {}
+        self.pending: deque[tuple[str, str, str]] = deque()
+        self.changed = True
+        self.true_time = true_time
+        self._key = key
+        self._runs: dict[str, _Run] = {}
+        self._owners: dict[str, str] = {}
+        super().__init__(clock)
+        self.events.publish = self._heard  # type: ignore[method-assign]
+
+    def _heard(self, kind: str, action: str, actor_id: str, attributes: dict[str, str]) -> None:
+        """Keep an event for its delivery, which the scheduler chooses."""
+        del attributes
+        self.pending.append((kind, action, actor_id))
+
+    def publish(self, container: SimContainer, action: str, **attributes: str) -> None:
+        super().publish(container, action, **attributes)
+        self.changed = True
+        if action in TOLD:
+            self._witness(container, action)
+
+    def _witness(self, container: SimContainer, what: str) -> None:
+        run = self._runs.setdefault(container.id, _Run())
+        by = self.asker.by
+        if by == "process" or what == self.asker.what or (by != "controller" and what != "die"):
+            self._tell(container, what, run)
+        if what == "start":
+            self._runs[container.id] = _Run(container.started, container.pid, ever=True)
+        elif what == "die":
+            run.ended, run.pid_before, run.pid = self.true_time(), run.pid, 0
+        if what in {"create", "destroy"}:
+            self._owners.clear()
+
+    def _tell(self, container: SimContainer, what: str, run: _Run) -> None:
+        by = self.asker
+        self.happenings.append(
+            Happening(
+                at=self.true_time(),
+                what=what,
+                container_id=container.id,
+                name=container.name,
+                workspace=self.owner(container),
+                by=by.by,
+                epoch=by.epoch,
+                intent=by.intent,
+                started_at=run.started,
+                pid=run.met(self.true_time()),
+                ever_ran=run.ever,
+                bytes_held=self.written.get(container.id, 0),
+                seen_at=by.seen_at,
+                asked_at=by.asked_at,
+                compared_at=by.compared_at,
+            )
+        )
+
+    def owner(self, container: SimContainer) -> str:
+        """The workspace by a valid claim, else empty; of two with one instance the later is a copy."""
+        known = self._owners.get(container.id)
+        if known is None:
+            given = container.config["Labels"]
+            owned = claims.judge(self._key, given) is claims.Ownership.OWNED and self._is_first(container)
+            known = self._owners[container.id] = given[labels.WORKSPACE] if owned else ""
+        return known
+
+    def _is_first(self, container: SimContainer) -> bool:
+        instance = container.config["Labels"][labels.INSTANCE]
+        same = (
+            other.id
+            for other in self.containers.values()  # in the order in which they were made
+            if other.config["Labels"].get(labels.INSTANCE) == instance
+        )
+        return next(same, container.id) == container.id
+
+    def standings(self, retained: frozenset[str]) -> tuple[Standing, ...]:
+        """Every container as it is; `retained` are those that the ledger keeps."""
+        return tuple(self._standing(container, retained) for container in self.containers.values())
+
+    def _standing(self, container: SimContainer, retained: frozenset[str]) -> Standing:
+        workspace = self.owner(container)
+        given = container.config["Labels"]
+        aside = labels.retained_name(workspace, given.get(labels.INSTANCE, container.id))
+        mounts: list[dict[str, Any]] = container.host_config.get("Mounts") or []
+        return Standing(
+            container_id=container.id,
+            name=container.name,
+            workspace=workspace,
+            owned=bool(workspace),
+            running=container.running,
+            kept=container.id in retained or container.name == aside,
+            started_at=container.started,
+            pid=container.pid,
+            units=frozenset(f"port/{port}" for port in container.host_ports()),
+            binds=tuple(mount["Source"] for mount in mounts),
+        )
+
+    # what happens by itself
+
+    def die(self, container: SimContainer, code: int, *, heard: bool = True) -> None:
+        """The main process ends; nobody is told of it while the Engine is down."""
+        waiting = len(self.pending)
+        self.asker = PROCESS
+        self.end(container, code)
+        if not heard:
+            while len(self.pending) > waiting:
+                self.pending.pop()
+
+    def rise(self, *, kills: bool) -> None:
+        """Start the daemon anew; without live restore it kills what survived it, and says so to nobody."""
+        self.asker, self.live_restore = ENGINE, not kills
+        before = [container for container in self.containers.values() if container.running]
+        self.restart()
+        for container in before:
+            if not container.running:
+                run = self._runs[container.id]
+                self._tell(container, "die", run)
+                run.ended, run.pid = None, 0
+        self.pending.clear()
+        self.down, self.changed, self.live_restore = False, True, True

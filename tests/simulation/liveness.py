@@ -1,0 +1,204 @@
+"""Knows what must come true once faults have healed: everything is as people want it, soon, and then at rest.
+
+It refuses to wait for what a person must do: the healing is where people do it.
+"""
+
+import hashlib
+import random
+from typing import Final
+
+from controller.api import labels
+from controller.api.conditions import Reason
+from controller.model.plan import Verdict
+from controller.planning.case import Blueprint
+from controller.reporting import control
+from tests.simulation import acts, faults
+from tests.simulation.engine import PERSON
+from tests.simulation.judging import ViolatedError
+from tests.simulation.scenario import NAMES
+from tests.simulation.world import World
+from tests.support import specfiles
+
+SOON: Final = 60.0
+"""Seconds in which all is as wanted (L1), the known waits of the product not counted."""
+WAITS: Final = 2.5 + 5.0 + 10.0 + 10.0
+"""Seconds until a file settles and is confirmed, a resync and half, and until a replacement is proven."""
+QUIET: Final = 600.0
+"""Seconds in which nothing more is changed then."""
+NAMED_AFTER: Final = 120.0
+"""Seconds after which what is not as wanted says why (L6)."""
+ASKED_EVERY: Final = 5.0
+"""Seconds after which people look again at what waits for them."""
+POISONS: Final = ("", "  image: absent:1\n", '  command: ["/bin/nothing"]\n', "stuck")
+
+
+class Healed:
+    """One host after its faults.
+
+    Attributes:
+        poisoned: a workspace that cannot be as wanted, and must not keep others from it (L2); or none.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        chance = random.Random(f"healed/{world.scenario.seed}")
+        self.wanted = tuple(name for name in NAMES if chance.random() < 0.8)  # noqa: PLR2004 - most
+        self._poison = chance.choice(POISONS)
+        self.poisoned = chance.choice(self.wanted) if self.wanted and self._poison else ""
+        self._asked_at = 0.0
+
+    def judge(self) -> None:
+        """Heal, wait, and see.
+
+        Raises:
+            ViolatedError: L1, L2, L3, L6 or L7 does not hold.
+        """
+        with self.world.files.mounted():
+            self._heal()
+            self._wait()
+            self._rest()
+
+    def _heal(self) -> None:
+        world = self.world
+        world.calm()
+        faults.heal(world)
+        world.put_policy(acts.policy(0))
+        for file in world.files.names():
+            workspace = file.removesuffix(".yaml")
+            if workspace not in self.wanted:
+                acts.remove_file(world, file)
+        chance = random.Random(f"mended/{world.scenario.seed}")
+        for name in self.wanted:
+            extra = self._poison if name == self.poisoned and self._poison != "stuck" else ""
+            text = specfiles.workspace(name, acts.calm(chance) + extra) + b"...\n"
+            world.write_spec(f"{name}.yaml", name, text, how="rename")
+        self._tidy()
+        world.boot_controller()
+
+    def _tidy(self) -> None:
+        """An admin takes away what is not ours, and what of ours nobody uses under another name."""
+        engine = self.world.engine
+        engine.asker = PERSON
+        for container in list(engine.containers.values()):
+            workspace = engine.owner(container)
+            main = engine.find(labels.container_name(workspace)) if workspace else None
+            instance = container.config["Labels"].get(labels.INSTANCE, "")
+            own = {labels.container_name(workspace), labels.retained_name(workspace, instance)}
+            stray = container.name not in own and main is not None and main.id != container.id
+            if not workspace or stray:
+                engine.by_hand("DELETE", f"/containers/{container.id}", {"force": "1"})
+        if self._poison == "stuck" and (found := engine.find(labels.container_name(self.poisoned))):
+            engine.stuck.add(found.id)
+
+    def _wait(self) -> None:
+        world, scenario = self.world, self.world.scenario
+        begun = world.monotonic()
+        pace = 60.0 * (1 + len(NAMES) // scenario.per_minute)
+        deadline = begun + SOON + WAITS + 2 * scenario.grace + pace
+        self._asked_at = begun
+        while (missing := self._missing()) and world.monotonic() < deadline:
+            world.step()
+            if world.monotonic() - self._asked_at > ASKED_EVERY:
+                self._asked_at = world.monotonic()
+                self._approve()
+            if world.monotonic() - begun > NAMED_AFTER:
+                self._ask_why(missing)
+        if missing:
+            seconds = world.monotonic() - begun
+            raise ViolatedError("L1", f"after {seconds:.0f} s: {'; '.join(missing)}; {self._decisions()}")
+
+    def _approve(self) -> None:
+        """People let go what waits for their word, and try again what failed."""
+        process = self.world.process
+        if process is None or process.report is None:
+            return
+        for name, status in process.report.statuses.items():
+            reason = status.decision.reason
+            try:
+                if reason is Reason.PAUSED:
+                    process.service.resume(None, acts.CALLER)
+                    process.service.resume(name, acts.CALLER)
+                elif reason in {Reason.REPLACEMENT_FAILED, Reason.CRASH_LOOP, Reason.BACKING_OFF}:
+                    acts.command(self.world, "restart", name)
+                elif reason is Reason.STOPPED_BY_REQUEST:
+                    acts.command(self.world, "start", name)
+                else:
+                    acts.command(self.world, "approve", name)
+            except control.ControlError:
+                continue
+
+    def _missing(self) -> list[str]:
+        """What is not as people want it, each in a sentence."""
+        world, process = self.world, self.world.process
+        if process is None or process.report is None or process.passing or process.crew.busy():
+            return ["the controller is at work"]
+        found = [why for name in NAMES if name != self.poisoned and (why := self._why(name))]
+        memory = process.ledger.recall(b"", world.wall())
+        if memory.open_intents:
+            found.append("an intent is open")
+        return found
+
+    def _why(self, name: str) -> str:
+        """What is not as wanted of one workspace (L1, L3)."""
+        process, engine = self.world.process, self.world.engine
+        assert process is not None
+        main = engine.find(labels.container_name(name))
+        if name not in self.wanted:
+            memory = process.ledger.recall(b"", self.world.wall())
+            if main is not None or name in memory.accepted:
+                return f"{name} is not wanted and still there"
+            return f"{name} still has a port" if any(g.workspace == name for g in memory.port_grants) else ""
+        design = process.planner.designs.get(name)
+        if main is None or not isinstance(design, Blueprint):
+            return f"{name} has no container"
+        image = engine.find_image(design.template.image)
+        same = main.config["Labels"].get(labels.TEMPLATE_HASH) == design.identity[labels.TEMPLATE_HASH]
+        if main.status != "running" or not same or image is None or main.image_id != image.id:
+            return f"{name} is {main.status}" + ("" if same else ", from another template")
+        spec = process.ledger.recall(b"", self.world.wall()).accepted.get(name)
+        file = self.world.files.specs.files.get(f"{name}.yaml") if self.world.files.specs else None
+        if spec is None or file is None or spec.digest != _digest(file.text):
+            return f"the spec of {name} is not in force"
+        return ""
+
+    def _ask_why(self, missing: list[str]) -> None:
+        """L6: whatever is not as wanted for long has a decision that says why."""
+        process = self.world.process
+        if process is None or process.report is None or missing == ["the controller is at work"]:
+            return
+        for name in self.wanted:
+            decision = process.report.plan.decisions.get(name)
+            silent = decision is not None and decision.verdict is Verdict.KEEP and self._why(name)
+            if silent and self.world.monotonic() - self._asked_at < 1.0:
+                continue
+            if silent and process.rests_until + 20.0 < self.world.monotonic():
+                raise ViolatedError("L6", f"{self._why(name)}, and nobody says so")
+
+    def _rest(self) -> None:
+        """L1, L7: nothing more is changed."""
+        world = self.world
+        until, before = world.monotonic() + QUIET, len(world.engine.happenings)
+        while world.monotonic() < until:
+            world.step()
+        for happening in world.engine.happenings[before:]:
+            upkeep = happening.what == "destroy" and "." in happening.name  # its time may be over just now
+            if happening.by == "controller" and happening.workspace != self.poisoned and not upkeep:
+                text = f"{happening.what} of {happening.name} although all was as wanted"
+                raise ViolatedError("L1", text)
+        process = self.world.process
+        assert process is not None
+        assert process.report is not None
+        if self.poisoned and self._poison != "stuck":
+            decision = process.report.plan.decisions.get(self.poisoned)
+            if decision is None or not decision.message:
+                raise ViolatedError("L6", f"nobody says why {self.poisoned} is not as wanted: {decision}")
+
+    def _decisions(self) -> str:
+        process = self.world.process
+        decisions = process.report.plan.decisions if process and process.report else {}
+        return "; ".join(f"{d.workspace}: {d.verdict} {d.reason} {d.message}" for d in decisions.values())
+
+
+def _digest(text: bytes) -> str:
+    """The digest by which the controller knows a file."""
+    return hashlib.sha256(text).hexdigest()

@@ -1,0 +1,328 @@
+"""Knows one controller process: the real reconciler, planner, executor, observer and ledger, put together.
+
+It refuses to choose when anything goes on: passes and chains are greenlets that the scheduler resumes.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from controller import gate, loop, workers
+from controller.api.conditions import Reason
+from controller.engine import calls, executor, inquiries, observer
+from controller.engine.transport import Request
+from controller.model import actions, outcomes
+from controller.model.actions import Action
+from controller.model.effective import Effective
+from controller.model.observed import Account, HostView, MountCheck, Obstacle, Seen
+from controller.model.plan import Decision
+from controller.model.status import PassReport
+from controller.planning import claims
+from controller.planning.planner import Planner
+from controller.reconciler import Reconciler, Setup
+from controller.service import Facts, Service
+from controller.sources import directory, policies
+from controller.status import events as event_texts
+from controller.surroundings import Surroundings
+from controller.workqueue import WorkQueue
+from tests.simulation import durable, filesystem
+from tests.simulation.carrier import READS, Call, Carrier
+from tests.simulation.engine import MEANT, Asker, WatchedEngine
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+SETTLE = timedelta(milliseconds=500)
+RESYNC = timedelta(seconds=15)
+INSPECT = timedelta(minutes=5)
+
+
+class Killed(BaseException):
+    """The controller is killed here."""
+
+
+class Task(greenlet):
+    """One flow of control of a controller; `asker` stands on its calls."""
+
+    def __init__(self, process: "Process", work: Callable[[], None], asker: Asker, name: str) -> None:
+        super().__init__(self._work)
+        self.process, self.asker, self.name = process, asker, name
+        self.compared_at: datetime | None = None
+        self._task = work
+
+    def _work(self, *_: object) -> None:
+        try:
+            self._task()
+        except Killed:
+            self.process.doomed = True
+        except gate.Occupied:
+            self.process.doomed = self.process.refused = True
+
+
+class _Hands(workers._Pool):
+    """A pool whose threads are tasks."""
+
+    def __init__(self, process: "Process", size: int, name: str) -> None:
+        super().__init__(size, name)
+        self._process = process
+        self._idle = size
+        self._queue: deque[tuple[Callable[[], None], Asker]] = deque()
+
+    def submit(self, task: Callable[[], None]) -> None:
+        self._queue.append((task, self._process.next_asker))
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._idle and self._queue:
+            task, asker = self._queue.popleft()
+            self._idle -= 1
+            self._process.begin(lambda: self._do(task), asker, self._name)
+
+    def _do(self, task: Callable[[], None]) -> None:
+        task()
+        self._idle += 1
+        self._begin()
+
+
+class _Crew(workers.Workers):
+    """The real crew with other hands."""
+
+    def __init__(self, process: "Process", size: int) -> None:
+        super().__init__(
+            process.execute,
+            process.world.on_defect,
+            lambda: process.queue.add("chain"),
+            process.world.wall,
+            size,
+        )
+        self._process = process
+        self._chains = _Hands(process, size, "chain")
+        self._pulls = _Hands(process, max(2, size // 2), "pull")
+        self._stops = _Hands(process, max(8, size), "stop")
+
+    def submit(self, decision: Decision, rest: tuple[Action, ...], intent_id: int) -> None:
+        process = self._process
+        process.next_asker = Asker("controller", process.epoch, intent_id, process.seen_at)
+        super().submit(decision, rest, intent_id)
+
+
+class SimHost:
+    """The host beside Docker: every account is known, and mounts are there unless the Engine misses them."""
+
+    def __init__(self, engine: WatchedEngine) -> None:
+        self._engine = engine
+
+    def accounts(self, names: Iterable[str], now: datetime) -> Mapping[str, Account | None]:
+        del now
+        return {name: Account(name, 1000 + len(name), 1000, f"/home/{name}") for name in names}
+
+    def observe(
+        self,
+        accounts: Mapping[str, Account | None],
+        waiting: Iterable[Effective],
+        running: Iterable[Effective],
+        now: datetime,
+    ) -> Seen[HostView]:
+        del running
+        checks = {
+            (effective.workspace, mount.name): self._check(mount.source)
+            for effective in waiting
+            for mount in effective.mounts
+        }
+        held = (c.host_ports() for c in self._engine.containers.values() if c.running)
+        listeners = frozenset(self._engine.host_ports).union(*held)
+        return Seen(HostView(accounts, checks, {}, listeners), now)
+
+    def _check(self, source: str) -> MountCheck:
+        if source in self._engine.missing_paths:
+            return MountCheck(usable=False, obstacle=Obstacle(Reason.MOUNT_MISSING, f"{source} is not there"))
+        return MountCheck(usable=True)
+
+    def execute(self, action: actions.HostAction) -> outcomes.Outcome:
+        if isinstance(action, actions.PrepareMount) and action.source in self._engine.missing_paths:
+            message = f"{action.source} is not there"
+            return outcomes.Failed(action, 0.0, Reason.MOUNT_MISSING, message, retryable=True)
+        return outcomes.Succeeded(action, 0.0, already=True)
+
+
+class Process:
+    """One controller: everything in it is lost with it.
+
+    Attributes:
+        seen_at: true time of the latest list of containers that a pass rests on.
+        stepped: how far the wall clock was set from the true time then.
+        doomed: it dies at the end of this step.
+        refused: another controller has the Engine.
+    """
+
+    def __init__(self, world: "World", disk: durable.TornDatabase, key: bytes) -> None:
+        self.world, self.disk = world, disk
+        self.alive, self.doomed, self.refused = True, False, False
+        self.tasks: set[Task] = set()
+        self.next_asker = Asker("controller")
+        self.seen_at = world.true_time()
+        self.stepped = world.stepped
+        self.epoch: int | None = None
+        self.passing = False
+        self.rests_until = 0.0
+        self._next_resync = 0.0
+        self._before: PassReport | None = None
+        self.report: PassReport | None = None
+        self._allowance = loop.Allowance(world.monotonic())
+        self.queue = WorkQueue(world.monotonic)
+        self.queue.add("startup")
+        self.ledger = durable.WitnessedLedger(
+            disk, key, world.deeds, self._pause, lambda now: now - self.stepped
+        )
+        client = calls.EngineClient(Carrier(world.wire, self._park, self._asker, self), timedelta(seconds=60))
+        engine = world.engine
+        self.observer = observer.Observer(client, INSPECT, RESYNC, engine.read_limits, engine.listening)
+        self._executor = executor.EngineExecutor(
+            client, engine.read_limits, partial(claims.is_ours, self.ledger.claim_key)
+        )
+        self._host = SimHost(engine)
+        self._client = client
+        self.crew = _Crew(self, world.scenario.workers)
+        around = Surroundings(
+            specs=directory.SpecDirectory(filesystem.SPECS, SETTLE),
+            policies=policies.Policies(
+                filesystem.POLICY,
+                filesystem.CATALOG,
+                SETTLE,
+                self.ledger.remembered_source,
+                self.ledger.remember_source,
+            ),
+            engine=gate.Gate(self.observer, lambda: str(client.info()["ID"]), self._enter),
+            host=self._host,
+            ledger=self.ledger,
+            crew=self.crew,
+        )
+        setup = Setup("Enforce", world.rules, world.boot)
+        self.planner = Planner(world.rules)
+        self._reconciler = Reconciler(around, self.planner, world.nonce, world.boottime, setup)
+        self.service = Service(
+            self.ledger,
+            inquiries.Inquiries(calls.EngineClient(engine, timedelta(seconds=60))),
+            world.wall,
+            lambda: self.queue.add("request"),
+            Facts("Enforce", "unix:///simulated", Path(filesystem.SPECS), timedelta(minutes=1)),
+        )
+
+    # passes
+
+    def is_due(self) -> bool:
+        """Whether a pass can begin now."""
+        now = self.world.monotonic()
+        if self.passing or not self.alive or now < self.rests_until:
+            return False
+        return now >= self._next_resync or any(due <= now for due in self.queue._due.values())
+
+    def next_due(self) -> float:
+        """Monotonic time of the next pass, if nothing comes between."""
+        due = min([self._next_resync, *self.queue._due.values()])
+        return max(due, self.rests_until)
+
+    def begin_pass(self) -> None:
+        """Take what is due, as the product's rhythm does, and begin a pass."""
+        taken, now = self.queue.take(0.0), self.world.monotonic()
+        if not taken.keys or "resync" in taken.keys:
+            self._next_resync = now + RESYNC.total_seconds()
+        cause = next((cause for cause in loop.CAUSES if cause in taken.keys), "resync")
+        self.passing, self.stepped = True, self.world.stepped
+        asker = Asker("controller", self.epoch)
+        self._run(Task(self, lambda: self._pass(cause), asker, "pass"))
+
+    def _pass(self, cause: str) -> None:
+        report = self._reconciler.run_pass(self.world.wall(), cause)
+        self._tell(report)
+        if report.plan.next_look is not None:
+            self.queue.add_after("due", (report.plan.next_look - report.at).total_seconds())
+        now = self.world.monotonic()
+        self.rests_until = now + self._allowance.rest(report.seconds, now)
+        self.passing = False
+
+    def _tell(self, report: PassReport) -> None:
+        self.service.publish(report)
+        self.report = report
+        told = event_texts.derive(self._before, report)
+        self._before = report
+        if told:
+            self.world.record_events(self.ledger, told)
+        self.world.on_report(report)
+
+    # doing
+
+    def execute(self, action: Action) -> outcomes.Outcome:
+        """Do one action, as the manager has it done."""
+        if isinstance(action, actions.EngineAction):
+            outcome = self._executor.execute(action)
+            self.observer.note_own(action, outcome)
+            return outcome
+        if isinstance(action, actions.HostAction):
+            return self._host.execute(action)
+        return self.ledger.execute(action, self.world.wall())
+
+    def _enter(self, engine_id: str) -> None:
+        self.world.take_lock(self)
+        self.epoch = self.ledger.next_epoch(engine_id, self.world.wall())
+
+    # tasks
+
+    def begin(self, work: Callable[[], None], asker: Asker, name: str) -> None:
+        """Have some work begun when the scheduler says so."""
+        task = Task(self, work, asker, name)
+        self.tasks.add(task)
+        self.world.runnable.append(task)
+
+    def _run(self, task: Task) -> None:
+        self.tasks.add(task)
+        self.world.resume(task)
+
+    def _asker(self, request: Request) -> Asker:
+        task = getcurrent()
+        assert isinstance(task, Task)
+        if request.method == READS:
+            return task.asker
+        asked_at = self.world.true_time()
+        return replace(
+            task.asker,
+            epoch=self.epoch,
+            asked_at=asked_at,
+            compared_at=task.compared_at,
+            what=MEANT.get(request.operation, ""),
+        )
+
+    def _park(self, call: Call) -> Any:  # noqa: ANN401 - what the Engine answers
+        task = getcurrent()
+        assert isinstance(task, Task)
+        call.resume = lambda result: self.world.resume(task, result)
+        result = self.world.hub.switch()
+        if call.request.operation == "inspect_container":
+            task.compared_at = call.applied_at
+        elif call.request.operation == "list_containers" and task.name == "pass" and call.applied_at:
+            self.seen_at = call.applied_at
+        return result
+
+    def _pause(self) -> None:
+        """Let others go first, unless a person waits."""
+        task = getcurrent()
+        if isinstance(task, Task):
+            self.world.runnable.append(task)
+            self.world.hub.switch()
+
+    def kill(self) -> None:
+        """End at once, as by `kill -9`: no line of it runs any more, and what the Engine has it keeps."""
+        self.alive = False
+        self.world.runnable = [task for task in self.world.runnable if task.process is not self]
+        self.world.wire.abandon(self)
+        for task in sorted(self.tasks, key=lambda task: task.name):
+            if not task.dead:
+                task.throw(GreenletExit)
+        self.tasks.clear()
+        self.world.free_lock(self)

@@ -1,0 +1,93 @@
+"""Knows how a run is made from a scenario, and what is said of it when it has ended.
+
+It refuses to count a run in which next to nothing happened.
+"""
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+
+from tests.simulation import acts, faults, hands, liveness
+from tests.simulation.judging import ViolatedError
+from tests.simulation.scenario import LIVENESS, NAMES, Disturbance, Scenario, generate
+from tests.simulation.world import World
+from tests.support import specfiles
+
+CATALOGUE = {**faults.FAULTS, **acts.ACTS, **hands.HANDS}
+LEAST = 5
+"""Calls of the controller's that changed something, without which a run is void."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a run.
+
+    Attributes:
+        trace: hash of all steps.
+        counts: effective disturbances by kind.
+        mutations: changes that the controller made.
+        violated: invariant and message, or empty.
+        lines: the end of the trace, where something was violated.
+    """
+
+    scenario: Scenario
+    steps: int
+    trace: str
+    counts: Counter[str]
+    mutations: int
+    violated: tuple[str, str] | None = None
+    lines: tuple[str, ...] = ()
+
+    @property
+    def void(self) -> bool:
+        return self.mutations < LEAST
+
+
+def scenario_of(seed: int, steps: int = 400) -> Scenario:
+    """The run of a seed."""
+    return generate(seed, tuple(faults.FAULTS), (*acts.ACTS, *hands.HANDS), steps)
+
+
+def disturb(world: World, disturbance: Disturbance) -> str | None:
+    """Carry a disturbance out."""
+    return CATALOGUE[disturbance.kind](world, random.Random(disturbance.number))
+
+
+def begin(scenario: Scenario) -> World:
+    """A host with its first specs, and a controller that has just been started."""
+    world = World(scenario, disturb)
+    chance = random.Random(f"begin/{scenario.seed}")
+    world.put_policy(acts.policy(0))
+    for name in NAMES[: scenario.workspaces]:
+        text = specfiles.workspace(name, acts.calm(chance)) + b"...\n"
+        world.write_spec(f"{name}.yaml", name, text, how="rename")
+    world.boot_controller()
+    return world
+
+
+def run(scenario: Scenario) -> Result:
+    """Make a run; a violation is a result like any other."""
+    world, violated = begin(scenario), None
+    try:
+        world.run()
+        if scenario.mode == LIVENESS:
+            liveness.Healed(world).judge()
+    except ViolatedError as error:
+        violated = error.invariant, error.message
+    return _result(world, violated)
+
+
+def _result(world: World, violated: tuple[str, str] | None) -> Result:
+    if world.process is not None:
+        world.process.kill()
+    world.disk.close()
+    mutations = sum(1 for happening in world.engine.happenings if happening.by == "controller")
+    return Result(
+        world.scenario,
+        world.number,
+        world.trace.hexdigest(),
+        world.counts,
+        mutations,
+        violated,
+        tuple(world.lines) if violated else (),
+    )

@@ -1,0 +1,103 @@
+"""Knows what one run is made from: a seed for the order of things, and what disturbs it at which step.
+
+It refuses to know what a disturbance does; two equal scenarios make equal runs.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+Disturb = Callable[["World", random.Random], str | None]
+"""Does something to a host, and says what; None where there was nothing to do it to."""
+SAFETY, LIVENESS = "safety", "liveness"
+NAMES = ("alice", "bob", "carol", "dave")
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """Something from outside: at a step, of a kind, with a number that settles its details."""
+
+    at: int
+    kind: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One run.
+
+    Attributes:
+        steps: how many are made before faults heal (`liveness`), or in all (`safety`).
+        workspaces: how many have a spec from the beginning.
+        workers: chains at a time.
+        per_minute, percent: the budget of disruptions.
+        grace: seconds a spec must be gone before its workspace goes.
+    """
+
+    seed: int
+    mode: str
+    steps: int
+    workspaces: int
+    workers: int
+    per_minute: int
+    percent: int
+    grace: int
+    disturbances: tuple[Disturbance, ...]
+
+    def without(self, indices: Sequence[int]) -> "Scenario":
+        """The same run without some disturbances."""
+        left = (one for index, one in enumerate(self.disturbances) if index not in set(indices))
+        return replace(self, disturbances=tuple(left))
+
+    def store(self, path: Path, story: str, invariant: str) -> None:
+        """Write a plan file; `invariant` is the one that was violated when it was found."""
+        fields = asdict(self)
+        fields["disturbances"] = [f"{one.at} {one.kind} {one.number}" for one in self.disturbances]
+        path.write_text(yaml.safe_dump({"story": story, "violated": invariant, **fields}, sort_keys=False))
+
+
+def load(path: Path) -> tuple[Scenario, str]:
+    """Return the scenario of a plan file, and the invariant that it once violated."""
+    fields: dict[str, Any] = yaml.safe_load(path.read_text())
+    invariant = fields.pop("violated")
+    del fields["story"]
+    lines = [line.split() for line in fields.pop("disturbances")]
+    disturbances = tuple(Disturbance(int(at), kind, int(number)) for at, kind, number in lines)
+    return Scenario(**fields, disturbances=disturbances), invariant
+
+
+def generate(seed: int, faults: Sequence[str], acts: Sequence[str], steps: int) -> Scenario:
+    """Draw a run from a seed: a random subset of faults and acts, at random rates.
+
+    `steps` is the mean length.
+    """
+    chance = random.Random(f"scenario/{seed}")
+    length = int(steps * chance.uniform(0.6, 1.4))
+    some = [kind for kind in faults if chance.random() < chance.choice((0.15, 0.4, 0.8))]
+    words = [kind for kind in acts if chance.random() < 0.6]  # noqa: PLR2004 - some, not all
+    rate = chance.choice((0.02, 0.04, 0.08, 0.15))
+    blend = chance.choice((0.3, 0.5, 0.7))
+    drawn = []
+    for at in range(chance.randint(30, 150), length):
+        if chance.random() < rate:
+            kinds = some if some and chance.random() < blend else words or some
+            if kinds:
+                drawn.append(Disturbance(at, chance.choice(kinds), chance.randrange(1 << 30)))
+    return Scenario(
+        seed=seed,
+        mode=LIVENESS if seed % 3 == 0 else SAFETY,
+        steps=length,
+        workspaces=chance.randint(2, len(NAMES)),
+        workers=chance.choice((1, 2, 4)),
+        per_minute=chance.choice((1, 2, 10)),
+        percent=chance.choice((10, 50, 100)),
+        grace=chance.choice((3, 10)),
+        disturbances=tuple(drawn),
+    )

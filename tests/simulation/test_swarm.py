@@ -1,0 +1,34 @@
+import time
+
+import pytest
+
+from tests.simulation import runs, shrinking, swarm
+
+SEEDS = range(1, 561)
+LEAST_STEPS = 200_000
+LEAST_SEEDS = 500
+LEAST_OF_A_KIND = 20
+"""How often each kind of disturbance must have had an effect."""
+
+
+@pytest.fixture(scope="module")
+def figures() -> swarm.Figures:
+    began = time.process_time()
+    found = swarm.on_one_core(SEEDS)
+    seconds = time.process_time() - began
+    print(f"{found.line()}; {seconds:.0f} s of a core, {found.steps / seconds:.0f} steps a second")
+    return found
+
+
+def test_nothing_that_must_never_happen_happens(figures: swarm.Figures) -> None:
+    for result in figures.violated[:1]:
+        small = shrinking.shrink(result.scenario)
+        told = "\n".join(result.lines)
+        pytest.fail(f"{result.violated}\n{told}\nshrunk and kept: {shrinking.keep(small)}")
+    assert figures.steps >= LEAST_STEPS
+    assert figures.seeds >= LEAST_SEEDS
+
+
+def test_every_kind_of_disturbance_had_its_effect(figures: swarm.Figures) -> None:
+    rare = {kind: figures.counts[kind] for kind in runs.CATALOGUE if figures.counts[kind] < LEAST_OF_A_KIND}
+    assert rare == {}
