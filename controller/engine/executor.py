@@ -17,7 +17,6 @@ from controller.model import actions, errors, observed, outcomes
 ReadLimits = Callable[[int], observed.Limits]
 Owns = Callable[[Mapping[str, str]], bool]
 _MISSING = "the container is gone"
-_ALIVE = frozenset({"running", "paused", "restarting"})
 
 
 class _ChangedError(Exception):
@@ -121,15 +120,20 @@ class EngineExecutor:
         return self._client.start(action.container_id)
 
     def _running_beside(self, action: actions.StartContainer) -> str:
-        """Return the id of another container of the workspace that runs; a copy of one is not ours."""
+        """Return the id of another container of the workspace that runs; a copy of one is not ours.
+
+        The list tells which there are. Whether they run is inspected: the list may lag after a full disk.
+        """
         rows = self._client.list_containers(f"{labels.WORKSPACE}={action.workspace}")
-        marks = {row["Id"]: row.get("Labels") or {} for row in rows}
+        marks = {str(row["Id"]): row.get("Labels") or {} for row in rows}
         times = Counter(found.get(labels.INSTANCE) for found in marks.values())
-        for row in rows:
-            found = marks[row["Id"]]
-            runs = row["State"] in _ALIVE and row["Id"] != action.container_id
-            if runs and times[found.get(labels.INSTANCE)] == 1 and self._owns(found):
-                return str(row["Id"])
+        for other, found in marks.items():
+            ours = times[found.get(labels.INSTANCE)] == 1 and self._owns(found)
+            if other == action.container_id or not ours:
+                continue
+            row = self._client.inspect_container(other)
+            if row is not None and _runs(row):
+                return other
         return ""
 
     def _stop(self, action: actions.StopContainer) -> bool:

@@ -152,3 +152,21 @@ def test_a_pull_tells_its_progress_and_whether_anything_was_new(world: World) ->
 def test_a_defect_of_ours_is_not_hidden(world: World) -> None:
     with pytest.raises(AssertionError):
         world.do("no action")  # type: ignore[arg-type]
+
+
+def test_a_list_that_lags_hides_no_other_one_that_runs(world: World) -> None:
+    world.do(act.create())
+    world.do(act.rename(world.only(), "workspace-alice.11111111"))
+    old = world.only()
+    world.do(act.create(instance="22" * 16))
+    world.engine.disk_full = True
+    world.client.start(old.id)
+    created = world.engine.get("workspace-alice")
+    never_ran = actions.Expected(running=False, started_at=None, pid=0)
+    start = actions.StartContainer("alice", created.id, created.name, never_ran)
+    outcome = world.do(start)
+    assert isinstance(outcome, outcomes.Skipped), outcome
+    assert "another container of the workspace runs" in outcome.message
+    world.client.stop(old.id, timedelta(seconds=1))
+    world.engine.disk_full = False
+    assert isinstance(world.do(start), outcomes.Succeeded)
