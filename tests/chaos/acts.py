@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from http import HTTPStatus
 from pathlib import Path
 
 from tests.chaos.rig import MEMORY, STRANGER, Rig, ViolationError
@@ -119,6 +120,23 @@ def disk_full(rig: Rig, rng: random.Random) -> Iterator[frozenset[str]]:
     finally:
         ballast.unlink()
         rig.tell("disk freed")
+    _free_endpoints(rig)
+
+
+def _free_endpoints(rig: Rig) -> None:
+    """What an admin does after a full disk: restart an Engine that did not forget who has left a network.
+
+    It could not write that down; each start is refused then, for ever, with "endpoint with name workspace-x
+    already exists in network wharf". `docker network disconnect` does not help while there is a container of
+    that name.
+    """
+    status, network = rig.ask("GET", "/networks/wharf")
+    holders = network["Containers"] if status == HTTPStatus.OK else {}
+    if any(holder.startswith("ep-") for holder in holders):  # the Engine's word for one without a container
+        rig.engine.kill9()
+        rig.engine.start(live_restore=True)
+        rig.count.stale_endpoints += 1
+        rig.tell("dockerd restarted for a stale endpoint")
 
 
 def _fill(ballast: Path) -> None:
@@ -146,8 +164,13 @@ def _victim(rig: Rig, rng: random.Random, *, oftenest: bool = False) -> str:
 
 @contextlib.contextmanager
 def stopped(rig: Rig, rng: random.Random) -> Iterator[frozenset[str]]:
-    """`docker stop`: of a container that did not end too often, or the controller takes its time."""
-    yield frozenset({_admin(rig, rng, "stop", lambda _, one: rig.ask("POST", f"/containers/{one}/stop?t=1"))})
+    """`docker stop`; `docker rm -f` where each one ended so often that it would be in a crash loop."""
+    if min(map(rig.often_ended, rig.names)) > TOLERATED:
+        with removed(rig, rng) as ended:
+            yield ended
+        return
+    name = _admin(rig, rng, "stop", lambda _, one: rig.ask("POST", f"/containers/{one}/stop?t=1"))
+    yield frozenset({name})
 
 
 @contextlib.contextmanager
@@ -229,8 +252,7 @@ def planned(rig: Rig, rng: random.Random) -> Iterator[frozenset[str]]:
     plan = random_plan(rng)
     rig.kill_controller()
     rig.start_controller(proxied=True).ready()
-    hands = {Deed.KILL_CONTROLLER: rig.kill_controller, Deed.KILL_ENGINE: rig.engine.kill9}
-    rig.between.follow(plan, hands)
+    rig.between.follow(plan, {Deed.KILL_CONTROLLER: rig.kill_controller})
     rig.tell(f"plan:\n{plans.word(plan)}")
     with rng.choice((stopped, removed, renamed, updated))(rig, rng) as ended:
         end = time.monotonic() + STRIKING
@@ -243,13 +265,10 @@ def planned(rig: Rig, rng: random.Random) -> Iterator[frozenset[str]]:
     rig.between.follow()
     rig.count.plan_faults += len(strikes)
     rig.tell(f"plan over: {[fault.do.value for fault in strikes]}")
-    if Deed.KILL_ENGINE in {fault.do for fault in strikes}:
-        rig.count.engine_kills += 1
-        rig.engine.start(live_restore=True)
 
 
 def random_plan(rng: random.Random) -> plans.Plan:
-    """Up to three faults, most of them at requests that change something."""
+    """Up to three faults, most of them at requests that change something; none that kills the Engine."""
     faults = []
     for _ in range(rng.randint(1, 3)):
         boundary = rng.choice(list(plans.Boundary))

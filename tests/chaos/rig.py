@@ -45,6 +45,7 @@ class Count:
     without_live_restore: int = 0
     pauses: int = 0
     full_disks: int = 0
+    stale_endpoints: int = 0
     admin: int = 0
     edits: int = 0
     plan_faults: int = 0

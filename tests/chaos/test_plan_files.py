@@ -1,7 +1,10 @@
 """A plan file says what goes wrong; what cannot happen is refused when it is read."""
 
+import random
+
 import pytest
 
+from tests.chaos import acts
 from tests.support import plans
 
 TEXT = """\
@@ -63,3 +66,12 @@ def test_patterns_choose_requests() -> None:
     assert not alice.matches("POST", "/containers/create?name=workspace-bob")
     second = plans.Trigger(nth=1, times=2)
     assert [second.is_due(number) for number in range(4)] == [False, True, True, False]
+
+
+def test_a_plan_of_chance_can_be_kept_and_played_again() -> None:
+    found = [acts.random_plan(random.Random(seed)) for seed in range(200)]
+    assert [plans.parse(plans.word(plan)) for plan in found] == found
+    assert acts.random_plan(random.Random(7)) == found[7]
+    faults = {(fault.boundary, fault.do) for plan in found for fault in plan}
+    wanted = {(boundary, deed) for boundary, deeds in plans.LEGAL.items() for deed in deeds}
+    assert faults == {one for one in wanted if one[1] is not plans.Deed.KILL_ENGINE}
