@@ -49,12 +49,12 @@ def claims_unknown(evidence: Evidence) -> str:
 
 
 def the_very_run(evidence: Evidence) -> Iterator[Violation]:
-    """S6: a stop or a removal meets the run that its deed expects.
+    """S6: a start, a stop or a removal meets the run that its deed expects; for a start, the one before it.
 
     A look is not a lock: a run that began after the executor had compared is met by the call all the same,
     and is no violation (docs/known-flaws.md).
     """
-    for happening in tracing.by_controller(evidence, "stop", "destroy"):
+    for happening in tracing.by_controller(evidence, "start", "stop", "destroy"):
         deed = tracing.deed(tracing.chain(evidence, happening.intent), happening)
         expected = deed.facts.get("expected") if deed else None
         if not happening.run_known or not isinstance(expected, Mapping) or _began_since(happening):
@@ -74,10 +74,10 @@ def _began_since(happening: Happening) -> bool:
 
 
 def runs_unknown(evidence: Evidence) -> str:
-    """Say that nobody looked at the runs that stops and removals met."""
-    if all(happening.run_known for happening in tracing.by_controller(evidence, "stop", "destroy")):
+    """Say that nobody looked at the runs that calls met."""
+    if all(happening.run_known for happening in tracing.by_controller(evidence, "start", "stop", "destroy")):
         return ""
-    return "the Engine does not tell which run a stop or a removal met"
+    return "the Engine does not tell which run a call met"
 
 
 def one_runs(evidence: Evidence) -> Iterator[Violation]:

@@ -26,7 +26,7 @@ SAFETY: Final[tuple[Invariant, ...]] = (
     ),
     Invariant(
         "S6",
-        "A stop or a removal meets the very run that was seen",
+        "A call meets the very run that was seen",
         containers.the_very_run,
         containers.runs_unknown,
     ),

@@ -83,6 +83,15 @@ def test_a_run_that_began_after_the_comparison_can_be_met() -> None:
     assert found.invariant == "S6"
 
 
+def test_a_start_after_another_run_than_expected_is_a_violation() -> None:
+    before = {"running": False, "started_at": BEGAN.isoformat(), "pid": 0}
+    facts = {**deed("StartContainer").facts, "expected": before}
+    evidence = stopped(deeds=(deed("StartContainer", facts=facts),), happenings=(happening("start"),))
+    assert list(containers.the_very_run(evidence)) == []
+    (found,) = containers.the_very_run(replace(evidence, happenings=(happening("start", started_at=NOON),)))
+    assert found.invariant == "S6"
+
+
 def test_a_run_that_nobody_looked_at_is_not_judged_and_that_is_said() -> None:
     evidence = stopped(happenings=(happening(pid=0, started_at=None, run_known=False),))
     assert list(containers.the_very_run(evidence)) == []
