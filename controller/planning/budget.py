@@ -84,9 +84,10 @@ def _break(  # noqa: PLR0913 - a breaker reads this much
 ) -> tuple[list[str], list[Held]]:
     """Return which of one cause's workspaces may go on, and which are held.
 
-    A share of workspaces is counted: one that is disrupted again, as after a crash, is counted once.
+    A share of workspaces is counted: one that is disrupted again, as after a crash, is counted once. What a
+    clock that was set back put far into the future counts no more than what is as long ago.
     """
-    done = {d.workspace for d in memory.disruptions if d.cause is cause and now - d.at < WINDOW}
+    done = {d.workspace for d in memory.disruptions if d.cause is cause and abs(now - d.at) < WINDOW}
     before = {n: h for n, h in memory.held.items() if n in wanted and h.change == wanted[n].change}
     fresh = wanted.keys() - before.keys()
     again, new = sorted(fresh & done), sorted(fresh - done)
@@ -102,7 +103,7 @@ def _pace(
     now: datetime,
 ) -> dict[str, Decision]:
     """Let as many go as this minute allows; the rest waits its turn, approved ones first, then by name."""
-    recent = sorted(disruption.at for disruption in memory.disruptions if now - disruption.at < MINUTE)
+    recent = sorted(disruption.at for disruption in memory.disruptions if abs(now - disruption.at) < MINUTE)
     free = max(0, budget.per_minute - len(recent))
     queue = sorted(admitted, key=lambda name: (admitted[name].cause is not Cause.APPROVED, name))
     due = recent[0] + MINUTE if recent else now + MINUTE

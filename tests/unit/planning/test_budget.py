@@ -52,6 +52,14 @@ def test_a_share_of_few_is_two_and_of_many_the_percentage() -> None:
     assert [Budget(1, 10).share(count) for count in (0, 1, 19, 20, 30, 55)] == [2, 2, 2, 2, 3, 5]
 
 
+def test_a_clock_that_was_set_back_does_not_keep_everybody_waiting_until_it_has_caught_up() -> None:
+    later = builders.NOW + timedelta(hours=2)
+    before = tuple(Disruption(name, Cause.EDITED, later) for name in ("w01", "w02"))
+    assert going(ration([wish("w00", Cause.EDITED)], 3, disruptions=before)) == ["w00"]
+    soon = (Disruption("w01", Cause.EDITED, builders.NOW + timedelta(seconds=30)),)
+    assert going(ration([wish("w00", Cause.EDITED)], 3, disruptions=soon)) == []
+
+
 def test_one_goes_one_waits_and_the_rest_is_held() -> None:
     found = ration([wish(f"w{n:02}", Cause.EDITED) for n in range(20)], 20)
     reasons = Counter(decision.reason for decision in found.decisions.values())
