@@ -56,13 +56,17 @@ ENGINE = Asker("engine")
 
 @dataclass
 class _Run:
-    """The latest run of a container."""
+    """The latest run of a container, and the true time at which its first one began."""
 
     started: datetime | None = None
     pid: int = 0
-    ever: bool = False
+    first: datetime | None = None
     ended: datetime | None = None
     pid_before: int = 0
+
+    def had_begun(self, compared_at: datetime | None) -> bool:
+        """Whether it ever ran; what began after the comparison does not count, as a look is not a lock."""
+        return self.first is not None and (compared_at is None or self.first <= compared_at)
 
     def met(self, at: datetime) -> int:
         """The pid that a call met which ended it at this very moment, or came later."""
@@ -112,7 +116,8 @@ class WatchedEngine(SimEngine):
         if by == "process" or what == self.asker.what or (by != "controller" and what != "die"):
             self._tell(container, what, run)
         if what == "start":
-            self._runs[container.id] = _Run(container.started, container.pid, ever=True)
+            first = run.first or self.true_time()
+            self._runs[container.id] = _Run(container.started, container.pid, first)
         elif what == "die":
             run.ended, run.pid_before, run.pid = self.true_time(), run.pid, 0
         if what in {"create", "destroy"}:
@@ -132,7 +137,7 @@ class WatchedEngine(SimEngine):
                 intent=by.intent,
                 started_at=run.started,
                 pid=run.met(self.true_time()),
-                ever_ran=run.ever,
+                ever_ran=run.had_begun(by.compared_at),
                 bytes_held=self.written.get(container.id, 0),
                 seen_at=by.seen_at,
                 asked_at=by.asked_at,

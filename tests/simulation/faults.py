@@ -210,8 +210,7 @@ def clock_steps(world: "World", chance: random.Random) -> str | None:
         return None
     seconds = chance.choice((-7200, -60, -5, 5, 60, 7200))
     world.stepped += timedelta(seconds=seconds)
-    if seconds > 0:
-        world.leapt_at = world.true_time()
+    world.leapt_at = world.true_time()
     return f"{seconds} s"
 
 

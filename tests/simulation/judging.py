@@ -65,7 +65,7 @@ class Judge:
                 raise ViolatedError(violation.invariant, f"{violation.subject}: {violation.message}")
 
     def _evidence(self, world: "World") -> Evidence:
-        # the budget is counted by the wall clock: one that leaps forward gives it back too early
+        # the budget is counted by the wall clock: one that is set gives it back too early
         leapt = world.leapt_at is not None and world.true_time() - world.leapt_at < WINDOW
         return Evidence(
             at=world.true_time(),

@@ -145,7 +145,8 @@ class Healed:
         main = engine.find(labels.container_name(name))
         if name not in self.wanted:
             memory = process.ledger.recall(b"", self.world.wall())
-            if main is not None or name in memory.accepted:
+            orphan = main is not None and not main.running and self._is_called_orphan(name)
+            if (main is not None and not orphan) or name in memory.accepted:
                 return f"{name} is not wanted and still there"
             return f"{name} still has a port" if any(g.workspace == name for g in memory.port_grants) else ""
         design = process.planner.designs.get(name)
@@ -160,6 +161,12 @@ class Healed:
         if spec is None or file is None or spec.digest != _digest(file.text):
             return f"the spec of {name} is not in force"
         return ""
+
+    def _is_called_orphan(self, name: str) -> bool:
+        """A late rename may bring a container back whose workspace is gone: it is told of, for a person."""
+        report = self.world.process.report if self.world.process else None
+        decision = report.plan.decisions.get(name) if report else None
+        return decision is not None and decision.reason is Reason.ORPHANED
 
     def _ask_why(self, missing: list[str]) -> None:
         """L6: whatever is not as wanted for long has a decision that says why."""

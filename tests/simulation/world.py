@@ -48,7 +48,7 @@ class World:
         ledger_full: every commit fails.
         armed: what strikes the next call that is as wanted: a name, what is wanted, what is done.
         losing, doubling: so many of the next events are lost, or come twice.
-        leapt_at: true time at which the wall clock was last set forward.
+        leapt_at: true time at which the wall clock was last set.
         watched: changes of files are told.
         writers: files that are half written now.
     """
