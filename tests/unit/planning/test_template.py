@@ -1,5 +1,6 @@
 """The template hash: what is in it, what is not, and that it never changes by accident."""
 
+import itertools
 from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
@@ -79,6 +80,13 @@ def test_a_claim_is_for_the_very_labels_that_were_signed(label: str) -> None:
     assert claims.judge(b"key", signed) is claims.Ownership.OWNED
     assert claims.judge(b"key", {**signed, label: "y"}) is claims.Ownership.FOREIGN
     assert claims.judge(b"key", {**signed, label: ""}) is claims.Ownership.FOREIGN
+
+
+def test_a_claim_tells_where_one_value_ends_and_the_next_begins() -> None:
+    """Else a label could be lengthened at the cost of its neighbour, and the claim would still be valid."""
+    for first, second in itertools.pairwise(labels.SIGNED):
+        one, other = ({first: "ab", second: "c"}, {first: "a", second: "bc"})
+        assert claims.sign(b"key", one) != claims.sign(b"key", other)
 
 
 def test_no_environment_names_gpus_that_were_not_granted() -> None:
