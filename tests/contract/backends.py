@@ -45,7 +45,7 @@ class World(Protocol):
     def seconds(self) -> float: ...
     def break_source(self, path: Path) -> None: ...
     def take_port(self, port: int) -> "Iterator[None]": ...
-    def restart(self) -> None: ...
+    def restart(self, killed: str = "") -> None: ...
     def end_process(self, container_id: str) -> None: ...
     def fill_memory(self, container_id: str) -> None: ...
     def handles_term(self, pid: int) -> bool: ...
@@ -80,8 +80,13 @@ class RealWorld:
         with socket.create_server(("127.0.0.1", port)):
             yield
 
-    def restart(self) -> None:
-        self.daemon.restart()
+    def restart(self, killed: str = "") -> None:
+        """A crash and the start after it; between them the process of a container may be killed."""
+        row = calls.EngineClient(self.carrier, timedelta(seconds=60)).inspect_container(killed or "nobody")
+        self.daemon.kill9()
+        if row is not None:
+            os.kill(row["State"]["Pid"], signal.SIGKILL)
+        self.daemon.start()
 
     def end_process(self, container_id: str) -> None:
         """KILL from outside, without the Engine's knowledge."""
@@ -132,7 +137,9 @@ class SimWorld:
         yield
         self.engine.host_ports.discard(port)
 
-    def restart(self) -> None:
+    def restart(self, killed: str = "") -> None:
+        if killed:
+            self.end_process(killed)
         self.engine.restart()
 
     def end_process(self, container_id: str) -> None:

@@ -88,3 +88,69 @@ def test_a_start_is_told_with_its_network(backend: Backend) -> None:
     backend.client.start(box)
     told = [(event["Type"], event["Action"]) for event in backend.events(begin)]
     assert told == [("network", "connect"), ("container", "start")]
+
+
+@row("EV10")
+def test_labels_do_not_overwrite_the_name_and_the_image_of_an_event(backend: Backend) -> None:
+    begin = present(backend)
+    backend.create("box", Labels={"name": "x", "image": "y"})
+    (event,) = backend.events(begin)
+    attributes = event["Actor"]["Attributes"]
+    assert (attributes["name"], attributes["image"]) == ("box", backends.IMAGE)
+
+
+@row("EV11")
+def test_a_rename_is_told_with_the_old_name_and_the_new(backend: Backend) -> None:
+    box = backend.create("box")
+    begin = present(backend)
+    backend.client.rename(box, "other")
+    (event,) = backend.events(begin)
+    attributes = event["Actor"]["Attributes"]
+    assert (attributes["name"], attributes["oldName"]) == ("other", "/box")
+
+
+@row("EV11")
+def test_a_kill_is_told_with_its_number_and_a_death_with_its_code(backend: Backend) -> None:
+    box = backend.run("box", HostConfig={"Init": False})
+    begin = present(backend)
+    backend.call("POST", f"/containers/{box}/kill")
+    backends.until(lambda: "die" in of(backend.events(begin), box))
+    told = {event["Action"]: event["Actor"]["Attributes"] for event in backend.events(begin)}
+    assert (told["kill"]["signal"], told["die"]["exitCode"]) == ("9", "137")
+
+
+@row("EV11")
+def test_a_signal_that_is_lost_is_told_all_the_same(backend: Backend) -> None:
+    box = backend.run("box", HostConfig={"Init": False})
+    begin = present(backend)
+    backend.call("POST", f"/containers/{box}/kill", signal="TERM")
+    assert of(backend.events(begin), box) == ["kill"]
+
+
+@row("EV11")
+def test_what_is_already_so_and_what_is_refused_is_not_told(backend: Backend) -> None:
+    running, idle = backend.run("running"), backend.create("idle")
+    begin = present(backend)
+    assert backend.call("POST", f"/containers/{running}/start").status == 304
+    assert backend.call("POST", f"/containers/{idle}/stop").status == 304
+    assert backend.call("POST", f"/containers/{idle}/rename", name="running").status == 409
+    assert backend.call("DELETE", f"/containers/{running}", force="false").status == 409
+    assert backend.call("POST", f"/containers/{idle}/update", {"Memory": 1000}).status == 400
+    assert backend.events(begin) == []
+
+
+@row("EV11")
+def test_a_removal_by_force_is_told_as_kill_death_and_removal(backend: Backend) -> None:
+    box = backend.run("box", HostConfig={"Init": False})
+    begin = present(backend)
+    assert backend.call("DELETE", f"/containers/{box}", force="true").status == 204
+    backends.until(lambda: "destroy" in of(backend.events(begin), box))
+    assert of(backend.events(begin), box) == ["kill", "die", "destroy"]
+
+
+@row("EV5")
+def test_what_happened_before_the_beginning_of_a_stream_is_not_told(backend: Backend) -> None:
+    box = backend.create("box")
+    begin = present(backend)
+    backend.client.rename(box, "other")
+    assert of(backend.events(begin), box) == ["rename"]

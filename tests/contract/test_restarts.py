@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -47,4 +48,34 @@ def test_containers_outlive_the_engine_and_the_reader_reports_the_loss(backend: 
     reader.stop()
     assert (backend.status(box), backend.pid(box)) == ("running", pid)
     told = [event for event in backend.events(begin) if event["Actor"]["ID"] == box]
+    assert told == []
+
+
+def stopped(backend: Backend, box: str) -> bool:
+    return backend.status(box) == "exited"
+
+
+@row("EV2")
+@row("RS2")
+@row("RS3")
+def test_a_death_while_the_engine_is_away_is_seen_and_not_told_and_policies_start_what_was_stopped(
+    backend: Backend,
+) -> None:
+    policies = {"killed": "no", "always": "always", "unless": "unless-stopped", "idle": "always"}
+    boxes = {
+        name: backend.create(name, HostConfig={"Init": False, "RestartPolicy": {"Name": policy}})
+        for name, policy in policies.items()
+    }
+    for name in ("killed", "always", "unless"):
+        backend.client.start(boxes[name])
+    for name in ("always", "unless"):
+        assert backend.call("POST", f"/containers/{boxes[name]}/kill").status == 204
+        backends.until(partial(stopped, backend, boxes[name]))
+    begin = backend.facts().time
+    backend.world.restart(killed=boxes["killed"])
+    backends.until(lambda: backend.status(boxes["always"]) == "running")
+    states = {name: backend.status(box) for name, box in boxes.items()}
+    assert states == {"killed": "exited", "always": "running", "unless": "exited", "idle": "created"}
+    assert backend.inspect(boxes["killed"])["State"]["ExitCode"] == 137
+    told = [event["Action"] for event in backend.events(begin) if event["Actor"]["ID"] == boxes["killed"]]
     assert told == []

@@ -3,10 +3,11 @@
 from tests.contract import table
 
 WANTED = {"AP1", "AP2", "AP3", "AP4", "AP5", "AP6", "AP8", "AP10", "AP13", "AP15", "AP16", "AP17", "AP18"}
-WANTED |= {"EV1", "EV2", "EV5", "EV7", "EV8", "EV10", "EV11", "RS2", "RS3", "RS4"}
+WANTED |= {"EV1", "EV2", "EV5", "EV7", "EV8", "EV10", "EV11", "RS1", "RS2", "RS3", "RS4"}
+LEAST = 140
 
 
-def test_the_contract_has_its_sixty_checks_and_its_rows() -> None:
+def test_the_contract_has_at_least_so_many_checks_and_its_rows() -> None:
     rows = table.rows()
-    assert len(rows) >= 60
+    assert len({(file, claim) for _, file, claim in rows}) >= LEAST
     assert {row for row, _, _ in rows} >= WANTED

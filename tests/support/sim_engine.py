@@ -17,7 +17,7 @@ from controller.api.conditions import Reason
 from controller.engine import transport
 from controller.engine.transport import Answer
 from controller.model import errors, observed
-from tests.support import sim_events, sim_networks, sim_routes, sim_updates
+from tests.support import sim_events, sim_networks, sim_routes, sim_signals, sim_updates
 from tests.support.sim_container import SimContainer, SimImage, stamp
 
 BUILT_IN_NETWORK = "bridge"
@@ -262,16 +262,18 @@ class SimEngine:
             self.checkpoint(container)
 
     def restart(self) -> None:
-        """`kill -9` of the daemon and its start: without live restore it kills what survived it."""
+        """`kill -9` of the daemon and its start: without live restore it ends what survived it.
+
+        Then it starts what its policies say, as if a person had stopped what it ended itself.
+        """
         with self._lock:
             self.events.cut()
             self.events.forget()
             for container in self.containers.values():
                 if container.running and not self.live_restore:
-                    container.status, container.pid, container.exit_code = "exited", 0, 137
-                    container.finished = self.clock()
-                always = container.host_config.get("RestartPolicy", {}).get("Name") == "always"
-                if always and not container.running:
+                    sim_networks.forget(container)
+                    sim_signals.end_softly(self, container)
+                if not container.running and sim_updates.starts_by_policy(container):
                     sim_networks.attach(self, container)
                     sim_updates.run(self, container)
                 self.checkpoint(container)

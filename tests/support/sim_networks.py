@@ -69,6 +69,12 @@ def detach(engine: "SimEngine", container: SimContainer) -> None:
             _publish(engine, engine.networks[name], "disconnect", container)
 
 
+def forget(container: SimContainer) -> None:
+    """Lose all addresses, and tell nobody."""
+    for name, endpoint in container.networks.items():
+        container.networks[name] = {**endpoint, "IPAddress": ""}
+
+
 def _publish(engine: "SimEngine", network: dict[str, Any], action: str, container: SimContainer) -> None:
     attributes = {"name": network["Name"], "type": network["Driver"], "container": container.id}
     engine.events.publish("network", action, network["Id"], attributes)

@@ -41,13 +41,18 @@ def stop(engine: "SimEngine", request: transport.Request, container: SimContaine
     """TERM, and after the grace KILL."""
     if not container.running:
         return Answer(304, None)
+    end_softly(engine, container, float(request.query.get("t", container.config["StopTimeout"])))
+    return Answer(204, None)
+
+
+def end_softly(engine: "SimEngine", container: SimContainer, grace: float = 0.0) -> None:
+    """TERM, and after a grace in seconds KILL."""
     if send(engine, container, TERM):
         engine.seconds += 0.1
     else:
-        engine.seconds += float(request.query.get("t", container.config["StopTimeout"]))
+        engine.seconds += grace
         send(engine, container, KILL)
     engine.publish(container, "stop")
-    return Answer(204, None)
 
 
 def send(engine: "SimEngine", container: SimContainer, number: int) -> bool:

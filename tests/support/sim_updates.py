@@ -19,7 +19,7 @@ BILLION = 10**9
 def run(engine: "SimEngine", container: SimContainer) -> None:
     """Start the main process."""
     container.status, container.error, container.exit_code = "running", "", 0
-    container.oom_killed = False
+    container.oom_killed = container.by_hand = False
     container.pid = engine.new_pid()
     container.started = engine.clock()
     image = engine.find_image(container.image_id)
@@ -27,6 +27,13 @@ def run(engine: "SimEngine", container: SimContainer) -> None:
     container.apply_limits()
     engine.publish(container, "start")
     engine.checkpoint(container)
+
+
+def starts_by_policy(container: SimContainer) -> bool:
+    """Whether an Engine that comes up starts a container that ran before."""
+    policy = container.host_config.get("RestartPolicy", {}).get("Name")
+    wanted = {"always": True, "unless-stopped": not container.by_hand, "on-failure": container.exit_code != 0}
+    return container.started is not None and wanted.get(policy, False)
 
 
 def refuse_numbers(engine: "SimEngine", wanted: dict[str, Any]) -> Answer | None:
