@@ -1,0 +1,112 @@
+"""The simulator finds what is wrong: each of these faults in the product is seen within a few runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import pytest
+
+from controller.api import labels
+from controller.engine import executor
+from controller.model.memory import Memory
+from controller.model.observed import Container, EngineView
+from controller.model.status import ChainReport
+from controller.planning import budget, chains, inventory, rollback, stops
+from controller.reconciler import Reconciler
+from controller.sources import settling
+from tests.simulation import acts, faults, hands, runs, scenario, shrinking
+
+SEEDS = range(0, 300, 3)
+STEPS = 400
+
+
+def does_not_compare(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(executor, "_compare", lambda *_: None)
+
+
+def takes_copies_for_ours(patch: pytest.MonkeyPatch) -> None:
+    def sort(_: inventory.Inventory, view: EngineView, __: Memory) -> tuple[list[Container], list[Container]]:
+        ours = [one for one in view.containers.values() if labels.CLAIM in one.labels]
+        return ours, [one for one in view.containers.values() if labels.CLAIM not in one.labels]
+
+    patch.setattr(inventory.Inventory, "_sort", sort)
+
+
+def has_no_budget(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(budget, "ration", lambda decisions, *_: budget.Rationing(decisions, ()))
+
+
+def takes_an_accident_for_a_wish(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(stops, "_hold_on_removal", lambda _: "")
+
+
+def believes_half_a_file(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(settling, "_may_be_unfinished", lambda *_: False)
+
+
+def removes_what_it_replaces(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(chains, "set_aside", lambda case, container, _: chains.discard(case, container))
+
+
+def forgets_what_came_of_chains(patch: pytest.MonkeyPatch) -> None:
+    collect = Reconciler._collect
+
+    def forgetful(self: Reconciler, now: datetime) -> tuple[ChainReport, ...]:
+        reports = collect(self, now)
+        self._unwritten = ()
+        return reports
+
+    patch.setattr(Reconciler, "_collect", forgetful)
+
+
+def rolls_back_for_ever(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rollback, "_was_tried", lambda *_: False)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A fault in the product, what goes on while it is there, and which invariant it violates."""
+
+    breaks: Callable[[pytest.MonkeyPatch], None]
+    kinds: tuple[str, ...]
+    violates: frozenset[str]
+
+
+BROKEN = (
+    Broken(does_not_compare, ("docker_restart", "wharf_stop", "wharf_start", "delay"), frozenset({"S6"})),
+    Broken(takes_copies_for_ours, ("look_alike", "wharf_stop", "docker_rm"), frozenset({"S3", "S5"})),
+    Broken(has_no_budget, ("edit_policy", "image_moves"), frozenset({"S10"})),
+    Broken(takes_an_accident_for_a_wish, ("specs_vanish", "hour"), frozenset({"S3"})),
+    Broken(believes_half_a_file, ("write_in_halves", "hour"), frozenset({"S12"})),
+    Broken(removes_what_it_replaces, ("write", "exits"), frozenset({"S2"})),
+)
+FORGOTTEN = {
+    "a_commit_fails_at_the_end_of_a_chain": forgets_what_came_of_chains,
+    "a_rolled_back_container_that_ends_at_once": rolls_back_for_ever,
+}
+"""What mended the product after each plan was kept, taken away again."""
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.breaks.__name__)
+def test_a_broken_product_is_found(broken: Broken, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken.breaks(monkeypatch)
+    for seed in SEEDS:
+        drawn = scenario.generate(seed, (), broken.kinds, STEPS)
+        violated = runs.run(replace(drawn, mode=scenario.SAFETY)).violated
+        if violated is not None:
+            assert violated[0] in broken.violates, f"seed {seed}: {violated}"
+            return
+    pytest.fail("nothing was found")
+
+
+@pytest.mark.parametrize("plan", sorted(path.stem for path in shrinking.PLANS.glob("*.yaml")))
+def test_a_kept_plan_still_finds_what_it_was_kept_for(plan: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, invariant = scenario.load(shrinking.PLANS / f"{plan}.yaml")
+    FORGOTTEN[plan](monkeypatch)
+    violated = runs.run(kept).violated
+    assert violated is not None
+    assert violated[0] == invariant
+
+
+def test_every_kind_is_in_the_catalogue_once() -> None:
+    assert len(runs.CATALOGUE) == len(faults.FAULTS) + len(acts.ACTS) + len(hands.HANDS)
