@@ -79,14 +79,18 @@ def _finds(test: str, mutant: patches.Mutant, place: Path) -> bool:
     return sound.failed is None
 
 
-def baseline(mutants: tuple[patches.Mutant, ...], files: tuple[str, ...]) -> copies.Run:
-    """Run every named killer on a copy without a bug."""
+def baseline(mutants: tuple[patches.Mutant, ...], files: tuple[str, ...]) -> str:
+    """Run every named killer on a copy without a bug; return what is wrong, or nothing."""
     killers = sorted({killer for mutant in mutants for killer in mutant.killers})
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         place = Path(folder).resolve() / "tree"
         copies.copy_tree(files, place)
-        copies.check_imports(place)
-        return copies.run(place, killers, PATIENCE)
+        try:
+            copies.check_imports(place)
+            failed = copies.run(place, killers, PATIENCE).failed
+        except copies.NoAnswerError as error:
+            return str(error)
+    return "" if failed is None else f"{failed} fails"
 
 
 def line(fate: Fate) -> str:
@@ -141,9 +145,9 @@ def main() -> int:
         print(f"no mutant is named like {' or '.join(options.names)}", file=sys.stderr)
         return 2
     files = copies.tracked_files()
-    sound = baseline(mutants, files)
-    if sound.failed is not None:
-        print(f"without any bug {sound.failed} fails; mend that first", file=sys.stderr)
+    unsound = baseline(mutants, files)
+    if unsound:
+        print(f"without any bug: {unsound}; mend that first", file=sys.stderr)
         return 2
     print(f"{'mutant':52} {'breaks':10} {'seconds':>7}  killed by", flush=True)
     fates: list[Fate] = []
