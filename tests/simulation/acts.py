@@ -8,6 +8,7 @@ import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from controller import changes
 from controller.audit.evidence import Ask
 from controller.reporting import control
 from tests.simulation.filesystem import SPECS
@@ -207,9 +208,25 @@ def command(world: "World", what: str, name: str) -> None:
         raise
 
 
+def _told(world: "World", what: str) -> tuple[str, ...]:
+    """Workspaces of which it makes sense to say this; a person looks first."""
+    memory, process = world.memory(), world.process
+    if memory is None or process is None or process.report is None:
+        return ()
+    if what == "rollback":
+        return tuple(sorted({kept.workspace for kept in memory.retained.values()}))
+    if what == "approve":
+        statuses = process.report.statuses
+        return tuple(name for name in statuses if changes.is_approvable(statuses[name].decision))
+    return NAMES
+
+
 def _command(what: str) -> Disturb:
     def act(world: "World", chance: random.Random) -> str | None:
-        name = chance.choice(NAMES)
+        names = _told(world, what)
+        if not names:
+            return None
+        name = chance.choice(names)
         try:
             command(world, what, name)
         except control.ControlError:

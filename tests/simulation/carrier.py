@@ -106,6 +106,11 @@ class Wire:
             if call.phase != RECEIVED:
                 self.calls.remove(call)
 
+    def settle(self) -> None:
+        """Whatever nobody waits for is carried out now, or never."""
+        for call in [call for call in self.calls if call.resume is None]:
+            self._apply(call)
+
     def cut(self) -> None:
         """The Engine died: whatever it had not carried out it forgets, and nobody gets an answer."""
         for call in list(self.calls):

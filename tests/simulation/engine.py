@@ -56,17 +56,24 @@ ENGINE = Asker("engine")
 
 @dataclass
 class _Run:
-    """The latest run of a container, and the true time at which its first one began."""
+    """The latest run of a container; `first` and `began` are the true times of its first one and of this."""
 
     started: datetime | None = None
     pid: int = 0
     first: datetime | None = None
+    began: datetime | None = None
     ended: datetime | None = None
     pid_before: int = 0
 
     def had_begun(self, compared_at: datetime | None) -> bool:
         """Whether it ever ran; what began after the comparison does not count, as a look is not a lock."""
         return self.first is not None and (compared_at is None or self.first <= compared_at)
+
+    def compared(self, at: datetime | None) -> datetime | None:
+        """The time of a comparison by the clock by which this run began, whatever was done to the clock."""
+        if at is None or self.began is None or self.started is None:
+            return at
+        return self.started + (at - self.began)
 
     def met(self, at: datetime) -> int:
         """The pid that a call met which ended it at this very moment, or came later."""
@@ -116,8 +123,8 @@ class WatchedEngine(SimEngine):
         if by == "process" or what == self.asker.what or (by != "controller" and what != "die"):
             self._tell(container, what, run)
         if what == "start":
-            first = run.first or self.true_time()
-            self._runs[container.id] = _Run(container.started, container.pid, first)
+            now = self.true_time()
+            self._runs[container.id] = _Run(container.started, container.pid, run.first or now, now)
         elif what == "die":
             run.ended, run.pid_before, run.pid = self.true_time(), run.pid, 0
         if what in {"create", "destroy"}:
@@ -141,7 +148,7 @@ class WatchedEngine(SimEngine):
                 bytes_held=self.written.get(container.id, 0),
                 seen_at=by.seen_at,
                 asked_at=by.asked_at,
-                compared_at=by.compared_at,
+                compared_at=run.compared(by.compared_at),
             )
         )
 

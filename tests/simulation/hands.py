@@ -65,6 +65,8 @@ def docker_update(world: "World", chance: random.Random) -> str | None:
         return None
     memory = {"Memory": 32 << 20, "MemorySwap": 32 << 20}
     wanted = chance.choice((memory, {"RestartPolicy": {"Name": "always"}}))
+    if "wharf" not in world.engine.networks:
+        wanted = memory
     world.engine.asker = PERSON
     answer = world.engine.by_hand("POST", f"/containers/{container.id}/update", body=wanted)
     return container.name if answer.status < 300 else None  # noqa: PLR2004 - of HTTP

@@ -82,10 +82,10 @@ def generate(seed: int, faults: Sequence[str], acts: Sequence[str], steps: int) 
     length = int(steps * chance.uniform(0.6, 1.4))
     some = [kind for kind in faults if chance.random() < chance.choice((0.15, 0.4, 0.8))]
     words = [kind for kind in acts if chance.random() < 0.6]  # noqa: PLR2004 - some, not all
-    rate = chance.choice((0.02, 0.04, 0.08, 0.15))
+    rate = chance.choice((0.03, 0.06, 0.12, 0.25))
     blend = chance.choice((0.3, 0.5, 0.7))
     drawn = []
-    for at in range(chance.randint(30, 150), length):
+    for at in range(chance.randint(30, 120), length):
         if chance.random() < rate:
             kinds = some if some and chance.random() < blend else words or some
             if kinds:

@@ -4,10 +4,10 @@ import pytest
 
 from tests.simulation import runs, shrinking, swarm
 
-SEEDS = range(1, 561)
+SEEDS = range(1, 621)
 LEAST_STEPS = 200_000
 LEAST_SEEDS = 500
-LEAST_OF_A_KIND = 20
+LEAST_OF_A_KIND = 10
 """How often each kind of disturbance must have had an effect."""
 
 

@@ -210,6 +210,7 @@ class World:
         self.armed.clear()
         self.strikes.clear()
         self.losing = self.doubling = 0
+        self.wire.settle()
         timers, self._timers = sorted(self._timers, key=lambda timer: timer[:2]), []
         for _, _, do, _ in timers:
             self._outside(do)
