@@ -72,9 +72,14 @@ def _hand_over(case: Case, rollback: Rollback, kept: Container) -> Decision:
 
 
 def _was_tried(case: Case, kept: Container) -> bool:
-    """Tell whether it was started since: if it ended again, that is like any other end, and backed off."""
-    restarts = case.memory.restarts.get(case.name)
-    return restarts is not None and restarts.container_id == kept.id
+    """Tell whether it was started since: if it ended again, that is like any other end, and backed off.
+
+    A start that was recorded and never came about, because the controller died before it, is none.
+    """
+    restarts, started = case.memory.restarts.get(case.name), kept.started_at
+    if restarts is None or restarts.container_id != kept.id:
+        return False
+    return started is not None and started >= restarts.last_start
 
 
 def _pin(case: Case, rollback: Rollback, kept: Container) -> Pin | None:
