@@ -22,7 +22,7 @@ CALLER = control.Caller(0, 1)
 SEEN_AFTER: Final = 120 * 10**9
 """Nanoseconds after which the controller has seen a file, whatever kept it from looking."""
 CANARY = "canary-5f1d"
-"""Stands in the environment of some specs: nobody may tell it."""
+"""Stands in the environment of some specs, under a name that says what it is: nobody may tell it."""
 CLASSES: Final = (
     "small: {image: 'sample:1', security: {runAs: Image}, lifecycle: {stopGrace: 5s}}",
     "small: {image: 'sample:1', security: {runAs: Image}, lifecycle: {stopGrace: 5s}, env: {SITE: new}}",
@@ -52,7 +52,7 @@ def body(chance: random.Random, name: str) -> str:
     if changes:
         lines.append(f"  lifecycle: {{changes: {changes}}}")
     if chance.random() < 0.5:  # noqa: PLR2004 - as often as not
-        lines.append(f"  env: {{A: {chance.choice(('x', 'y', CANARY))}}}")
+        lines.append(chance.choice(("  env: {A: x}", "  env: {A: y}", f"  env: {{API_TOKEN: {CANARY}}}")))
     image = chance.choice((*(None,) * 6, *("sample:1", "sample:2", "far:1") * 2, "absent:1"))
     if image:
         lines.append(f"  image: {image}")

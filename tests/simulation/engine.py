@@ -116,6 +116,17 @@ class WatchedEngine(SimEngine):
         self.changed = True
         if action in TOLD:
             self._witness(container, action)
+        if action == "destroy":
+            self._remove_copies(container)
+
+    def _remove_copies(self, gone: SimContainer) -> None:
+        """Whoever made copies takes them away with their original: one that stays is taken for it."""
+        instance, asker = gone.config["Labels"].get(labels.INSTANCE), self.asker
+        self.asker = PERSON
+        for other in list(self.containers.values()):
+            if instance is not None and other.config["Labels"].get(labels.INSTANCE) == instance:
+                self.by_hand("DELETE", f"/containers/{other.id}", {"force": "1"})
+        self.asker = asker
 
     def _witness(self, container: SimContainer, what: str) -> None:
         run = self._runs.setdefault(container.id, _Run())

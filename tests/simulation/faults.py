@@ -211,6 +211,7 @@ def clock_steps(world: "World", chance: random.Random) -> str | None:
         return None
     seconds = chance.choice((-7200, -60, -5, 5, 60, 7200))
     world.stepped += timedelta(seconds=seconds)
+    world.furthest = max(world.stepped, world.furthest)
     world.leapt_at = world.true_time()
     return f"{seconds} s"
 
@@ -283,9 +284,10 @@ def specs_vanish(world: "World", chance: random.Random) -> str | None:
 
 
 def heal(world: "World") -> None:
-    """Whatever goes wrong below the controller is over."""
+    """Whatever goes wrong below the controller is over; a clock that was set back is right again."""
     rise(world, kills=False)
     free_disk(world)
+    world.stepped = max(world.stepped, world.furthest)
     world.engine.stuck.clear()
     world.engine.host_ports.clear()
     world.engine.missing_paths.clear()

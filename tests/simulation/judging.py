@@ -32,6 +32,27 @@ class ViolatedError(Exception):
         self.message = message
 
 
+def look_for_secrets(world: "World", canary: str) -> None:
+    """Judge all that was written down of a run: it must not hold a value of a container's environment.
+
+    Raises:
+        ViolatedError: it does.
+    """
+    told = [
+        *world.disk.execute("SELECT message, actions, outcomes FROM intents"),
+        *world.disk.execute("SELECT subject, message, reason FROM events"),
+    ]
+    texts = tuple(str(row) for row in told)
+    labels = tuple(str(item.config["Labels"]) for item in world.engine.containers.values())
+    _check(Evidence(at=world.true_time(), texts=texts + labels, canaries=(canary,)))
+
+
+def _check(evidence: Evidence) -> None:
+    for invariant in SAFETY:
+        for violation in invariant.check(evidence):
+            raise ViolatedError(violation.invariant, f"{violation.subject}: {violation.message}")
+
+
 class Judge:
     """Judges what is new since its last look, and what stands otherwise."""
 
@@ -60,9 +81,7 @@ class Judge:
         self._retained, self._accepted = retained, accepted
         evidence = self._evidence(world)
         self._judged = judged
-        for invariant in SAFETY:
-            for violation in invariant.check(evidence):
-                raise ViolatedError(violation.invariant, f"{violation.subject}: {violation.message}")
+        _check(evidence)
 
     def _evidence(self, world: "World") -> Evidence:
         # the budget is counted by the wall clock: one that is set gives it back too early

@@ -113,6 +113,8 @@ class Healed:
         if process is None or process.report is None:
             return
         for name, status in process.report.statuses.items():
+            if name == self.poisoned:
+                continue
             reason = status.decision.reason
             try:
                 if reason is Reason.PAUSED:

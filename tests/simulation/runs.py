@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from tests.simulation import acts, faults, hands, liveness
+from tests.simulation import acts, faults, hands, judging, liveness
 from tests.simulation.judging import ViolatedError
 from tests.simulation.scenario import LIVENESS, NAMES, Disturbance, Scenario, generate
 from tests.simulation.world import World
@@ -72,6 +72,7 @@ def run(scenario: Scenario) -> Result:
         world.run()
         if scenario.mode == LIVENESS:
             liveness.Healed(world).judge()
+        judging.look_for_secrets(world, acts.CANARY)
     except ViolatedError as error:
         violated = error.invariant, error.message
     return _result(world, violated)

@@ -48,6 +48,7 @@ class World:
         ledger_full: every commit fails.
         armed: what strikes the next call that is as wanted: a name, what is wanted, what is done.
         losing, doubling: so many of the next events are lost, or come twice.
+        stepped, furthest: how far the wall clock is set from the true time, and was at most.
         leapt_at: true time at which the wall clock was last set.
         watched: changes of files are told.
         writers: files that are half written now.
@@ -60,7 +61,7 @@ class World:
         self._agenda = deque(scenario.disturbances)
         self.microseconds = 0
         self.asleep = timedelta(0)
-        self.stepped = timedelta(0)
+        self.stepped = self.furthest = timedelta(0)
         self.boot = "boot 1"
         self.hub = getcurrent()
         self.files = FileSystem()
