@@ -133,7 +133,9 @@ def _present(before: AcceptedSpec) -> AcceptedSpec:
 
 
 def _missing(before: AcceptedSpec, at: datetime) -> AcceptedSpec:
-    return before if before.missing_since is not None else replace(before, missing_since=at)
+    """A grace that a clock set back would make longer begins anew."""
+    since = before.missing_since
+    return before if since is not None and since <= at else replace(before, missing_since=at)
 
 
 def _rejected(scan: SpecScan, memory: Memory) -> dict[str, RejectedFile]:

@@ -127,6 +127,11 @@ def test_a_vanished_file_is_missing_since_the_first_scan_without_it() -> None:
     assert back.specs["alice"].missing_since is None
 
 
+def test_a_clock_that_was_set_back_makes_no_grace_longer() -> None:
+    known = builders.in_force(builders.workspace(), missing_since=NOW + timedelta(hours=2))
+    assert accept(builders.scan(), known).specs["alice"].missing_since == NOW
+
+
 def test_an_unreadable_directory_is_not_an_empty_one() -> None:
     known = builders.in_force(builders.workspace())
     found = accept(Unseen(Reason.SPECS_UNREADABLE, "gone", NOW), known)
