@@ -84,7 +84,8 @@ class Healed:
             main = engine.find(labels.container_name(workspace)) if workspace else None
             instance = container.config["Labels"].get(labels.INSTANCE, "")
             own = {labels.container_name(workspace), labels.retained_name(workspace, instance)}
-            stray = container.name not in own and main is not None and main.id != container.id
+            spare = workspace not in self.wanted or (main is not None and main.id != container.id)
+            stray = container.name not in own and spare
             if not workspace or stray:
                 engine.by_hand("DELETE", f"/containers/{container.id}", {"force": "1"})
         if self._poison == "stuck" and (found := engine.find(labels.container_name(self.poisoned))):
