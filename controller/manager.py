@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -32,7 +33,7 @@ from controller.model import actions, errors, memory, outcomes
 from controller.model.actions import Action
 from controller.model.plan import Decision
 from controller.model.status import PassReport
-from controller.planning import claims
+from controller.planning import inventory
 from controller.planning.budget import Budget
 from controller.planning.case import Rules
 from controller.planning.planner import Planner
@@ -162,9 +163,8 @@ class Controller:
             self._execute, self._on_defect, lambda: self.queue.add("chain"), clock, config.docker.workers
         )
         stack.callback(self.workers.close)
-        owns = partial(claims.is_ours, self.ledger.claim_key)
         self._executors = (
-            engine_executor.EngineExecutor(self._client, limits.read_limits, owns),
+            engine_executor.EngineExecutor(self._client, limits.read_limits, self._owns),
             preparation.HostExecutor(str(settings.secrets_dir), str(settings.runtime_dir)),
         )
         memories = (self.ledger.remembered_source, self.ledger.remember_source)
@@ -283,6 +283,9 @@ class Controller:
         if isinstance(action, actions.HostAction):
             return host_files.execute(action)
         return self.ledger.execute(action, clock())
+
+    def _owns(self, container_id: str, marks: Mapping[str, str]) -> bool:
+        return inventory.is_ours(self.ledger.recall(b"", clock()), container_id, marks)
 
     def _on_defect(self, decision: Decision, defect: BaseException) -> None:
         _log.error("internal_error", workspace=decision.workspace, exc_info=defect)

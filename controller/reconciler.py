@@ -11,17 +11,17 @@ from datetime import datetime, timedelta
 from controller.api.conditions import Reason
 from controller.model import errors
 from controller.model.actions import Action, LedgerAction
-from controller.model.desired import AcceptedPolicy, Desired, Finding
+from controller.model.desired import AcceptedPolicy, Desired
 from controller.model.effective import Effective
 from controller.model.memory import Memory
 from controller.model.observed import Account, EngineView, Layer, Observed, Seen, Unseen
 from controller.model.outcomes import Failed
 from controller.model.plan import Decision, Plan, Verdict
 from controller.model.status import ChainReport, PassReport, WorkspaceStatus
-from controller.planning import acceptance, backoff, case, claims, resolve, retention
+from controller.planning import acceptance, backoff, case, claims, inventory, resolve, retention
 from controller.planning.case import Blueprint, Rules
 from controller.planning.planner import Planner
-from controller.status import summary
+from controller.status import files, summary
 from controller.surroundings import Surroundings
 from controller.workers import Finished
 
@@ -114,8 +114,8 @@ class Reconciler:
             statuses=dict(self._statuses),
             complete=not look.unseen(),
             unseen=look.unseen(),
-            spec_files=self._count_files(look.desired),
-            file_findings=_file_findings(look.desired),
+            spec_files=files.counts(look.desired, self._around.policies.files()),
+            file_findings=files.findings(look.desired),
             ignored_files=look.desired.scan.value.ignored if isinstance(look.desired.scan, Seen) else (),
             findings=plan.findings,
             chains=chains,
@@ -148,13 +148,22 @@ class Reconciler:
         engine = ports.engine.observe(frozenset(e.image for e in effectives.values()), now)
         if isinstance(engine, Seen) and not self._intents_settled and self._ledger_trouble is None:
             self._intents_settled = self._write(lambda: ports.ledger.abandon_intents(now), now)
-        memory = ports.ledger.recall(nonce, now)
+        memory = self._identify(engine, ports.ledger.recall(nonce, now), now)
         waiting, running = _by_state(effectives, engine)
         host = ports.host.observe(accounts, waiting, running, now)
         next_look = min((t for t in (accepted.next_look, ports.policies.next_look) if t), default=None)
         layers = self._layers(engine, memory, cause, now)
         look = _Look(desired, Observed(engine, host, layers), memory, self._ledger_trouble, next_look)
         return replace(look, observed=replace(look.observed, unproven=self._unproven(look)))
+
+    def _identify(self, engine: Seen[EngineView] | Unseen, memory: Memory, now: datetime) -> Memory:
+        """Keep for good which container is the first with an instance, so that no copy takes its place."""
+        if isinstance(engine, Unseen) or self._ledger_trouble is not None:
+            return memory
+        seen, gone = inventory.identities(engine.value, memory)
+        if not (seen or gone) or not self._write(lambda: self._around.ledger.identify(seen, gone), now):
+            return memory
+        return self._around.ledger.recall(memory.nonce, now)
 
     def _layers(
         self, engine: Seen[EngineView] | Unseen, memory: Memory, cause: str, now: datetime
@@ -363,15 +372,6 @@ class Reconciler:
             engine=engine if isinstance(engine, Unseen) else None,
         )
 
-    def _count_files(self, desired: Desired) -> dict[tuple[str, str], int]:
-        counts = dict(self._around.policies.files())
-        scan = desired.scan.value if isinstance(desired.scan, Seen) else None
-        counts["Workspace", "valid"] = len(scan.files) if scan else 0
-        counts["Workspace", "invalid"] = len(scan.rejected) if scan else 0
-        counts["Workspace", "settling"] = len(scan.settling) if scan else 0
-        counts["Workspace", "ignored"] = len(scan.ignored) if scan else 0
-        return counts
-
 
 def _by_state(
     effectives: Mapping[str, Effective], engine: Seen[EngineView] | Unseen
@@ -393,8 +393,3 @@ def _host_decisions(plan: Plan) -> Iterable[Decision]:
             actions=(action,),
             key=f"network/{action.name}",
         )
-
-
-def _file_findings(desired: Desired) -> tuple[Finding, ...]:
-    rejected = tuple(finding for file in desired.rejected.values() for finding in file.findings)
-    return rejected + (() if isinstance(desired.policy, Unseen) else desired.policy.findings)

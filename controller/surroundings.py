@@ -12,7 +12,7 @@ from typing import Protocol
 from controller.model.actions import Action, LedgerAction
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, SpecScan
 from controller.model.effective import Effective
-from controller.model.memory import BackOff, Held, Memory
+from controller.model.memory import BackOff, Held, Identity, Memory
 from controller.model.observed import Account, EngineView, HostView, Layer, Seen, Unseen
 from controller.model.outcomes import Outcome
 from controller.model.plan import Decision
@@ -92,6 +92,9 @@ class Ledger(Protocol):
 
     def clear_removal(self, workspace: str) -> None:
         """Forget that a person took the file of a workspace away."""
+
+    def identify(self, seen: Iterable[Identity], gone: Iterable[str]) -> None:
+        """Write which containers were first seen with an instance, and forget instances that none bears."""
 
     def open_intent(self, decision: Decision, now: datetime) -> int:
         """Write what is about to be done."""

@@ -15,7 +15,7 @@ from controller.engine import calls, parsing, templates, transport
 from controller.model import actions, errors, observed, outcomes
 
 ReadLimits = Callable[[int], observed.Limits]
-Owns = Callable[[Mapping[str, str]], bool]
+Owns = Callable[[str, Mapping[str, str]], bool]
 _MISSING = "the container is gone"
 
 
@@ -28,7 +28,7 @@ class EngineExecutor:
 
     Attributes of construction:
         read_limits: what the kernel enforces on a host pid; raises `errors.EffectError` if it cannot be read.
-        owns: whether a container with these labels is ours; only one of ours keeps us from a start.
+        owns: whether a container of this id, with these labels, is ours; no other one keeps us from a start.
         on_progress: reference and one line of a pull's progress.
     """
 
@@ -128,7 +128,7 @@ class EngineExecutor:
         marks = {str(row["Id"]): row.get("Labels") or {} for row in rows}
         times = Counter(found.get(labels.INSTANCE) for found in marks.values())
         for other, found in marks.items():
-            ours = times[found.get(labels.INSTANCE)] == 1 and self._owns(found)
+            ours = times[found.get(labels.INSTANCE)] == 1 and self._owns(other, found)
             if other == action.container_id or not ours:
                 continue
             row = self._client.inspect_container(other)

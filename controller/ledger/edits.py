@@ -66,6 +66,17 @@ def put(database: Database, image: Image, shelf: shelves.Shelf[T], key: str, val
     return image.having(**{shelf.table: rest})
 
 
+def identify(database: Database, image: Image, seen: Iterable[memory.Identity], gone: Iterable[str]) -> Image:
+    """Keep identities, and forget those of some instances."""
+    new, old = {one.instance: one for one in seen}, frozenset(gone)
+    for instance in old:
+        shelves.IDENTITIES.remove(database, instance)
+    for instance, one in new.items():
+        shelves.IDENTITIES.put(database, instance, one)
+    rest = {name: one for name, one in image.memory.identities.items() if name not in old}
+    return image.having(identities={**rest, **new})
+
+
 def pause(database: Database, image: Image, workspace: str | None, value: memory.Pause | None) -> Image:
     """Put the pause of a workspace or (None) the host, or take it away."""
     if workspace is not None:

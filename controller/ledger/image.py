@@ -59,6 +59,7 @@ def load(database: Database, claim_key: bytes, report: Callable[[str], None]) ->
         pins=shelves.PINS.load(database, report),
         failed=shelves.FAILED.load(database, report),
         adopted=shelves.ADOPTED.load(database, report),
+        identities=shelves.IDENTITIES.load(database, report),
     )
     return Image(remembered, ports.load(database, report))
 

@@ -289,6 +289,11 @@ class Ledger:
         """Forget that, for the file is there again."""
         self._put(shelves.REMOVAL_REQUESTS, workspace, None)
 
+    def identify(self, seen: Iterable[memory.Identity], gone: Iterable[str]) -> None:
+        """Keep which containers were first seen with an instance, and forget instances that none bears."""
+        with self.batch():
+            self._image = edits.identify(self._database, self._image, seen, gone)
+
     def proven_host(self) -> str:
         """Return the identity of the host at the last complete look, empty before the first."""
         with self._lock:

@@ -69,6 +69,7 @@ ROLLBACKS: Final = Shelf("rollbacks", "workspace", memory.Rollback)
 PINS: Final = Shelf("pins", "workspace", memory.Pin)
 FAILED: Final = Shelf("failed", "workspace", memory.FailedTemplate)
 ADOPTED: Final = Shelf("adopted", "container_id", memory.Adoption)
+IDENTITIES: Final = Shelf("identities", "instance", memory.Identity)
 
 
 def columns(adapter: pydantic.TypeAdapter[T], value: T, without: frozenset[str] = frozenset()) -> Row:

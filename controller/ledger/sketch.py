@@ -10,7 +10,7 @@ from datetime import datetime
 
 from controller.model import actions, errors
 from controller.model.desired import AcceptedSpec
-from controller.model.memory import BackOff, Held, Memory
+from controller.model.memory import BackOff, Held, Identity, Memory
 from controller.model.observed import Account
 from controller.model.outcomes import Outcome, Succeeded
 from controller.model.plan import Decision
@@ -66,6 +66,12 @@ class Sketch:
         """Forget that a person took its file away."""
         kept = {name: one for name, one in self._memory.removal_requests.items() if name != workspace}
         self._memory = replace(self._memory, removal_requests=kept)
+
+    def identify(self, seen: Iterable[Identity], gone: Iterable[str]) -> None:
+        """Take containers as those that bear their instances."""
+        del gone
+        known = {**self._memory.identities, **{one.instance: one for one in seen}}
+        self._memory = replace(self._memory, identities=known)
 
     def open_intent(self, decision: Decision, now: datetime) -> int:
         """Nothing is done here."""

@@ -222,6 +222,14 @@ class Adoption:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """The container that was first seen with an instance of ours; any other one with it is a copy."""
+
+    instance: str
+    container_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """The ledger at the beginning of a pass.
 
@@ -235,6 +243,7 @@ class Memory:
         disruptions: of the last ten minutes.
         held, approvals, replacements, rollbacks, pins, failed: by workspace.
         adopted: by container id.
+        identities: by instance, as long as any container bears it.
     """
 
     epoch: int
@@ -263,3 +272,4 @@ class Memory:
     pins: Mapping[str, Pin] = field(default_factory=dict)
     failed: Mapping[str, FailedTemplate] = field(default_factory=dict)
     adopted: Mapping[str, Adoption] = field(default_factory=dict)
+    identities: Mapping[str, Identity] = field(default_factory=dict)

@@ -5,12 +5,13 @@ Refuses to take a label for a proof: only a valid claim makes a container ours, 
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from controller.api import labels
 from controller.api.conditions import Reason
-from controller.model.memory import Memory
+from controller.model.memory import Identity, Memory
 from controller.model.observed import Container, EngineView
 from controller.model.plan import HostFinding
 from controller.planning import claims
@@ -18,6 +19,33 @@ from controller.planning.case import Ours, main_name
 from controller.planning.memo import Memo
 
 _OUR_NAME = re.compile(r"workspace-([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)(\.[0-9a-f]{8})?")
+
+
+def identities(view: EngineView, memory: Memory) -> tuple[tuple[Identity, ...], tuple[str, ...]]:
+    """Return which containers bear an instance that nobody knew, and the known ones that none bears any more.
+
+    Of two that are seen with one instance for the first time the earlier bears it.
+    """
+    seen: dict[str, Container] = {}
+    borne = set()
+    for container in view.containers.values():
+        instance = container.labels.get(labels.INSTANCE, "")
+        borne.add(instance)
+        if not instance or instance in memory.identities:
+            continue
+        if claims.is_ours(memory.claim_key, container.labels):
+            seen[instance] = min(seen.get(instance, container), container, key=_age)
+    gone = () if view.unknown else tuple(known for known in memory.identities if known not in borne)
+    return tuple(Identity(instance, found.id) for instance, found in seen.items()), gone
+
+
+def is_ours(memory: Memory, container_id: str, marks: Mapping[str, str]) -> bool:
+    """Tell whether a container with these labels is ours, and neither foreign nor a copy."""
+    known = memory.identities.get(marks.get(labels.INSTANCE, ""))
+    genuine = claims.is_ours(memory.claim_key, marks) and (
+        known is None or known.container_id == container_id
+    )
+    return genuine or container_id in memory.adopted
 
 
 class Inventory:
@@ -49,7 +77,7 @@ class Inventory:
         return index, tuple(sorted(findings, key=lambda found: (found.subject, found.message)))
 
     def _sort(self, view: EngineView, memory: Memory) -> tuple[list[Container], list[Container]]:
-        """Return our containers and all others; the later of two with one instance is a copy."""
+        """Return our containers and all others; whoever does not bear the instance that it says is a copy."""
         owned: dict[str, Container] = {}
         strangers: list[Container] = []
         for container in view.containers.values():
@@ -58,10 +86,14 @@ class Inventory:
                 strangers.append(container)
                 continue
             instance = container.id if adopted else container.labels[labels.INSTANCE]
+            known = memory.identities.get(instance)
+            if known is not None and known.container_id != container.id:
+                strangers.append(container)
+                continue
             first = owned.setdefault(instance, container)
             if first is container:
                 continue
-            earlier, later = sorted((first, container), key=lambda c: (c.created, c.id))
+            earlier, later = sorted((first, container), key=_age)
             owned[instance] = earlier
             strangers.append(later)
         return list(owned.values()), strangers
@@ -70,6 +102,10 @@ class Inventory:
         return self._ownership.get(
             container.id, (container, key), lambda: claims.judge(key, container.labels)
         )
+
+
+def _age(container: Container) -> tuple[datetime, str]:
+    return container.created, container.id
 
 
 def _workspace(container: Container, memory: Memory) -> str:
@@ -113,7 +149,7 @@ def _surplus(container: Container) -> HostFinding:
 
 def _pretender(container: Container) -> HostFinding:
     message = (
-        f"the container {container.name} ({container.id[:12]}) carries our labels and no valid claim; "
-        "it is not ours and is left alone"
+        f"the container {container.name} ({container.id[:12]}) carries our labels and has no valid claim of "
+        "its own; it is not ours and is left alone"
     )
     return HostFinding(Reason.FOREIGN_CONTAINER, container.name, message)

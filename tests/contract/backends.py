@@ -163,7 +163,7 @@ class Backend:
 
     @cached_property
     def executor(self) -> executor.EngineExecutor:
-        return executor.EngineExecutor(self.client, self.world.read_limits, bool)
+        return executor.EngineExecutor(self.client, self.world.read_limits, lambda _, marks: bool(marks))
 
     def observer(self) -> observer.Observer:
         return observer.Observer(

@@ -322,6 +322,8 @@ def drive(world: World, fault: Callable[[actions.Action], bool]) -> Plan:
         if number == BAD_PASSES:
             world.programs.clear()
             world.taken_ports = frozenset()
+            for stranger in world.containers.keys() - owned(world):  # it may be what has a port of ours
+                del world.containers[stranger]
         plan = world.plan(Planner(builders.RULES))
         check_every(world, plan)
         check_running(world)

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ from controller.model.effective import Effective
 from controller.model.observed import Account, HostView, MountCheck, Obstacle, Seen
 from controller.model.plan import Decision
 from controller.model.status import PassReport
-from controller.planning import claims
+from controller.planning import inventory
 from controller.planning.planner import Planner
 from controller.reconciler import Reconciler, Setup
 from controller.service import Facts, Service
@@ -184,7 +183,9 @@ class Process:
         engine = world.engine
         self.observer = observer.Observer(client, INSPECT, RESYNC, engine.read_limits, engine.listening)
         self._executor = executor.EngineExecutor(
-            client, engine.read_limits, partial(claims.is_ours, self.ledger.claim_key)
+            client,
+            engine.read_limits,
+            lambda found, marks: inventory.is_ours(self.ledger.recall(b"", world.wall()), found, marks),
         )
         self._host = SimHost(engine)
         self._client = client

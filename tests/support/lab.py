@@ -10,7 +10,6 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 from controller.api import labels
@@ -22,7 +21,7 @@ from controller.model.actions import Action
 from controller.model.outcomes import Outcome, Succeeded
 from controller.model.plan import Decision, Verdict
 from controller.model.status import ChainReport, PassReport
-from controller.planning import claims
+from controller.planning import inventory
 from controller.planning.budget import Budget
 from controller.planning.case import Rules
 from controller.planning.planner import Planner
@@ -274,7 +273,9 @@ class Process:
         self.observer = seen
         execute = Executor(
             executor.EngineExecutor(
-                client, site.engine.read_limits, partial(claims.is_ours, opened.claim_key)
+                client,
+                site.engine.read_limits,
+                lambda found, marks: inventory.is_ours(opened.recall(b"", site.clock()), found, marks),
             ),
             preparation.HostExecutor(str(site.root / "secrets"), str(site.root / "run")),
             self.ledger,

@@ -107,6 +107,7 @@ FAILED: Final = memory.FailedTemplate("alice", "v1:abc", "sha256:1", "no such pr
 ADOPTION: Final = memory.Adoption(CONTAINER, "alice", NOW, "root")
 APPROVAL: Final = memory.Approval("bob", "v1:abc:sha256:1:True", NOW, "root")
 REMOVAL: Final = memory.RemovalRequest("alice", NOW, "root")
+IDENTITY: Final = memory.Identity("11" * 16, CONTAINER)
 HELD: Final = memory.Held("alice", memory.Cause.EDITED, "1:abc", NOW)
 
 LEDGER_ACTIONS: Final[dict[str, actions.LedgerAction]] = {
@@ -143,6 +144,7 @@ def furnish(ledger: Ledger) -> None:
     ledger.hold([HELD])
     ledger.request_forgetting(CONTAINER, NOW)
     ledger.request_removal(REMOVAL)
+    ledger.identify([IDENTITY], [])
     for action in (
         actions.EndRollback("alice", PIN),
         actions.EndReplacement("alice", FAILED),
@@ -181,6 +183,7 @@ WRITES: Final[dict[str, Callable[[Ledger], object]]] = {
     "request_forgetting": lambda ledger: ledger.request_forgetting("d" * 64, NOW),
     "request_removal": lambda ledger: ledger.request_removal(dataclasses.replace(REMOVAL, workspace="bob")),
     "clear_removal": lambda ledger: ledger.clear_removal("alice"),
+    "identify": lambda ledger: ledger.identify([], [IDENTITY.instance]),
     "prove_host": lambda ledger: ledger.prove_host("boot 2"),
     "record_event": lambda ledger: ledger.record_event(event("other")),
 }

@@ -30,7 +30,7 @@ from controller.model.observed import (
     Unseen,
 )
 from controller.model.plan import Decision, Plan
-from controller.planning import backoff, claims, template
+from controller.planning import backoff, inventory, template
 from controller.planning.case import Blueprint, Rules
 from controller.planning.planner import Planner
 from tests.support import builders
@@ -133,10 +133,19 @@ class World:
 
     def plan(self, planner: Planner | None = None) -> Plan:
         """Decide; without a planner by one that remembers nothing. A defect of ours fails the test."""
+        self._identify()
         plan = (planner or Planner(self.rules)).plan(self.desired(), self.observed(), self.recall(), self.now)
         defects = [d.message for d in plan.decisions.values() if d.reason is Reason.INTERNAL_ERROR]
         assert not defects, defects
         return plan
+
+    def _identify(self) -> None:
+        """Write which containers are the first with their instance, as each pass does."""
+        seen = self.observed().engine
+        if isinstance(seen, Seen) and "ledger" not in self.unseen:
+            new, gone = inventory.identities(seen.value, self.memory)
+            kept = {name: one for name, one in self.memory.identities.items() if name not in gone}
+            self.remember(identities={**kept, **{one.instance: one for one in new}})
 
     # building
 
@@ -340,7 +349,7 @@ class World:
         return [
             c
             for c in found
-            if times[c.labels.get(labels.INSTANCE)] == 1 and claims.is_ours(self.memory.claim_key, c.labels)
+            if times[c.labels.get(labels.INSTANCE)] == 1 and inventory.is_ours(self.memory, c.id, c.labels)
         ]
 
     def _broken(self, found: Container, error: str) -> RefusedError:

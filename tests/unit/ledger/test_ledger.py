@@ -69,6 +69,7 @@ def test_everything_that_was_written_survives_the_next_open(ledger: Ledger, tmp_
         pins={"alice": ledgers.PIN},
         failed={"alice": ledgers.FAILED},
         adopted={ledgers.CONTAINER: ledgers.ADOPTION},
+        identities={ledgers.IDENTITY.instance: ledgers.IDENTITY},
     )
     assert before == expected
     assert reopened(ledger, tmp_path / "state") == expected

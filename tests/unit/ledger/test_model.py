@@ -60,6 +60,7 @@ class Expected:
     retained: dict[str, tuple[str, Reason]] = dataclasses.field(default_factory=dict)
     grants: dict[int, tuple[str, str]] = dataclasses.field(default_factory=dict)
     removals: dict[str, memory.RemovalRequest] = dataclasses.field(default_factory=dict)
+    identities: dict[str, memory.Identity] = dataclasses.field(default_factory=dict)
     forgetting: dict[str, dt.datetime] = dataclasses.field(default_factory=dict)
     changes: dict[str, dict[str, object]] = dataclasses.field(
         default_factory=lambda: {kind: {} for kind in CHANGES}
@@ -118,6 +119,13 @@ class LedgerMachine(RuleBasedStateMachine):
     def clear_suspension(self, name: str) -> None:
         self.ledger.clear_suspension(name)
         self.expected.suspensions.pop(name, None)
+
+    @rule(seen=st.dictionaries(NAMES, TEXT, max_size=2), gone=st.sets(NAMES, max_size=2))
+    def identify(self, seen: dict[str, str], gone: set[str]) -> None:
+        new = {instance: memory.Identity(instance, found) for instance, found in seen.items()}
+        self.ledger.identify(new.values(), gone)
+        kept = {name: one for name, one in self.expected.identities.items() if name not in gone}
+        self.expected.identities = {**kept, **new}
 
     @rule(name=NAMES, at=TIMES, by=TEXT)
     def request_removal(self, name: str, at: dt.datetime, by: str) -> None:
@@ -317,6 +325,7 @@ class LedgerMachine(RuleBasedStateMachine):
             restart_requests=recalled.restart_requests,
             forget_requests=expected.forgetting,
             removal_requests=expected.removals,
+            identities=expected.identities,
             adopted=expected.adopted,
             **expected.changes,  # type: ignore[arg-type]
         )
