@@ -79,14 +79,14 @@ class Healed:
         """An admin takes away what is not ours, and what of ours nobody uses under another name."""
         engine = self.world.engine
         engine.asker = PERSON
+        mains = {labels.container_name(name) for name in NAMES}
         for container in list(engine.containers.values()):
             workspace = engine.owner(container)
             main = engine.find(labels.container_name(workspace)) if workspace else None
             instance = container.config["Labels"].get(labels.INSTANCE, "")
             own = {labels.container_name(workspace), labels.retained_name(workspace, instance)}
             spare = workspace not in self.wanted or (main is not None and main.id != container.id)
-            stray = container.name not in own and spare
-            if not workspace or stray:
+            if not workspace or (container.name not in own and (spare or container.name in mains)):
                 engine.by_hand("DELETE", f"/containers/{container.id}", {"force": "1"})
         if self._poison == "stuck" and (found := engine.find(labels.container_name(self.poisoned))):
             engine.stuck.add(found.id)
