@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from http import HTTPStatus
 from pathlib import Path
 
-from tests.chaos.rig import MEMORY, STRANGER, WORKSPACE, Rig, ViolationError
+from tests.chaos.rig import MEMORY, STRANGER, Rig, ViolationError
 from tests.support import plans, process
 from tests.support.plans import Deed
 
@@ -179,20 +179,11 @@ def removed(rig: Rig, rng: random.Random) -> Iterator[frozenset[str]]:
 
     def remove(name: str, container: str) -> tuple[int, object]:
         found = rig.inspect(container)
-        _remove_copies(rig, name)
         rig.lost.add(found["Id"])
         rig.truths[name].gone.add(found["Id"])
         return rig.ask("DELETE", f"/containers/{found['Id']}?force=1")
 
     yield frozenset({_admin(rig, rng, "rm -f", remove)})
-
-
-def _remove_copies(rig: Rig, name: str) -> None:
-    """Of two with one claim the controller takes the earlier: a copy that is left alone is taken for ours."""
-    for stranger, container in list(rig.strangers.items()):
-        if rig.inspect(container)["Config"]["Labels"][WORKSPACE] == name:
-            rig.ask("DELETE", f"/containers/{container}?force=1")
-            del rig.strangers[stranger]
 
 
 @contextlib.contextmanager

@@ -127,6 +127,23 @@ def test_a_foreign_container_on_our_name_is_left_alone_and_named(fleet: Fleet) -
     assert fleet.up("stranger")["Id"] != made["Id"]
 
 
+def test_a_copy_with_all_our_labels_stays_a_stranger_when_the_first_is_gone(fleet: Fleet) -> None:
+    first = fleet.up("copied")
+    copy = fleet.docker.create_container("wharf-sample:1", name="twin", labels=first["Config"]["Labels"])[
+        "Id"
+    ]
+    fleet.docker.start(copy)
+    fleet.docker.remove_container(first["Id"], force=True)
+    fleet.controller.until(
+        lambda: fleet.all_of("copied")[0]["Id"] not in {copy, first["Id"]}, "a new one is made"
+    )
+    fleet.controller.runs("copied")
+    assert fleet.container("copied")["Id"] not in {copy, first["Id"]}
+    twin = fleet.docker.inspect_container(copy)
+    assert (twin["Name"], twin["State"]["Running"]) == ("/twin", True)
+    fleet.docker.remove_container(copy, force=True)
+
+
 def test_a_container_that_exits_at_once_is_started_at_once_and_then_ever_later(fleet: Fleet) -> None:
     fleet.site.spec("crash", {"command": ["sh", "-c", "echo broken; exit 3"]})
     controller = fleet.controller
