@@ -287,7 +287,8 @@ def heal(world: "World") -> None:
     """Whatever goes wrong below the controller is over; a clock that was set back is right again."""
     rise(world, kills=False)
     free_disk(world)
-    world.stepped = max(world.stepped, world.furthest)
+    if world.stepped < world.furthest:
+        world.stepped, world.leapt_at = world.furthest, world.true_time()
     world.engine.stuck.clear()
     world.engine.host_ports.clear()
     world.engine.missing_paths.clear()
