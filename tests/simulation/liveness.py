@@ -163,7 +163,8 @@ class Healed:
         file = self.world.files.specs.files.get(f"{name}.yaml") if self.world.files.specs else None
         if spec is None or file is None or spec.digest != _digest(file.text):
             return f"the spec of {name} is not in force"
-        return ""
+        decision = process.report.plan.decisions.get(name) if process.report else None
+        return "" if decision and decision.verdict is Verdict.KEEP else f"{name} is not left alone"
 
     def _is_called_orphan(self, name: str) -> bool:
         """A late rename may bring a container back whose workspace is gone: it is told of, for a person."""
