@@ -361,7 +361,7 @@ def _reconciler(settings: Settings, around: Surroundings, mode: str) -> Reconcil
         retain=safety.retain_replaced,
     )
     setup = Setup(mode, rules, f"{host.boot_id()}/{len(ledger_schema.steps())}")
-    return Reconciler(around, Planner(rules), lambda: os.urandom(NONCE_BYTES), time.monotonic, setup)
+    return Reconciler(around, Planner(rules), lambda: os.urandom(NONCE_BYTES), _since_boot, setup)
 
 
 def _host_listeners() -> frozenset[int] | None:
@@ -369,6 +369,11 @@ def _host_listeners() -> frozenset[int] | None:
         return listening.host_listeners()
     except errors.EffectError:
         return None
+
+
+def _since_boot() -> float:
+    """Return seconds that never go back and count while the host sleeps: clock_gettime(2), CLOCK_BOOTTIME."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _until_settled(report: PassReport) -> float | None:

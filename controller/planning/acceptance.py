@@ -108,7 +108,8 @@ def _accepted(
             missing_since=None,
             lines=file.lines,
         )
-    due = file.terminated or now - max(before.accepted_at, file.settled_at) >= CONFIRM_AFTER
+    waited = abs(now - max(before.accepted_at, file.settled_at))  # a clock set back is not waited for
+    due = file.terminated or waited >= CONFIRM_AFTER
     confirmed = before.confirmed or due
     unchanged = (before.digest, before.file, before.confirmed) == (file.digest, file.file, confirmed)
     if unchanged and before.missing_since is None:

@@ -54,7 +54,7 @@ def _running(case: Case, begun: Replacement, main: Container) -> Decision | None
     if main.health is Health.UNHEALTHY:
         return _give_up(case, begun, "its health check fails", _failed(case, begun, "its health check fails"))
     since = main.started_at or case.now
-    if case.now - since < RUNS_WELL:
+    if abs(case.now - since) < RUNS_WELL:  # a clock set back is not waited for
         message = f"the new container runs since {since:%H:%M:%S} and must run for 10 s"
         return case.decide(Verdict.WAIT, Reason.PROVING, message, retry_at=since + RUNS_WELL)
     if main.health is Health.STARTING:

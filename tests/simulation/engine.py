@@ -103,6 +103,7 @@ class WatchedEngine(SimEngine):
         self._key = key
         self._runs: dict[str, _Run] = {}
         self._owners: dict[str, str] = {}
+        self._bearers: dict[str, str] = {}
         super().__init__(clock)
         self.events.publish = self._heard  # type: ignore[method-assign]
 
@@ -112,21 +113,12 @@ class WatchedEngine(SimEngine):
         self.pending.append((kind, action, actor_id))
 
     def publish(self, container: SimContainer, action: str, **attributes: str) -> None:
+        if action == "create":
+            self._bearers.setdefault(container.config["Labels"].get(labels.INSTANCE, ""), container.id)
         super().publish(container, action, **attributes)
         self.changed = True
         if action in TOLD:
             self._witness(container, action)
-        if action == "destroy":
-            self._remove_copies(container)
-
-    def _remove_copies(self, gone: SimContainer) -> None:
-        """Whoever made copies takes them away with their original: one that stays is taken for it."""
-        instance, asker = gone.config["Labels"].get(labels.INSTANCE), self.asker
-        self.asker = PERSON
-        for other in list(self.containers.values()):
-            if instance is not None and other.config["Labels"].get(labels.INSTANCE) == instance:
-                self.by_hand("DELETE", f"/containers/{other.id}", {"force": "1"})
-        self.asker = asker
 
     def _witness(self, container: SimContainer, what: str) -> None:
         run = self._runs.setdefault(container.id, _Run())
@@ -164,22 +156,14 @@ class WatchedEngine(SimEngine):
         )
 
     def owner(self, container: SimContainer) -> str:
-        """The workspace by a valid claim, else empty; of two with one instance the later is a copy."""
+        """The workspace by a valid claim, else empty; all but the first with an instance are copies."""
         known = self._owners.get(container.id)
         if known is None:
             given = container.config["Labels"]
-            owned = claims.judge(self._key, given) is claims.Ownership.OWNED and self._is_first(container)
+            first = self._bearers.get(given.get(labels.INSTANCE, "")) == container.id
+            owned = first and claims.is_ours(self._key, given)
             known = self._owners[container.id] = given[labels.WORKSPACE] if owned else ""
         return known
-
-    def _is_first(self, container: SimContainer) -> bool:
-        instance = container.config["Labels"][labels.INSTANCE]
-        same = (
-            other.id
-            for other in self.containers.values()  # in the order in which they were made
-            if other.config["Labels"].get(labels.INSTANCE) == instance
-        )
-        return next(same, container.id) == container.id
 
     def standings(self, retained: frozenset[str]) -> tuple[Standing, ...]:
         """Every container as it is; `retained` are those that the ledger keeps."""

@@ -41,7 +41,7 @@ def test_a_terminated_file_is_confirmed_at_once() -> None:
     assert found.specs["alice"].confirmed
 
 
-@pytest.mark.parametrize(("after", "confirmed"), [(4.9, False), (5, True)])
+@pytest.mark.parametrize(("after", "confirmed"), [(4.9, False), (5, True), (-3, False), (-86400, True)])
 def test_a_file_is_confirmed_when_it_has_read_the_same_for_five_seconds(
     after: float, confirmed: bool
 ) -> None:
