@@ -98,6 +98,7 @@ class Names:
         everything: bool,
     ) -> None:
         confirmed = {row["Image"] for row in rows} | {row["ImageID"] for row in rows}
+        denied = _denied(self._images, rows)
         for name in self._images.keys() - set(wanted):
             del self._images[name]
         for name in wanted:
@@ -106,6 +107,7 @@ class Names:
                 everything
                 or asked is None
                 or name in moved
+                or name in denied
                 or self._outdated(asked, asked.id is not None and name in confirmed, now)
             ):
                 row = self._client.inspect_image(name)
@@ -135,3 +137,9 @@ class Names:
 
     def _outdated(self, asked: _Asked, confirmed: bool, now: datetime) -> bool:  # noqa: FBT001 - private
         return not confirmed and abs(now - asked.at) >= self._interval
+
+
+def _denied(answers: Mapping[str, _Asked], rows: Iterable[transport.Row]) -> set[str]:
+    """Return the references that rows contradict: a row has its reference as long as that means its image."""
+    shown = {(row["Image"], row["ImageID"]) for row in rows}
+    return {name for name, found in shown if name in answers and answers[name].id != found}

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from controller.api import labels
-from controller.engine import executor
+from controller.engine import executor, names
 from controller.model.memory import Memory
 from controller.model.observed import Container, EngineView
 from controller.model.status import ChainReport
@@ -63,6 +63,10 @@ def rolls_back_for_ever(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rollback, "_was_tried", lambda *_: False)
 
 
+def believes_what_it_asked_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(names, "_denied", lambda *_: set())
+
+
 @dataclass(frozen=True)
 class Broken:
     """A fault in the product, what goes on while it is there, and which invariant it violates."""
@@ -82,6 +86,7 @@ BROKEN = (
 )
 FORGOTTEN = {
     "a_commit_fails_at_the_end_of_a_chain": forgets_what_came_of_chains,
+    "an_image_moves_and_its_event_is_lost": believes_what_it_asked_once,
     "a_rolled_back_container_that_ends_at_once": rolls_back_for_ever,
 }
 """What mended the product after each plan was kept, taken away again."""

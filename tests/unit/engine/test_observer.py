@@ -247,6 +247,17 @@ def test_a_moved_tag_is_seen_without_an_event() -> None:
     assert {item.image_id for item in view.containers.values()} == {old}
 
 
+def test_a_container_that_denies_what_a_reference_means_has_it_asked_again_without_an_event() -> None:
+    world = World(0)
+    old = world.look(IMAGE).images[IMAGE]
+    new = world.engine.add_image(IMAGE)
+    assert world.look(IMAGE).images[IMAGE] == old
+    world.add("later")
+    assert world.look(IMAGE, after=timedelta(milliseconds=1)).images[IMAGE] == new
+    assert world.look(IMAGE).images[IMAGE] == new
+    assert world.asked["inspect_image"] == 0
+
+
 def test_an_absent_image_is_asked_again_at_an_event_or_after_the_interval() -> None:
     world = World(1)
     assert world.look("late:1").images["late:1"] is None
