@@ -201,7 +201,7 @@ class Healed:
         assert process.report is not None
         if self.poisoned and self._poison != "stuck":
             decision = process.report.plan.decisions.get(self.poisoned)
-            if decision is None or not decision.message:
+            if decision is None or not (decision.message or decision.actions):
                 raise ViolatedError("L6", f"nobody says why {self.poisoned} is not as wanted: {decision}")
 
     def _decisions(self) -> str:
