@@ -24,8 +24,11 @@ _OUR_NAME = re.compile(r"workspace-([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)(\.[0-9a-f]{
 def identities(view: EngineView, memory: Memory) -> tuple[tuple[Identity, ...], tuple[str, ...]]:
     """Return which containers bear an instance that nobody knew, and the known ones that none bears any more.
 
-    Of two that are seen with one instance for the first time the earlier bears it.
+    Of two that are seen with one instance for the first time the earlier bears it. While a container cannot
+    be inspected nothing is learnt: it may be the earlier one.
     """
+    if view.unknown:
+        return (), ()
     seen: dict[str, Container] = {}
     borne = set()
     for container in view.containers.values():
@@ -35,7 +38,7 @@ def identities(view: EngineView, memory: Memory) -> tuple[tuple[Identity, ...], 
             continue
         if claims.is_ours(memory.claim_key, container.labels):
             seen[instance] = min(seen.get(instance, container), container, key=_age)
-    gone = () if view.unknown else tuple(known for known in memory.identities if known not in borne)
+    gone = tuple(known for known in memory.identities if known not in borne)
     return tuple(Identity(instance, found.id) for instance, found in seen.items()), gone
 
 
