@@ -14,6 +14,8 @@ list; the order of its faults does not matter.
 
 import enum
 import fnmatch
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -123,6 +125,34 @@ class Fault(pydantic.BaseModel):
 
 Plan = tuple[Fault, ...]
 _PLAN = pydantic.TypeAdapter(Plan)
+
+
+class Course:
+    """How far a plan has come: so many requests matched each of its faults."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._seen = [0] * len(plan)
+
+    def meet(self, method: str, path: str) -> dict[Boundary, Fault]:
+        """Take note of a request; the faults that are due at it, the plan's first at each boundary."""
+        due: dict[Boundary, Fault] = {}
+        for place, fault in enumerate(self._plan):
+            if fault.on.matches(method, path):
+                self._seen[place] += 1
+                if fault.on.is_due(self._seen[place] - 1):
+                    due.setdefault(fault.boundary, fault)
+        return due
+
+
+def missed(plan: Plan, done: Sequence[Fault]) -> list[str]:
+    """What of a plan was not done as often as it says, a line for each fault."""
+    times = Counter(done)
+    return [
+        f"{times[fault]} of {fault.on.times} times: {word((fault,))}"
+        for fault in plan
+        if times[fault] != fault.on.times
+    ]
 
 
 def name_of(method: str, path: str) -> str:

@@ -13,7 +13,6 @@ import socketserver
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
@@ -27,21 +26,6 @@ _CHANGES = plans.Trigger(operation=plans.CHANGES)
 
 Hands = Mapping[Deed, Callable[[], object]]
 """What kills, for the deeds that need somebody to do it."""
-
-
-@dataclass
-class _Armed:
-    """A fault of the plan, and how many requests matched it so far."""
-
-    fault: Fault
-    seen: int = 0
-
-    def meets(self, method: str, path: str) -> bool:
-        """Take note of a request; whether the fault is due at it."""
-        if not self.fault.on.matches(method, path):
-            return False
-        self.seen += 1
-        return self.fault.on.is_due(self.seen - 1)
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -61,7 +45,7 @@ class Proxy:
         self._closing = threading.Event()
         self._open: dict[socket.socket, threading.Thread] = {}
         self._seen: list[tuple[str, str]] = []
-        self._plan: list[_Armed] = []
+        self._course = plans.Course(())
         self._hands: Hands = {}
         self._struck: list[Fault] = []
         self.struck = threading.Event()
@@ -73,7 +57,7 @@ class Proxy:
         """Begin to count anew, and do what this plan says; `struck` is set when its first fault was done."""
         with self._lock:
             self._seen.clear()
-            self._plan = [_Armed(fault) for fault in plan]
+            self._course = plans.Course(plan)
             self._hands = hands or {}
             self._struck.clear()
             self.struck.clear()
@@ -134,12 +118,11 @@ class Proxy:
         """Take note of a request; the faults that are due at it, one at each boundary."""
         with self._lock:
             self._seen.append((method, path))
-            met = [armed.fault for armed in self._plan if armed.meets(method, path)]
-            return {fault.boundary: fault for fault in reversed(met)}
+            return self._course.meet(method, path)
 
     def _go_on(self, client: socket.socket, fault: Fault | None, answer: bytes) -> bool:
         """Do what is due at a boundary; whether the request, or its answer, goes on after it."""
-        if fault is None:
+        if fault is None or (fault.do is Deed.TRUNCATE and len(answer) <= fault.at_byte):
             return True
         with self._lock:
             self._struck.append(fault)
