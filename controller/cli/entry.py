@@ -63,6 +63,10 @@ class Entry:
         return command
 
 
+class ReaderGoneError(Exception):
+    """Whoever read the output went away; click itself would end with 1 for it."""
+
+
 class Group(click.Group):
     """The `wharf` command itself: a table of commands that are imported only when they are called."""
 
@@ -76,6 +80,17 @@ class Group(click.Group):
         super().__init__(**attributes)
         self.entries = entries
         self.examples = tuple(Example(*pair) for pair in examples)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Call the command.
+
+        Raises:
+            ReaderGoneError: nobody reads its output any more.
+        """
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGoneError from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """All names, in the order of the table."""

@@ -101,7 +101,7 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         session.say("interrupted")
         return exits.ExitCode.INTERRUPTED
-    except BrokenPipeError:
+    except entry.ReaderGoneError:
         _silence_stdout()
         return exits.ExitCode.OK
     return result if isinstance(result, int) else exits.ExitCode.OK

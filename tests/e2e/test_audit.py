@@ -30,7 +30,7 @@ def history(fleet: Fleet) -> Fleet:
         fleet.up(name)
     fleet.site.spec("bob", {"resources": {"pids": 50}})
     fleet.site.spec("alice", {**fields, "image": "second"})
-    fleet.controller.until(lambda: fleet.container("alice")["Id"] != before, "alice has a new one")
+    fleet.controller.until(lambda: fleet.has_another("alice", before), "alice has a new one")
     fleet.controller.runs("alice")
     fleet.controller.until(lambda: fleet.container("bob")["HostConfig"]["PidsLimit"] == 50, "bob has it")
     for command in (

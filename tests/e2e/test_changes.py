@@ -17,7 +17,7 @@ def change(fleet: Fleet, name: str) -> tuple[str, str]:
     fleet.controller.decided(name, "ChangePending")
     approved = fleet.site.wharf("approve", name)
     assert (approved.code, approved.out) == (0, f"workspace/{name} approved\n"), approved
-    fleet.controller.until(lambda: fleet.container(name)["Id"] != old, "a new container has the name")
+    fleet.controller.until(lambda: fleet.has_another(name, old), "a new container has the name")
     fleet.controller.runs(name)
     return old, fleet.container(name)["Id"]
 
@@ -41,7 +41,7 @@ def test_a_parked_change_is_planned_explained_and_let_go(fleet: Fleet) -> None:
     assert "very-secret" not in planned.out + told.out
     assert fleet.container("parked")["Id"] == old
     assert fleet.site.wharf("approve", "parked").code == 0
-    fleet.controller.until(lambda: fleet.container("parked")["Id"] != old, "the change is made")
+    fleet.controller.until(lambda: fleet.has_another("parked", old), "the change is made")
     fleet.controller.runs("parked")
     assert fleet.controller.metric(since, workspace="parked") is None
     assert "root lets it go" in fleet.site.wharf("get", "events", "parked").out
@@ -62,7 +62,7 @@ def test_a_change_is_taken_back_pinned_and_made_again(fleet: Fleet) -> None:
     assert "RollbackRequested" in told
     approved = fleet.site.wharf("approve", "back")
     assert approved.code == 0, approved
-    fleet.controller.until(lambda: fleet.container("back")["Id"] != old, "the change is made again")
+    fleet.controller.until(lambda: fleet.has_another("back", old), "the change is made again")
     fleet.controller.runs("back")
     assert "A=b" in fleet.container("back")["Config"]["Env"]
 
@@ -74,7 +74,7 @@ def test_a_roll_back_that_cannot_be_stops_nothing(fleet: Fleet) -> None:
     mounts = [{"name": "home", "source": str(home), "target": "/data", "mode": "ReadWrite"}]
     old = fleet.up("stays", {**AT_ONCE, "mounts": mounts})["Id"]
     fleet.site.spec("stays", AT_ONCE)
-    fleet.controller.until(lambda: fleet.container("stays")["Id"] != old, "it is replaced")
+    fleet.controller.until(lambda: fleet.has_another("stays", old), "it is replaced")
     fleet.controller.runs("stays")
     before = fleet.container("stays")
     home.rmdir()
@@ -85,7 +85,7 @@ def test_a_roll_back_that_cannot_be_stops_nothing(fleet: Fleet) -> None:
     assert now["State"]["Running"]
     assert str(home) in fleet.site.wharf("explain", "stays").out
     home.mkdir()
-    fleet.controller.until(lambda: fleet.container("stays")["Id"] == old, "the kept one is back")
+    fleet.controller.until(lambda: fleet.has_another("stays", before["Id"]), "the kept one is back")
     fleet.controller.decided("stays", "Pinned")
 
 

@@ -78,7 +78,7 @@ def _untouched(fleet: Fleet, name: str, container: str) -> None:
 
 
 def _replaced(fleet: Fleet, name: str, container: str) -> None:
-    fleet.controller.until(lambda: fleet.container(name)["Id"] != container, "there is a new one")
+    fleet.controller.until(lambda: fleet.has_another(name, container), "there is a new one")
     fleet.controller.runs(name)
     assert (fleet.root(name) / "data" / "thesis").read_text() == "in the mount"
     old = next(one for one in kept(fleet, name) if one["Id"] == container)
@@ -140,7 +140,7 @@ def test_a_kept_container_that_a_person_renames_starts_or_removes_disturbs_nobod
     old = fleet.up("kept", AT_ONCE)["Id"]
     (fleet.root("kept") / "thesis").write_text("")
     fleet.site.spec("kept", {**AT_ONCE, "image": "second"})
-    controller.until(lambda: fleet.container("kept")["Id"] != old, "the new one")
+    controller.until(lambda: fleet.has_another("kept", old), "the new one")
     controller.runs("kept")
     now = life(fleet.container("kept"))
     name = fleet.retained("kept")["Name"].removeprefix("/")

@@ -35,6 +35,11 @@ class Fleet:
         found: dict[str, Any] = self.docker.inspect_container(f"workspace-{name}")
         return found
 
+    def has_another(self, name: str, than: str) -> bool:
+        """Whether another container than this one has the workspace's name; for a moment nobody may."""
+        full = f"/workspace-{name}"
+        return any(full in one["Names"] and one["Id"] != than for one in self.all_of(name))
+
     def all_of(self, name: str) -> list[dict[str, Any]]:
         """Every container with the workspace's label, stopped ones too."""
         label = f"dev.wharfinger.workspace={name}"
