@@ -95,13 +95,15 @@ def _remove(case: Case) -> Decision:
     for container in case.ours.all():
         if _in_use(case, container):
             actions += chains.set_aside(case, container, Reason.SPEC_REMOVED)
+    if not actions:  # a look has shown that nothing of it runs or is in use: it may be forgotten
+        actions.append(actions_of.ForgetWorkspace(case.name))
     kept = "; its container is kept and no data is touched" if case.ours.all() else ""
     asked = f"{case.deleted_by} deleted it: " if case.deleted_by else ""
     return case.decide(
         Verdict.REMOVE,
         Reason.SPEC_REMOVED,
         f"{asked}{case.accepted.file} is gone{kept}",
-        actions=(*actions, actions_of.ForgetWorkspace(case.name)),
+        actions=tuple(actions),
         disrupts=bool(case.ours.running()),
         cause=None if case.deleted_by else Cause.REMOVED,
     )
