@@ -7,13 +7,14 @@ same workload when nothing goes wrong; and every fault of the plan was done as o
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
-from tests.faults import real, simulated, workload
+from tests.faults import real, registry, simulated, workload
 from tests.faults.workload import CALM, Ending, Story
 from tests.support import dockerd as dockerd_support
 from tests.support import herd, plans, proxy
@@ -26,10 +27,11 @@ RARE = {
     "engine-killed-before-stop",
     "inspects-late-and-lost",
     "lists-answer-500",
+    "pull-cut",
     "start-lost-and-refused",
     "two-kills-in-a-replacement",
 }
-"""Stories that have a like among the others."""
+"""Stories that have a like among the others, or that wait long until something is tried again."""
 Endings = Callable[[Story], Ending]
 
 
@@ -75,16 +77,21 @@ def ending(
 ) -> Iterator[Endings]:
     """Tells how a story ends; all that are wanted go on at the same time, each with its controller."""
     items = [item for item in request.session.items if item.nodeid.startswith(request.node.nodeid)]
-    stories = {story.name: story for story in (CALM, *_stories(items))}
+    order = sorted((CALM, *_stories(items)), key=lambda story: not story.kills_engine)
     root = tmp_path_factory.mktemp("faults")
-    with herd.listening(shared_dockerd) as chronicle, ThreadPoolExecutor(AT_ONCE) as pool:
+    with (
+        herd.listening(shared_dockerd) as chronicle,
+        registry.serving(shared_dockerd, "wharf-sample:2") as address,
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
         stage = real.Stage(shared_dockerd, chronicle, shared_dockerd.free_subnet())
-        futures: dict[str, Future[Ending]] = {
-            name: pool.submit(real.play_alone, story, root / name)
-            if story.kills_engine
-            else pool.submit(real.play, story, root / name, stage)
-            for name, story in sorted(stories.items(), key=lambda one: not one[1].kills_engine)
-        }
+        futures: dict[str, Future[Ending]] = {}
+        for story in (replace(one, registry=address) for one in order):
+            where = root / story.name
+            if story.kills_engine:
+                futures[story.name] = pool.submit(real.play_alone, story, where)
+            else:
+                futures[story.name] = pool.submit(real.play, story, where, stage)
         yield lambda story: futures[story.name].result()
         for future in futures.values():
             future.cancel()

@@ -64,7 +64,7 @@ class _Rig:
 
     def play(self) -> None:
         """Ask for each step, and wait until it is so."""
-        for number, step in enumerate(workload.STEPS, start=1):
+        for number, step in enumerate(self.story.steps, start=1):
             for role, spec in step.items():
                 self._site.spec(self.story.workspace(role), spec)
             wanted = {name: (at, reason.value) for name, (at, reason) in self.story.wanted(number).items()}
@@ -109,7 +109,7 @@ class _Rig:
             made,
             removed,
             tuple(plans.missed(self.story.plan, self._proxy.strikes())),
-            workload.of_containers(self._proxy.changes()),
+            workload.of_workspaces(self._proxy.changes()),
         )
 
     def close(self) -> None:
@@ -127,7 +127,7 @@ def play(story: Story, root: Path, stage: Stage) -> Ending:
     rig = _Rig(story, root, stage.engine, stage.subnet)
     try:
         rig.play()
-        counts = [stage.chronicle.counts(name) for name in story.wanted(len(workload.STEPS))]
+        counts = [stage.chronicle.counts(name) for name in story.wanted(workload.STEPS)]
         made, removed = (sum(column) for column in zip(*counts, strict=True))
         return rig.ending(made, removed)
     finally:

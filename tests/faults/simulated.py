@@ -16,6 +16,7 @@ from tests.simulation.scenario import SAFETY, Scenario
 from tests.simulation.world import World
 from tests.support import plans, process
 from tests.support.plans import Deed
+from tests.support.sim_container import SimImage
 
 PATIENCE = 600.0
 """Virtual seconds for one step of the workload."""
@@ -49,8 +50,8 @@ class _Rig:
         hands = {Deed.KILL_CONTROLLER: self._kill_controller, Deed.KILL_ENGINE: self._kill_engine}
         self.wire = planned.PlannedWire(self.world.engine, self.world.monotonic, story.plan, hands)
         self.world.wire = self.wire
-        for reference in workload.IMAGES:
-            self.world.engine.add_image(reference)
+        self.world.engine.add_image(workload.IMAGE)
+        self.world.engine.registry[story.image] = SimImage("sha256:" + "a" * 64)
 
     def _kill_controller(self) -> None:
         assert self.world.process is not None
@@ -71,7 +72,7 @@ class _Rig:
         with world.files.mounted(), mock.patch.object(SimHost, "accounts", _nobody):
             world.put_policy(process.text_of({**policy, "spec": fields}).encode())
             world.boot_controller()
-            for number, step in enumerate(workload.STEPS, start=1):
+            for number, step in enumerate(story.steps, start=1):
                 for role, spec in step.items():
                     name = story.workspace(role)
                     text = process.text_of(process.document(name, spec)).encode()
@@ -103,7 +104,7 @@ class _Rig:
             happened.count("create"),
             happened.count("destroy"),
             tuple(plans.missed(self.story.plan, self.wire.struck)),
-            workload.of_containers(self.wire.requests),
+            workload.of_workspaces(self.wire.requests),
         )
 
     def close(self) -> None:

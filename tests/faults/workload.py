@@ -4,7 +4,7 @@ It refuses to know the rig: the simulator and a real Engine are asked for the sa
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +14,46 @@ from tests.support import plans, process
 
 FOLDER = Path(__file__).parent
 FILES = tuple(sorted(FOLDER.glob("*.yaml")))
-IMAGES = ("wharf-sample:1", "wharf-sample:2")
+IMAGE = "wharf-sample:1"
 CLASSES: process.Tree = {
     "small": {
-        "image": {"reference": IMAGES[0]},
+        "image": {"reference": IMAGE},
         "security": {"runAs": "Image"},
         "resources": {"cpus": "0.5", "memory": "64m", "shm": "16m", "pids": 64},
         "lifecycle": {"stopGrace": "1s", "changes": "Immediate"},
     }
 }
 WORK, REST = "work", "rest"
-"""Two workspaces: one gets another image, the other gets more memory and is stopped then."""
-STEPS: tuple[Mapping[str, process.Tree], ...] = (
-    {WORK: {}, REST: {}},
-    {WORK: {"image": {"reference": IMAGES[1]}}, REST: {"resources": {"memory": "96m"}}},
-    {REST: {"resources": {"memory": "96m"}, "desiredState": "Stopped"}},
-)
+"""Two workspaces: one gets an image from far away, the other gets more memory and is stopped then."""
+STEPS = 3
 
 
 @dataclass(frozen=True)
 class Story:
-    """A plan file and the names of its workspaces; without a file nothing goes wrong."""
+    """A plan file and the names of its workspaces; without a file nothing goes wrong.
+
+    Attributes:
+        registry: address of the registry that has the image from far away.
+    """
 
     name: str
     plan: plans.Plan = ()
+    registry: str = "127.0.0.1:5000"
+
+    @property
+    def image(self) -> str:
+        """The image from far away: on one Engine each story pulls its own."""
+        return f"{self.registry}/{self.name}:1"
+
+    @property
+    def steps(self) -> tuple[Mapping[str, process.Tree], ...]:
+        """Return what specs say, by role: each step is taken when all is as the one before asks for."""
+        more: process.Tree = {"resources": {"memory": "96m"}}
+        return (
+            {WORK: {}, REST: {}},
+            {WORK: {"image": {"reference": self.image}}, REST: more},
+            {REST: {**more, "desiredState": "Stopped"}},
+        )
 
     def workspace(self, role: str) -> str:
         """Name of a workspace: on one Engine each story has its own."""
@@ -46,7 +62,7 @@ class Story:
     def wanted(self, steps: int) -> dict[str, tuple[int, Reason]]:
         """Generation of the spec in force and reason of the decision, by workspace, after so many steps."""
         found: dict[str, tuple[int, Reason]] = {}
-        for step in STEPS[:steps]:
+        for step in self.steps[:steps]:
             for role, fields in step.items():
                 before, _ = found.get(self.workspace(role), (0, None))
                 stopped = fields.get("desiredState") == "Stopped"
@@ -62,7 +78,7 @@ class Story:
     @property
     def calm(self) -> "Story":
         """The same workspaces, and nothing goes wrong."""
-        return Story(self.name)
+        return replace(self, plan=())
 
 
 def tell(path: Path) -> Story:
@@ -75,7 +91,12 @@ CALM = Story("calm")
 
 @dataclass(frozen=True)
 class Standing:
-    """One container as it ends; `kept` is the one before, under another name."""
+    """One container as it ends.
+
+    Attributes:
+        kept: it is the one before, under another name.
+        image: by its name at the registry.
+    """
 
     workspace: str
     kept: bool
@@ -91,7 +112,7 @@ class Ending:
     Attributes:
         made, removed: how many containers, by the Engine's own word.
         missed: what of the plan was not done, in words.
-        requests: that changed containers, sorted.
+        requests: that changed containers and images, sorted.
     """
 
     standings: tuple[Standing, ...]
@@ -103,13 +124,13 @@ class Ending:
 
 def standings(rows: Iterable[Mapping[str, Any]], story: Story) -> tuple[Standing, ...]:
     """The story's containers among the rows of the Engine's list."""
-    names = story.wanted(len(STEPS))
+    names = story.wanted(STEPS)
     found = [
         Standing(
             workspace=row["Labels"][labels.WORKSPACE],
             kept=row["Names"] != [f"/{labels.container_name(row['Labels'][labels.WORKSPACE])}"],
             running=row["State"] == "running",
-            image=row["Image"],
+            image=row["Image"].removeprefix(f"{story.registry}/"),
             template=row["Labels"][labels.TEMPLATE_HASH],
         )
         for row in rows
@@ -118,6 +139,6 @@ def standings(rows: Iterable[Mapping[str, Any]], story: Story) -> tuple[Standing
     return tuple(sorted(found, key=lambda one: (one.workspace, one.kept)))
 
 
-def of_containers(requests: Iterable[str]) -> tuple[str, ...]:
-    """The requests that concern containers, sorted: workspaces do not wait for each other."""
-    return tuple(sorted(name for name in requests if name.split(" ")[1].startswith("containers")))
+def of_workspaces(requests: Iterable[str]) -> tuple[str, ...]:
+    """All but those for networks, which stories share; sorted, as workspaces do not wait for each other."""
+    return tuple(sorted(name for name in requests if "networks" not in name))
