@@ -4,8 +4,8 @@ It refuses to sample: each state's every next step is taken, once. Faults cost; 
 the fewest that lead to it, since with more left more can follow. Steps that would make more containers than
 the scope allows are counted and not followed: without a lock there is no end of them.
 
-Each host at which both controllers have nothing under way must come to rest by passes of the one and the other
-in turn. From any other state one of these is reached by letting both end what they have begun.
+Each host at which both controllers have nothing under way must come to rest by passes of the one and of the
+other. From any other state one of these is reached by letting both end what they have begun.
 """
 
 from collections.abc import Iterator
