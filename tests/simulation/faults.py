@@ -230,7 +230,7 @@ def suspend(world: "World", chance: random.Random) -> str | None:
 
 def reboot(world: "World", chance: random.Random) -> str | None:
     """The host starts anew: nothing runs, and Engine and controller come back in any order."""
-    if world.process is not None:
+    while world.process is not None:
         world.kill(world.process)
     world.wire.cut()
     world.wire.calls.clear()

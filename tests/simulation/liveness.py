@@ -1,215 +1,166 @@
-"""Knows what must come true once faults have healed: everything is as people want it, soon, and then at rest.
+"""Knows what must come true once faults have healed: each one function over what is true and what was done.
 
-It refuses to wait for what a person must do: the healing is where people do it.
+It refuses to heal and to wait.
 """
 
-import hashlib
-import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from controller.api import labels
-from controller.api.conditions import Reason
-from controller.model.plan import Verdict
-from controller.planning.case import Blueprint
-from controller.reporting import control
-from tests.simulation import acts, faults
-from tests.simulation.engine import PERSON
-from tests.simulation.judging import ViolatedError
-from tests.simulation.scenario import NAMES
-from tests.simulation.world import World
-from tests.support import specfiles
+from controller.audit.evidence import Deed, Happening
+from controller.audit.tracing import CONTROLLER
+from controller.model.plan import Decision, Verdict
 
-SOON: Final = 60.0
-"""Seconds in which all is as wanted (L1), the known waits of the product not counted."""
-WAITS: Final = 2.5 + 5.0 + 10.0 + 10.0
-"""Seconds until a file settles and is confirmed, a resync and half, and until a replacement is proven."""
-QUIET: Final = 600.0
-"""Seconds in which nothing more is changed then."""
 NAMED_AFTER: Final = 120.0
 """Seconds after which what is not as wanted says why (L6)."""
-ASKED_EVERY: Final = 5.0
-"""Seconds after which people look again at what waits for them."""
-POISONS: Final = ("", "  image: absent:1\n", '  command: ["/bin/nothing"]\n', "stuck")
+SILENT: Final = 20.0
+"""Seconds for which it may be taken for as wanted: a resync and a little."""
+UPKEEP: Final = frozenset({"RemoveContainer", "ForgetRetained"})
+"""What is kept goes when its time is over, whatever else there is to do."""
 
 
-class Healed:
-    """One host after its faults.
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """One host some time after its faults: what is true of it, and what was done since.
 
     Attributes:
-        poisoned: a workspace that cannot be as wanted, and must not keep others from it (L2); or none.
+        seconds: since they healed.
+        due: seconds after which all is to be as wanted, the known waits of the product counted.
+        wanted: workspaces that people want.
+        poisoned: one of them that cannot be as wanted, or empty.
+        amiss: why it is not as wanted, by workspace; of the poisoned one, too.
+        at_work: why the controller is not at rest, or empty.
+        silent: seconds for which nobody has said that something of a workspace is amiss, by workspace.
+        decisions: of the last pass.
+        happenings: all that happened to containers; deeds: all that was begun.
+        settled: how many of each there were when all was as wanted; None before.
     """
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        chance = random.Random(f"healed/{world.scenario.seed}")
-        self.wanted = tuple(name for name in NAMES if chance.random() < 0.8)  # noqa: PLR2004 - most
-        self._poison = chance.choice(POISONS)
-        self.poisoned = chance.choice(self.wanted) if self.wanted and self._poison else ""
-        self._asked_at = 0.0
-
-    def judge(self) -> None:
-        """Heal, wait, and see.
-
-        Raises:
-            ViolatedError: L1, L2, L3, L6 or L7 does not hold.
-        """
-        with self.world.files.mounted():
-            self._heal()
-            self._wait()
-            self._rest()
-
-    def _heal(self) -> None:
-        world = self.world
-        world.calm()
-        faults.heal(world)
-        world.put_policy(acts.policy(0))
-        for file in world.files.names():
-            workspace = file.removesuffix(".yaml")
-            if workspace not in self.wanted:
-                acts.remove_file(world, file)
-        chance = random.Random(f"mended/{world.scenario.seed}")
-        for name in self.wanted:
-            extra = self._poison if name == self.poisoned and self._poison != "stuck" else ""
-            text = specfiles.workspace(name, acts.calm(chance) + extra) + b"...\n"
-            world.write_spec(f"{name}.yaml", name, text, how="rename")
-        self._tidy()
-        world.boot_controller()
-
-    def _tidy(self) -> None:
-        """An admin takes away what is not ours, and what of ours nobody uses under another name."""
-        engine = self.world.engine
-        engine.asker = PERSON
-        mains = {labels.container_name(name) for name in NAMES}
-        for container in list(engine.containers.values()):
-            workspace = engine.owner(container)
-            main = engine.find(labels.container_name(workspace)) if workspace else None
-            instance = container.config["Labels"].get(labels.INSTANCE, "")
-            own = {labels.container_name(workspace), labels.retained_name(workspace, instance)}
-            spare = workspace not in self.wanted or (main is not None and main.id != container.id)
-            if not workspace or (container.name not in own and (spare or container.name in mains)):
-                engine.by_hand("DELETE", f"/containers/{container.id}", {"force": "1"})
-        if self._poison == "stuck" and (found := engine.find(labels.container_name(self.poisoned))):
-            engine.stuck.add(found.id)
-
-    def _wait(self) -> None:
-        world, scenario = self.world, self.world.scenario
-        begun = world.monotonic()
-        pace = 60.0 * (1 + len(NAMES) // scenario.per_minute)
-        deadline = begun + SOON + WAITS + 2 * scenario.grace + pace
-        self._asked_at = begun
-        while (missing := self._missing()) and world.monotonic() < deadline:
-            world.step()
-            if world.monotonic() - self._asked_at > ASKED_EVERY:
-                self._asked_at = world.monotonic()
-                self._approve()
-            if world.monotonic() - begun > NAMED_AFTER:
-                self._ask_why(missing)
-        if missing:
-            seconds = world.monotonic() - begun
-            raise ViolatedError("L1", f"after {seconds:.0f} s: {'; '.join(missing)}; {self._decisions()}")
-
-    def _approve(self) -> None:
-        """People let go what waits for their word, and try again what failed."""
-        process = self.world.process
-        if process is None or process.report is None:
-            return
-        for name, status in process.report.statuses.items():
-            if name == self.poisoned:
-                continue
-            reason = status.decision.reason
-            try:
-                if reason is Reason.PAUSED:
-                    process.service.resume(None, acts.CALLER)
-                    process.service.resume(name, acts.CALLER)
-                elif reason in {Reason.REPLACEMENT_FAILED, Reason.CRASH_LOOP, Reason.BACKING_OFF}:
-                    acts.command(self.world, "restart", name)
-                elif reason is Reason.STOPPED_BY_REQUEST:
-                    acts.command(self.world, "start", name)
-                else:
-                    acts.command(self.world, "approve", name)
-            except control.ControlError:
-                continue
-
-    def _missing(self) -> list[str]:
-        """What is not as people want it, each in a sentence."""
-        world, process = self.world, self.world.process
-        if process is None or process.report is None or process.passing or process.crew.busy():
-            return ["the controller is at work"]
-        found = [why for name in NAMES if name != self.poisoned and (why := self._why(name))]
-        memory = process.ledger.recall(b"", world.wall())
-        if memory.open_intents:
-            found.append("an intent is open")
-        return found
-
-    def _why(self, name: str) -> str:
-        """What is not as wanted of one workspace (L1, L3)."""
-        process, engine = self.world.process, self.world.engine
-        assert process is not None
-        main = engine.find(labels.container_name(name))
-        if name not in self.wanted:
-            memory = process.ledger.recall(b"", self.world.wall())
-            orphan = main is not None and not main.running and self._is_called_orphan(name)
-            if (main is not None and not orphan) or name in memory.accepted:
-                return f"{name} is not wanted and still there"
-            return f"{name} still has a port" if any(g.workspace == name for g in memory.port_grants) else ""
-        design = process.planner.designs.get(name)
-        if main is None or not isinstance(design, Blueprint):
-            return f"{name} has no container"
-        image = engine.find_image(design.template.image)
-        same = main.config["Labels"].get(labels.TEMPLATE_HASH) == design.identity[labels.TEMPLATE_HASH]
-        if main.status != "running" or not same or image is None or main.image_id != image.id:
-            return f"{name} is {main.status}" + ("" if same else ", from another template")
-        spec = process.ledger.recall(b"", self.world.wall()).accepted.get(name)
-        file = self.world.files.specs.files.get(f"{name}.yaml") if self.world.files.specs else None
-        if spec is None or file is None or spec.digest != _digest(file.text):
-            return f"the spec of {name} is not in force"
-        decision = process.report.plan.decisions.get(name) if process.report else None
-        return "" if decision and decision.verdict is Verdict.KEEP else f"{name} is not left alone"
-
-    def _is_called_orphan(self, name: str) -> bool:
-        """A late rename may bring a container back whose workspace is gone: it is told of, for a person."""
-        report = self.world.process.report if self.world.process else None
-        decision = report.plan.decisions.get(name) if report else None
-        return decision is not None and decision.reason is Reason.ORPHANED
-
-    def _ask_why(self, missing: list[str]) -> None:
-        """L6: whatever is not as wanted for long has a decision that says why."""
-        process = self.world.process
-        if process is None or process.report is None or missing == ["the controller is at work"]:
-            return
-        for name in self.wanted:
-            decision = process.report.plan.decisions.get(name)
-            silent = decision is not None and decision.verdict is Verdict.KEEP and self._why(name)
-            if silent and self.world.monotonic() - self._asked_at < 1.0:
-                continue
-            if silent and process.rests_until + 20.0 < self.world.monotonic():
-                raise ViolatedError("L6", f"{self._why(name)}, and nobody says so")
-
-    def _rest(self) -> None:
-        """L1, L7: nothing more is changed."""
-        world = self.world
-        until, before = world.monotonic() + QUIET, len(world.engine.happenings)
-        while world.monotonic() < until:
-            world.step()
-        for happening in world.engine.happenings[before:]:
-            upkeep = happening.what == "destroy" and "." in happening.name  # its time may be over just now
-            if happening.by == "controller" and happening.workspace != self.poisoned and not upkeep:
-                text = f"{happening.what} of {happening.name} although all was as wanted"
-                raise ViolatedError("L1", text)
-        process = self.world.process
-        assert process is not None
-        assert process.report is not None
-        if self.poisoned and self._poison != "stuck":
-            decision = process.report.plan.decisions.get(self.poisoned)
-            if decision is None or not (decision.message or decision.actions):
-                raise ViolatedError("L6", f"nobody says why {self.poisoned} is not as wanted: {decision}")
-
-    def _decisions(self) -> str:
-        process = self.world.process
-        decisions = process.report.plan.decisions if process and process.report else {}
-        return "; ".join(f"{d.workspace}: {d.verdict} {d.reason} {d.message}" for d in decisions.values())
+    seconds: float
+    due: float
+    wanted: tuple[str, ...]
+    poisoned: str
+    amiss: Mapping[str, str]
+    at_work: str
+    silent: Mapping[str, float]
+    decisions: Mapping[str, Decision]
+    happenings: Sequence[Happening] = ()
+    deeds: Sequence[Deed] = ()
+    settled: tuple[int, int] | None = None
 
 
-def _digest(text: bytes) -> str:
-    """The digest by which the controller knows a file."""
-    return hashlib.sha256(text).hexdigest()
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """Something that must come true.
+
+    Attributes:
+        id: such as `L1`.
+        title: what is promised, in a few words.
+        check: a sentence for each way in which it did not; keeps no state.
+    """
+
+    id: str
+    title: str
+    check: Callable[[Aftermath], Iterator[str]]
+
+
+def soon_as_wanted(after: Aftermath) -> Iterator[str]:
+    """L1: all is as people want it in time, nothing stays open, and then no container is changed any more."""
+    starved = _starved(after)
+    for name, why in _late(after).items():
+        if name not in starved:
+            yield _told(after, why)
+    if after.at_work and after.seconds > after.due and after.settled is None:
+        yield _told(after, after.at_work)
+    for happening in after.happenings[after.settled[0] :] if after.settled else ():
+        ours = happening.by == CONTROLLER and happening.workspace != after.poisoned
+        if ours and not _is_due(after, happening):
+            yield f"{happening.what} of {happening.name} although all was as wanted"
+
+
+def isolated(after: Aftermath) -> Iterator[str]:
+    """L2: where one cannot be as wanted, what is decided for the others is done all the same."""
+    for name in _starved(after):
+        yield _told(after, f"{after.amiss[name]}, and nobody does what was decided, beside {after.poisoned}")
+
+
+def nothing_leaks(after: Aftermath) -> Iterator[str]:
+    """L3: of what is no longer wanted nothing is left: no container in its name, no spec, no port."""
+    if after.seconds > after.due:
+        yield from (why for name, why in after.amiss.items() if name not in after.wanted)
+
+
+def says_why(after: Aftermath) -> Iterator[str]:
+    """L6: whatever is not as wanted for long has a decision that says why, or does something about it."""
+    if after.seconds <= NAMED_AFTER:
+        return
+    for name, seconds in after.silent.items():
+        if seconds > SILENT and name in after.amiss:
+            yield f"{after.amiss[name]}, and nobody says so for {seconds:.0f} s"
+
+
+def at_rest(after: Aftermath) -> Iterator[str]:
+    """L7: nothing is begun where nothing has changed, not even what would change no container."""
+    if after.settled is None:
+        return
+    fresh = after.deeds[after.settled[1] :]
+    upkeep = {deed.intent for deed in fresh if deed.kind in UPKEEP}
+    for deed in fresh:
+        met = str(deed.facts.get("container_id"))
+        undoes = deed.kind == "UpdateLimits" and _was_updated(after.happenings, met)
+        if deed.workspace != after.poisoned and deed.intent not in upkeep and not undoes:
+            yield f"{deed.kind} for {deed.workspace} ({deed.reason}) although nothing had changed"
+
+
+LIVENESS: Final = (
+    Promise("L1", "All is soon as wanted, and then at rest", soon_as_wanted),
+    Promise("L2", "What cannot be as wanted keeps nobody else from it", isolated),
+    Promise("L3", "Nothing is left of what is no longer wanted", nothing_leaks),
+    Promise("L6", "What is not as wanted says why", says_why),
+    Promise("L7", "Nothing is begun where nothing has changed", at_rest),
+)
+"""In the order of their numbers.
+
+L4 (what is idle stops in time) joins with idle stops, L5 (who waits longest is served first) with the queue
+for devices. L8 (a crash at any effect changes nothing of the end) is test_crash_at_every_effect.py.
+"""
+
+
+def silent(amiss: Mapping[str, str], decisions: Mapping[str, Decision]) -> Iterator[str]:
+    """Workspaces of which something is amiss, and whose decision does not say so."""
+    for name in amiss:
+        decision = decisions.get(name)
+        if decision is None or decision.verdict is Verdict.KEEP or not (decision.message or decision.actions):
+            yield name
+
+
+def _late(after: Aftermath) -> dict[str, str]:
+    """What people want, could have, and have not in time: why, by workspace."""
+    if after.seconds <= after.due:
+        return {}
+    wanted = set(after.wanted) - {after.poisoned}
+    return {name: why for name, why in after.amiss.items() if name in wanted}
+
+
+def _starved(after: Aftermath) -> list[str]:
+    """Workspaces that have to wait beside a poisoned one although there is something to be done for them."""
+    decided = after.decisions if after.poisoned else {}
+    return [name for name in _late(after) if name in decided and decided[name].actions]
+
+
+def _told(after: Aftermath, why: str) -> str:
+    said = (f"{d.workspace}: {d.verdict} {d.reason} {d.message}" for d in after.decisions.values())
+    return f"after {after.seconds:.0f} s: {why}; {'; '.join(said)}"
+
+
+def _is_due(after: Aftermath, happening: Happening) -> bool:
+    """Tell whether it is due only now: a kept container's time is over, or a person's update is undone."""
+    if happening.what == "update":
+        return _was_updated(after.happenings, happening.container_id)
+    return happening.what == "destroy" and "." in happening.name
+
+
+def _was_updated(happenings: Sequence[Happening], container_id: str) -> bool:
+    """Tell whether somebody changed limits by hand: where the event was lost, a full look finds it later."""
+    updates = (one for one in happenings if one.what == "update" and one.container_id == container_id)
+    return any(one.by != CONTROLLER for one in updates)

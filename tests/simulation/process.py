@@ -16,6 +16,7 @@ from controller import gate, loop, workers
 from controller.api.conditions import Reason
 from controller.engine import calls, executor, inquiries, observer
 from controller.engine.transport import Request
+from controller.ledger import database
 from controller.model import actions, outcomes
 from controller.model.actions import Action
 from controller.model.effective import Effective
@@ -47,12 +48,16 @@ class Killed(BaseException):
 
 
 class Task(greenlet):
-    """One flow of control of a controller; `asker` stands on its calls."""
+    """One flow of control of a controller; `asker` stands on its calls.
+
+    Attributes:
+        inspected: true time at which the Engine read a container for it last, by id.
+    """
 
     def __init__(self, process: "Process", work: Callable[[], None], asker: Asker, name: str) -> None:
         super().__init__(self._work)
         self.process, self.asker, self.name = process, asker, name
-        self.compared_at: datetime | None = None
+        self.inspected: dict[str, datetime | None] = {}
         self._task = work
 
     def _work(self, *_: object) -> None:
@@ -62,6 +67,16 @@ class Task(greenlet):
             self.process.doomed = True
         except gate.Occupied:
             self.process.doomed = self.process.refused = True
+        except database.Conflict:
+            if not self.process.world.lockless:
+                raise
+            self.process.doomed = True  # another one wrote what it was about to write: it ends as of a defect
+
+
+def _container(request: Request) -> str:
+    """The container that a call is for, as its path has it; empty if it is for none."""
+    parts = request.path.split("/")
+    return parts[2] if len(parts) > 2 and parts[1] == "containers" else ""  # noqa: PLR2004 - /containers/id
 
 
 class _Hands(workers._Pool):
@@ -295,7 +310,7 @@ class Process:
             task.asker,
             epoch=self.epoch,
             asked_at=asked_at,
-            compared_at=task.compared_at,
+            compared_at=task.inspected.get(_container(request)),
             what=MEANT.get(request.operation, ""),
         )
 
@@ -305,7 +320,7 @@ class Process:
         call.resume = lambda result: self.world.resume(task, result)
         result = self.world.hub.switch()
         if call.request.operation == "inspect_container":
-            task.compared_at = call.applied_at
+            task.inspected[_container(call.request)] = call.applied_at
         elif call.request.operation == "list_containers" and task.name == "pass" and call.applied_at:
             self.seen_at = call.applied_at
         return result

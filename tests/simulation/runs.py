@@ -7,9 +7,9 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from tests.simulation import acts, faults, hands, judging, liveness
+from tests.simulation import acts, faults, hands, healing, judging
 from tests.simulation.judging import ViolatedError
-from tests.simulation.scenario import LIVENESS, NAMES, Disturbance, Scenario, generate
+from tests.simulation.scenario import LOCKLESS, NAMES, SAFETY, Disturbance, Scenario, generate
 from tests.simulation.world import World
 from tests.support import specfiles
 
@@ -70,8 +70,10 @@ def run(scenario: Scenario) -> Result:
     world, violated = begin(scenario), None
     try:
         world.run()
-        if scenario.mode == LIVENESS:
-            liveness.Healed(world).judge()
+        if scenario.mode == LOCKLESS:
+            world.bereave()
+        if scenario.mode != SAFETY:
+            healing.Healed(world).judge()
         judging.look_for_secrets(world, acts.CANARY)
     except ViolatedError as error:
         violated = error.invariant, error.message
@@ -79,8 +81,8 @@ def run(scenario: Scenario) -> Result:
 
 
 def _result(world: World, violated: tuple[str, str] | None) -> Result:
-    if world.process is not None:
-        world.process.kill()
+    for process in world.processes:
+        process.kill()
     world.disk.close()
     mutations = sum(1 for happening in world.engine.happenings if happening.by == "controller")
     return Result(

@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 from tests.simulation import runs
+from tests.simulation.scenario import MODES
 
 AT_ONCE = 16
 """Seeds that a worker takes at a time."""
@@ -25,6 +26,8 @@ class Figures:
     mutations: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     violated: list[runs.Result] = field(default_factory=list)
+    by_mode: Counter[str] = field(default_factory=Counter)
+    """Seeds that were not void."""
 
     def add(self, result: runs.Result) -> None:
         if result.violated is not None:
@@ -36,11 +39,13 @@ class Figures:
         self.steps += result.steps
         self.mutations += result.mutations
         self.counts += result.counts
+        self.by_mode[result.scenario.mode] += 1
 
     def line(self) -> str:
         rarest = min(((self.counts[kind], kind) for kind in runs.CATALOGUE), default=(0, ""))
+        modes = ", ".join(f"{mode} {self.by_mode[mode]}" for mode in MODES)
         return (
-            f"{self.steps} steps, {self.seeds} seeds, {self.void} void, {self.mutations} changes, "
+            f"{self.steps} steps, {self.seeds} seeds ({modes}), {self.void} void, {self.mutations} changes, "
             f"{sum(self.counts.values())} disturbances of {len(runs.CATALOGUE)} kinds "
             f"(rarest: {rarest[1]}, {rarest[0]}), {len(self.violated)} violations"
         )

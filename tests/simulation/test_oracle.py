@@ -8,6 +8,7 @@ import pytest
 
 from controller.api import labels
 from controller.engine import executor, names
+from controller.model.actions import StartContainer
 from controller.model.memory import Memory
 from controller.model.observed import Container, EngineView
 from controller.model.status import ChainReport
@@ -22,6 +23,13 @@ STEPS = 400
 
 def does_not_compare(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(executor, "_compare", lambda *_: None)
+
+
+def starts_without_comparing(patch: pytest.MonkeyPatch) -> None:
+    def start(self: executor.EngineExecutor, action: StartContainer) -> bool:
+        return self._client.start(action.container_id)
+
+    patch.setattr(executor.EngineExecutor, "_start", start)
 
 
 def takes_copies_for_ours(patch: pytest.MonkeyPatch) -> None:
@@ -81,6 +89,7 @@ class Broken:
     breaks: Callable[[pytest.MonkeyPatch], None]
     kinds: tuple[str, ...]
     violates: frozenset[str]
+    mode: str = scenario.SAFETY
 
 
 BROKEN = (
@@ -90,6 +99,12 @@ BROKEN = (
     Broken(takes_an_accident_for_a_wish, ("specs_vanish", "hour"), frozenset({"S3"})),
     Broken(believes_half_a_file, ("write_in_halves", "hour"), frozenset({"S12"})),
     Broken(removes_what_it_replaces, ("write", "exits"), frozenset({"S2"})),
+    Broken(
+        starts_without_comparing,
+        ("write", "exits", "wharf_restart", "delay"),
+        frozenset({"S6", "S7"}),
+        scenario.LOCKLESS,
+    ),
 )
 FORGOTTEN = {
     "a_commit_fails_at_the_end_of_a_chain": forgets_what_came_of_chains,
@@ -105,7 +120,7 @@ def test_a_broken_product_is_found(broken: Broken, monkeypatch: pytest.MonkeyPat
     broken.breaks(monkeypatch)
     for seed in SEEDS:
         drawn = scenario.generate(seed, (), broken.kinds, STEPS)
-        violated = runs.run(replace(drawn, mode=scenario.SAFETY)).violated
+        violated = runs.run(replace(drawn, mode=broken.mode)).violated
         if violated is not None:
             assert violated[0] in broken.violates, f"seed {seed}: {violated}"
             return

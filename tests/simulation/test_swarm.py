@@ -2,11 +2,12 @@ import time
 
 import pytest
 
-from tests.simulation import runs, shrinking, swarm
+from tests.simulation import runs, scenario, shrinking, swarm
 
 SEEDS = range(1, 621)
 LEAST_STEPS = 200_000
 LEAST_SEEDS = 500
+LEAST_OF_A_MODE = 50
 LEAST_OF_A_KIND = 10
 """How often each kind of disturbance must have had an effect."""
 
@@ -27,6 +28,7 @@ def test_nothing_that_must_never_happen_happens(figures: swarm.Figures) -> None:
         pytest.fail(f"{result.violated}\n{told}\nshrunk and kept: {shrinking.keep(small)}")
     assert figures.steps >= LEAST_STEPS
     assert figures.seeds >= LEAST_SEEDS
+    assert min(figures.by_mode[mode] for mode in scenario.MODES) >= LEAST_OF_A_MODE
 
 
 def test_every_kind_of_disturbance_had_its_effect(figures: swarm.Figures) -> None:

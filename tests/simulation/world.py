@@ -16,6 +16,7 @@ from greenlet import getcurrent
 from controller import gate
 from controller.api.conditions import Reason
 from controller.audit.evidence import Ask
+from controller.audit.invariants import SAFETY
 from controller.model import errors
 from controller.model.memory import Memory
 from controller.model.plan import Decision
@@ -27,7 +28,7 @@ from tests.simulation.carrier import Call, Wire
 from tests.simulation.engine import WatchedEngine
 from tests.simulation.filesystem import CATALOG, POLICY, SPECS, FileSystem
 from tests.simulation.process import Killed, Process, Task
-from tests.simulation.scenario import Disturbance, Scenario
+from tests.simulation.scenario import LOCKLESS, Disturbance, Scenario
 from tests.support.sim_container import SimImage
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -42,6 +43,8 @@ class World:
     """One run of one scenario. `disturb` carries disturbances out; it is given by the catalogue of them.
 
     Attributes:
+        processes: controllers that live, in the order in which they began.
+        controllers: how many there are to be: one, or two where the lock is taken away.
         counts: effective disturbances and other things worth counting, by kind.
         lines: the last lines of the trace.
         strikes: what strikes the next commits, in order: `fail`, `kill before`, `kill after`.
@@ -70,7 +73,9 @@ class World:
         self.deeds = durable.Deeds(self.true_time)
         self.disk = durable.begin()
         self.runnable: list[Task] = []
-        self.process: Process | None = None
+        self.lockless = scenario.mode == LOCKLESS
+        self.controllers = 2 if self.lockless else 1
+        self.processes: list[Process] = []
         self.holder: Process | None = None
         self.rules = Rules(
             runtime_secrets=judging.SECRETS,
@@ -97,7 +102,7 @@ class World:
         self._timers: list[tuple[float, int, Callable[[], str | None], str]] = []
         self._timer_numbers = 0
         self._nonces = 0
-        self._judge = judging.Judge()
+        self._judge = judging.Judge(judging.WITHOUT_LOCK if self.lockless else SAFETY)
         for tag in ("sample:1", "sample:2"):
             self.engine.add_image(tag)
         self.engine.registry["far:1"] = SimImage("sha256:" + "f" * 64)
@@ -134,18 +139,31 @@ class World:
 
     # the controller
 
+    @property
+    def process(self) -> Process | None:
+        """The controller that people talk to: that which is there for longest."""
+        return self.processes[0] if self.processes else None
+
     def boot_controller(self) -> None:
-        """Start a controller where none is."""
-        if self.process is None:
-            self.process = Process(self, durable.TornDatabase(self.disk, self._strike), KEY)
+        """Start a controller where one is missing."""
+        while len(self.processes) < self.controllers:
+            self.processes.append(Process(self, durable.TornDatabase(self.disk, self._strike), KEY))
 
     def kill(self, process: Process) -> None:
         """Kill a controller; it is for others to start the next."""
         process.kill()
-        if self.process is process:
-            self.process = None
+        if process in self.processes:
+            self.processes.remove(process)
+
+    def bereave(self) -> None:
+        """One of two controllers dies for good, by lot: whoever is left is alone."""
+        self.controllers = 1
+        while len(self.processes) > 1:
+            self.kill(self._chance.choice(self.processes))
 
     def take_lock(self, process: Process) -> None:
+        if self.lockless:
+            return
         if self.holder is not None:
             raise gate.Occupied("another controller has this Engine")
         self.holder, self.epoch_began = process, self.true_time()
@@ -225,8 +243,7 @@ class World:
         else:
             self.microseconds += int(pace * LONGEST_STEP * 1_000_000)
             done = self._choose(choice)
-        process = self.process
-        if process is not None and process.doomed:
+        for process in [one for one in self.processes if one.doomed]:
             self.kill(process)
             self.after(1.0, self.boot_controller, "boot")
             done += " [killed]"
@@ -280,8 +297,7 @@ class World:
         options: list[Call | Task | Process | None] = [*self.wire.ready(), *self.runnable]
         if self.engine.pending and not self.engine.down:
             options.append(None)
-        if self.process is not None and self.process.is_due():
-            options.append(self.process)
+        options += [process for process in self.processes if process.is_due()]
         return options
 
     def _strike_call(self, call: Call) -> str:
@@ -297,8 +313,7 @@ class World:
     def _wait(self) -> str:
         """Nothing can happen now: let time pass until something can."""
         times = [call.due for call in self.wire.calls] + [timer[0] for timer in self._timers[:1]]
-        if self.process is not None and not self.process.passing:
-            times.append(self.process.next_due())
+        times += [process.next_due() for process in self.processes if not process.passing]
         due = min(times, default=self.monotonic() + 1.0)
         self.microseconds = max(self.microseconds, int(due * 1_000_000) + 1)
         return "time passes"
@@ -315,20 +330,22 @@ class World:
         return f"event {kind} {action}"
 
     def notify(self, kind: str, action: str, actor_id: str) -> None:
-        """Bring an event to the controller, as its reader does."""
-        if self.process is not None and self.process.observer.note(kind, action, actor_id):
-            self.process.queue.add("event")
+        """Bring an event to all controllers, as their readers do."""
+        for process in self.processes:
+            if process.observer.note(kind, action, actor_id):
+                process.queue.add("event")
 
     def reconnect(self) -> None:
         """The stream of events ended and was opened anew."""
         self.engine.pending.clear()
-        if self.process is not None:
-            self.process.observer.forget()
-            self.process.queue.add("event")
+        for process in self.processes:
+            process.observer.forget()
+            process.queue.add("event")
 
     def files_changed(self) -> None:
-        if self.watched and self.process is not None:
-            self.process.queue.add("spec")
+        if self.watched:
+            for process in self.processes:
+                process.queue.add("spec")
 
     # files
 

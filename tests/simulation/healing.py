@@ -1,0 +1,211 @@
+"""Knows how a host is healed, and what is not as people want it then.
+
+It refuses to wait for what a person must do: the healing is where people do it; what must come true is in
+`liveness`.
+"""
+
+import hashlib
+import random
+from typing import Final
+
+from controller.api import labels
+from controller.api.conditions import Reason
+from controller.model.plan import Verdict
+from controller.planning.case import Blueprint
+from controller.reporting import control
+from tests.simulation import acts, faults, liveness
+from tests.simulation.engine import PERSON
+from tests.simulation.judging import ViolatedError
+from tests.simulation.scenario import NAMES
+from tests.simulation.world import World
+from tests.support import specfiles
+
+SOON: Final = 60.0
+"""Seconds in which all is as wanted (L1), the known waits of the product not counted."""
+WAITS: Final = 2.5 + 5.0 + 10.0 + 10.0
+"""Seconds until a file settles and is confirmed, a resync and half, and until a replacement is proven."""
+QUIET: Final = 600.0
+"""Seconds in which nothing more is changed then."""
+ASKED_EVERY: Final = 5.0
+"""Seconds after which people look again at what waits for them."""
+POISONS: Final = ("", "  image: absent:1\n", '  command: ["/bin/nothing"]\n', "stuck")
+
+
+class Healed:
+    """One host after its faults.
+
+    Attributes:
+        poisoned: a workspace that cannot be as wanted, and must not keep others from it; or none.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        chance = random.Random(f"healed/{world.scenario.seed}")
+        self.wanted = tuple(name for name in NAMES if chance.random() < 0.8)  # noqa: PLR2004 - most
+        self._poison = chance.choice(POISONS)
+        self.poisoned = chance.choice(self.wanted) if self.wanted and self._poison else ""
+        self._asked_at = self._begun = self._due = 0.0
+        self._silent: dict[str, float] = {}
+        self._settled: tuple[int, int] | None = None
+
+    def judge(self) -> None:
+        """Heal, wait, and see.
+
+        Raises:
+            ViolatedError: one of `liveness.LIVENESS` does not hold.
+        """
+        with self.world.files.mounted():
+            self._heal()
+            self._wait()
+            self._rest()
+
+    def _heal(self) -> None:
+        world = self.world
+        world.calm()
+        faults.heal(world)
+        world.put_policy(acts.policy(0))
+        for file in world.files.names():
+            workspace = file.removesuffix(".yaml")
+            if workspace not in self.wanted:
+                acts.remove_file(world, file)
+        chance = random.Random(f"mended/{world.scenario.seed}")
+        for name in self.wanted:
+            extra = self._poison if name == self.poisoned and self._poison != "stuck" else ""
+            text = specfiles.workspace(name, acts.calm(chance) + extra) + b"...\n"
+            world.write_spec(f"{name}.yaml", name, text, how="rename")
+        self._tidy()
+        world.boot_controller()
+
+    def _tidy(self) -> None:
+        """An admin takes away what is not ours, and what of ours nobody uses under another name."""
+        engine = self.world.engine
+        engine.asker = PERSON
+        mains = {labels.container_name(name) for name in NAMES}
+        for container in list(engine.containers.values()):
+            workspace = engine.owner(container)
+            main = engine.find(labels.container_name(workspace)) if workspace else None
+            instance = container.config["Labels"].get(labels.INSTANCE, "")
+            own = {labels.container_name(workspace), labels.retained_name(workspace, instance)}
+            spare = workspace not in self.wanted or (main is not None and main.id != container.id)
+            if not workspace or (container.name not in own and (spare or container.name in mains)):
+                engine.by_hand("DELETE", f"/containers/{container.id}", {"force": "1"})
+        if self._poison == "stuck" and (found := engine.find(labels.container_name(self.poisoned))):
+            engine.stuck.add(found.id)
+
+    def _wait(self) -> None:
+        world, scenario = self.world, self.world.scenario
+        pace = 60.0 * (1 + len(NAMES) // scenario.per_minute)
+        self._begun = self._asked_at = world.monotonic()
+        self._due = SOON + WAITS + 2 * scenario.grace + pace
+        while self._at_work() or any(name != self.poisoned for name in self._amiss()):
+            world.step()
+            if world.monotonic() - self._asked_at > ASKED_EVERY:
+                self._asked_at = world.monotonic()
+                self._approve()
+            if world.monotonic() - self._begun > min(self._due, liveness.NAMED_AFTER):
+                self._judge()
+
+    def _judge(self) -> None:
+        after = self._aftermath()
+        for promise in liveness.LIVENESS:
+            for sentence in promise.check(after):
+                raise ViolatedError(promise.id, sentence)
+
+    def _aftermath(self) -> liveness.Aftermath:
+        world, amiss, now = self.world, self._amiss(), self.world.monotonic()
+        process = world.process
+        decisions = process.report.plan.decisions if process and process.report else {}
+        if not self._at_work():
+            self._silent = {name: self._silent.get(name, now) for name in liveness.silent(amiss, decisions)}
+        return liveness.Aftermath(
+            seconds=now - self._begun,
+            due=self._due,
+            wanted=self.wanted,
+            poisoned=self.poisoned,
+            amiss=amiss,
+            at_work=self._at_work(),
+            silent={name: now - since for name, since in self._silent.items()},
+            decisions=decisions,
+            happenings=world.engine.happenings,
+            deeds=world.deeds.all,
+            settled=self._settled,
+        )
+
+    def _approve(self) -> None:
+        """People let go what waits for their word, and try again what failed."""
+        process = self.world.process
+        if process is None or process.report is None:
+            return
+        for name, status in process.report.statuses.items():
+            if name == self.poisoned:
+                continue
+            reason = status.decision.reason
+            try:
+                if reason is Reason.PAUSED:
+                    process.service.resume(None, acts.CALLER)
+                    process.service.resume(name, acts.CALLER)
+                elif reason in {Reason.REPLACEMENT_FAILED, Reason.CRASH_LOOP, Reason.BACKING_OFF}:
+                    acts.command(self.world, "restart", name)
+                elif reason is Reason.STOPPED_BY_REQUEST:
+                    acts.command(self.world, "start", name)
+                else:
+                    acts.command(self.world, "approve", name)
+            except control.ControlError:
+                continue
+
+    def _at_work(self) -> str:
+        """Why the controller is not at rest, or empty."""
+        process = self.world.process
+        if process is None or process.report is None or process.passing or process.crew.busy():
+            return "the controller is at work"
+        return "an intent is open" if process.ledger.recall(b"", self.world.wall()).open_intents else ""
+
+    def _amiss(self) -> dict[str, str]:
+        """What is not as people want it, in a sentence for each workspace."""
+        if self.world.process is None:
+            return {}
+        return {name: why for name in NAMES if (why := self._why(name))}
+
+    def _why(self, name: str) -> str:
+        """What is not as wanted of one workspace."""
+        process, engine = self.world.process, self.world.engine
+        assert process is not None
+        main = engine.find(labels.container_name(name))
+        if name not in self.wanted:
+            memory = process.ledger.recall(b"", self.world.wall())
+            orphan = main is not None and not main.running and self._is_called_orphan(name)
+            if (main is not None and not orphan) or name in memory.accepted:
+                return f"{name} is not wanted and still there"
+            return f"{name} still has a port" if any(g.workspace == name for g in memory.port_grants) else ""
+        design = process.planner.designs.get(name)
+        if main is None or not isinstance(design, Blueprint):
+            return f"{name} has no container"
+        image = engine.find_image(design.template.image)
+        same = main.config["Labels"].get(labels.TEMPLATE_HASH) == design.identity[labels.TEMPLATE_HASH]
+        if main.status != "running" or not same or image is None or main.image_id != image.id:
+            return f"{name} is {main.status}" + ("" if same else ", from another template")
+        spec = process.ledger.recall(b"", self.world.wall()).accepted.get(name)
+        file = self.world.files.specs.files.get(f"{name}.yaml") if self.world.files.specs else None
+        if spec is None or file is None or spec.digest != _digest(file.text):
+            return f"the spec of {name} is not in force"
+        decision = process.report.plan.decisions.get(name) if process.report else None
+        return "" if decision and decision.verdict is Verdict.KEEP else f"{name} is not left alone"
+
+    def _is_called_orphan(self, name: str) -> bool:
+        """A late rename may bring a container back whose workspace is gone: it is told of, for a person."""
+        report = self.world.process.report if self.world.process else None
+        decision = report.plan.decisions.get(name) if report else None
+        return decision is not None and decision.reason is Reason.ORPHANED
+
+    def _rest(self) -> None:
+        """Nobody does anything for a while."""
+        world = self.world
+        until, self._settled = world.monotonic() + QUIET, (len(world.engine.happenings), len(world.deeds.all))
+        while world.monotonic() < until:
+            world.step()
+        self._judge()
+
+
+def _digest(text: bytes) -> str:
+    """The digest by which the controller knows a file."""
+    return hashlib.sha256(text).hexdigest()
