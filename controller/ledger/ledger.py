@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from controller.api.conditions import Reason
-from controller.ledger import chronicle, database, edits, files, image, journal, schema, shelves
+from controller.ledger import chronicle, database, edits, files, image, journal, ports, schema, shelves
 from controller.model import actions, errors, memory, outcomes, plan
 from controller.model.desired import AcceptedSpec
 from controller.model.observed import Account
@@ -329,12 +329,20 @@ class Ledger:
                 self._image = edits.carry_out(self._database, self._image, action, now)
                 already = self._image is before
         except database.Conflict as error:
+            self._read_ports()
             seconds = time.monotonic() - begun
             return outcomes.Failed(action, seconds, Reason.PORT_TAKEN, str(error), retryable=True)
         except errors.Retryable as error:
             seconds = time.monotonic() - begun
             return outcomes.Failed(action, seconds, error.reason, error.message, retryable=True)
         return outcomes.Succeeded(action, time.monotonic() - begun, already=already)
+
+    def _read_ports(self) -> None:
+        """Learn from the tables what they hold: another writer's grants would be in the way for ever."""
+        with contextlib.suppress(errors.Retryable), self.batch():
+            book = ports.load(self._database, lambda _: None)
+            if book != self._image.book:
+                self._image = self._image.booking(book)
 
     def _put(self, shelf: shelves.Shelf[T], key: str, value: T | None) -> None:
         with self.batch():

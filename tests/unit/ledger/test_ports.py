@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from controller.api.conditions import Reason
+from controller.ledger import database, schema
 from controller.ledger.ledger import Ledger
 from controller.model import actions, memory, outcomes
 from tests.support import ledgers
@@ -53,6 +54,20 @@ def test_a_refused_grant_gives_nothing_of_the_action(ledger: Ledger) -> None:
     assert isinstance(ledger.execute(refused, NOW), outcomes.Failed)
     assert held(ledger, NOW) == {"alice"}
     assert ledger.recall(NONCE, NOW).port_grants == (grant(10022),)
+
+
+def test_what_another_writer_gave_is_known_once_it_was_in_the_way(ledger: Ledger, tmp_path: Path) -> None:
+    """Else the same would be proposed, and refused, for ever."""
+    opened = database.open_file(tmp_path / "state" / "state.db", schema.steps())
+    other = Ledger(opened, ledger.claim_key, (), None)
+    give(other, grant_ports(grant(10022), blocks=(block(),)))
+    other.close()
+    assert not held(ledger, NOW)
+    taken = ledger.execute(grant_ports(grant(10022, "ssh", "bob", "bob"), blocks=(block("bob"),)), NOW)
+    assert isinstance(taken, outcomes.Failed)
+    assert held(ledger, NOW) == {"alice"}
+    assert ledger.recall(NONCE, NOW).port_grants == (grant(10022),)
+    give(ledger, grant_ports(grant(10122, "ssh", "bob", "bob"), blocks=(block("bob", 10100),)))
 
 
 def test_services_may_swap_their_ports(ledger: Ledger) -> None:
