@@ -76,6 +76,11 @@ class Story:
         return any(fault.do is plans.Deed.KILL_ENGINE for fault in self.plan)
 
     @property
+    def only_blinds(self) -> bool:
+        """Whether its faults meet looks alone: then nothing is asked for that is not asked for without."""
+        return all(fault.on.operation.startswith("GET ") for fault in self.plan)
+
+    @property
     def calm(self) -> "Story":
         """The same workspaces, and nothing goes wrong."""
         return replace(self, plan=())
