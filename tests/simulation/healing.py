@@ -27,7 +27,7 @@ WAITS: Final = 2.5 + 5.0 + 10.0 + 10.0
 QUIET: Final = 600.0
 """Seconds in which nothing more is changed then."""
 ASKED_EVERY: Final = 5.0
-"""Seconds after which people look again at what waits for them."""
+"""Seconds after which people look again at what waits for them, and at what is said."""
 POISONS: Final = ("", "  image: absent:1\n", '  command: ["/bin/nothing"]\n', "stuck")
 
 
@@ -44,7 +44,7 @@ class Healed:
         self.wanted = tuple(name for name in NAMES if chance.random() < 0.8)  # noqa: PLR2004 - most
         self._poison = chance.choice(POISONS)
         self.poisoned = chance.choice(self.wanted) if self.wanted and self._poison else ""
-        self._asked_at = self._begun = self._due = 0.0
+        self._asked_at = self._heard_at = self._begun = self._due = 0.0
         self._silent: dict[str, float] = {}
         self._settled: tuple[int, int] | None = None
 
@@ -111,18 +111,25 @@ class Healed:
             for sentence in promise.check(after):
                 raise ViolatedError(promise.id, sentence)
 
+    def _listen(self) -> None:
+        """Note since when nobody says that something is amiss."""
+        process, now = self.world.process, self.world.monotonic()
+        if process is not None and process.report is not None and not self._at_work():
+            found = liveness.silent(self._amiss(), process.report.plan.decisions)
+            self._silent = {name: self._silent.get(name, now) for name in found}
+            self._heard_at = now
+
     def _aftermath(self) -> liveness.Aftermath:
-        world, amiss, now = self.world, self._amiss(), self.world.monotonic()
+        self._listen()
+        world, now = self.world, self.world.monotonic()
         process = world.process
         decisions = process.report.plan.decisions if process and process.report else {}
-        if not self._at_work():
-            self._silent = {name: self._silent.get(name, now) for name in liveness.silent(amiss, decisions)}
         return liveness.Aftermath(
             seconds=now - self._begun,
             due=self._due,
             wanted=self.wanted,
             poisoned=self.poisoned,
-            amiss=amiss,
+            amiss=self._amiss(),
             at_work=self._at_work(),
             silent={name: now - since for name, since in self._silent.items()},
             decisions=decisions,
@@ -203,6 +210,8 @@ class Healed:
         until, self._settled = world.monotonic() + QUIET, (len(world.engine.happenings), len(world.deeds.all))
         while world.monotonic() < until:
             world.step()
+            if world.monotonic() - self._heard_at > ASKED_EVERY:
+                self._listen()
         self._judge()
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from controller.api.conditions import Reason
 from controller.audit.evidence import Deed, Happening
 from controller.audit.tracing import CONTROLLER
-from controller.model.plan import Decision, Verdict
+from controller.model.plan import Decision
 
 NAMED_AFTER: Final = 120.0
 """Seconds after which what is not as wanted says why (L6)."""
@@ -127,11 +128,16 @@ for devices. L8 (a crash at any effect changes nothing of the end) is test_crash
 
 
 def silent(amiss: Mapping[str, str], decisions: Mapping[str, Decision]) -> Iterator[str]:
-    """Workspaces of which something is amiss, and whose decision does not say so."""
+    """Workspaces of which something is amiss, and whose decision neither says so nor does anything."""
     for name in amiss:
         decision = decisions.get(name)
-        if decision is None or decision.verdict is Verdict.KEEP or not (decision.message or decision.actions):
+        if decision is None or not _speaks(decision):
             yield name
+
+
+def _speaks(decision: Decision) -> bool:
+    """Tell whether a decision says that something is amiss, or does something about it."""
+    return decision.reason is not Reason.AS_SPECIFIED and bool(decision.message or decision.actions)
 
 
 def _late(after: Aftermath) -> dict[str, str]:

@@ -64,14 +64,17 @@ def test_a_promise_is_broken_by_what_is_not_as_it_says(after: liveness.Aftermath
 
 
 @pytest.mark.parametrize(
-    ("verdict", "silent"), [(Verdict.KEEP, ["alice"]), (Verdict.HOLD, ["alice"]), (None, ["alice"])]
+    ("decision", "silent"),
+    [
+        (None, True),
+        (Decision("alice", Verdict.KEEP, Reason.AS_SPECIFIED, "a setting has no effect"), True),
+        (Decision("alice", Verdict.HOLD, Reason.CONTAINER_MISSING, ""), True),
+        (Decision("alice", Verdict.KEEP, Reason.STOPPED_BY_REQUEST, "stopped by root"), False),
+        (_decided(Verdict.CREATE, START), False),
+    ],
 )
-def test_what_is_amiss_is_silent_where_no_decision_says_so(
-    verdict: Verdict | None, silent: list[str]
+def test_a_decision_says_what_is_amiss_or_does_something_about_it(
+    decision: Decision | None, silent: bool
 ) -> None:
-    decisions = {"alice": _decided(verdict)} if verdict else {}
-    assert list(liveness.silent(GONE, decisions)) == silent
-
-
-def test_what_is_being_done_speaks_for_itself() -> None:
-    assert list(liveness.silent(GONE, {"alice": _decided(Verdict.CREATE, START)})) == []
+    decisions = {"alice": decision} if decision else {}
+    assert list(liveness.silent(GONE, decisions)) == (["alice"] if silent else [])
