@@ -58,7 +58,10 @@ class _Rig:
         self._engine_died.set()
 
     def ask(self) -> None:
-        """Keep what the Engine tells of its containers: it forgets that when it dies."""
+        """Keep what the Engine tells of its containers, which it forgets when it dies.
+
+        What it makes between this and its death is not told: a plan kills it where nothing else is made.
+        """
         events = self._engine.events(self._began, time.time())
         self.told.update(one["Action"] for one in events if one["Type"] == "container")
 
