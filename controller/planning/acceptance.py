@@ -109,8 +109,7 @@ def _accepted(
             lines=file.lines,
         )
     waited = abs(now - max(before.accepted_at, file.settled_at))  # a clock set back is not waited for
-    due = file.terminated or waited >= CONFIRM_AFTER
-    confirmed = before.confirmed or due
+    confirmed = before.confirmed or file.terminated or waited >= CONFIRM_AFTER
     unchanged = (before.digest, before.file, before.confirmed) == (file.digest, file.file, confirmed)
     if unchanged and before.missing_since is None:
         return before
