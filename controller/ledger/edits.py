@@ -67,14 +67,18 @@ def put(database: Database, image: Image, shelf: shelves.Shelf[T], key: str, val
 
 
 def identify(database: Database, image: Image, seen: Iterable[memory.Identity], gone: Iterable[str]) -> Image:
-    """Keep identities, and forget those of some instances."""
-    new, old = {one.instance: one for one in seen}, frozenset(gone)
+    """Keep identities, and forget those of some instances; what the table has already stays."""
+    old = frozenset(gone)
     for instance in old:
         shelves.IDENTITIES.remove(database, instance)
-    for instance, one in new.items():
-        shelves.IDENTITIES.put(database, instance, one)
-    rest = {name: one for name, one in image.memory.identities.items() if name not in old}
-    return image.having(identities={**rest, **new})
+    known = {name: one for name, one in image.memory.identities.items() if name not in old}
+    for one in seen:
+        rows = database.execute("SELECT container_id FROM identities WHERE instance = ?", (one.instance,))
+        if not rows:
+            shelves.IDENTITIES.put(database, one.instance, one)
+        first = str(rows[0]["container_id"]) if rows else one.container_id
+        known[one.instance] = memory.Identity(one.instance, first)
+    return image.having(identities=known)
 
 
 def pause(database: Database, image: Image, workspace: str | None, value: memory.Pause | None) -> Image:

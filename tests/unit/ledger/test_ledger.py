@@ -10,6 +10,7 @@ import pytest
 
 from controller.api.conditions import Reason
 from controller.api.workspace import Workspace
+from controller.ledger import database, schema
 from controller.ledger.ledger import Ledger
 from controller.model import actions, errors, memory, outcomes
 from tests.support import ledgers
@@ -33,6 +34,20 @@ def test_an_empty_ledger_recalls_nothing_and_a_key(ledger: Ledger) -> None:
     assert len(ledger.claim_key) == 32
     assert ledger.claim_key == recalled.claim_key
     assert ledger.findings == ()
+
+
+def test_the_first_container_of_an_instance_stays_the_first(tmp_path: Path) -> None:
+    """Also for a writer that had not heard of it."""
+    ledger = Ledger.open(tmp_path / "state", NOW)
+    other = Ledger(
+        database.open_file(tmp_path / "state" / "state.db", schema.steps()), ledger.claim_key, (), None
+    )
+    ledger.identify([ledgers.IDENTITY], [])
+    other.identify([memory.Identity(ledgers.IDENTITY.instance, "d" * 64)], [])
+    known = {ledgers.IDENTITY.instance: ledgers.IDENTITY}
+    assert other.recall(NONCE, NOW).identities == ledger.recall(NONCE, NOW).identities == known
+    other.close()
+    ledger.close()
 
 
 def test_everything_that_was_written_survives_the_next_open(ledger: Ledger, tmp_path: Path) -> None:

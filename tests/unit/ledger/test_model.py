@@ -125,7 +125,7 @@ class LedgerMachine(RuleBasedStateMachine):
         new = {instance: memory.Identity(instance, found) for instance, found in seen.items()}
         self.ledger.identify(new.values(), gone)
         kept = {name: one for name, one in self.expected.identities.items() if name not in gone}
-        self.expected.identities = {**kept, **new}
+        self.expected.identities = {**new, **kept}
 
     @rule(name=NAMES, at=TIMES, by=TEXT)
     def request_removal(self, name: str, at: dt.datetime, by: str) -> None:
