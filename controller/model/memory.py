@@ -243,7 +243,7 @@ class Memory:
         disruptions: of the last ten minutes.
         held, approvals, replacements, rollbacks, pins, failed: by workspace.
         adopted: by container id.
-        identities: by instance, as long as any container bears it.
+        identities: by instance.
     """
 
     epoch: int

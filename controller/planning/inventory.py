@@ -18,12 +18,15 @@ from controller.planning import claims
 from controller.planning.case import Ours, main_name
 from controller.planning.memo import Memo
 
+SPARE = 1_000
+"""Instances that no container bears and that are known all the same."""
 _OUR_NAME = re.compile(r"workspace-([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)(\.[0-9a-f]{8})?")
 
 
 def identities(view: EngineView, memory: Memory) -> tuple[tuple[Identity, ...], tuple[str, ...]]:
-    """Return which containers bear an instance that nobody knew, and the known ones that none bears any more.
+    """Return which containers bear an instance that nobody knew, and instances to be forgotten.
 
+    Those are forgotten that none bears, once there are many: after a full disk a list may lack a container.
     Of two that are seen with one instance for the first time the earlier bears it. While a container cannot
     be inspected nothing is learnt: it may be the earlier one.
     """
@@ -38,7 +41,8 @@ def identities(view: EngineView, memory: Memory) -> tuple[tuple[Identity, ...], 
             continue
         if claims.is_ours(memory.claim_key, container.labels):
             seen[instance] = min(seen.get(instance, container), container, key=_age)
-    gone = tuple(known for known in memory.identities if known not in borne)
+    spare = tuple(known for known in memory.identities if known not in borne)
+    gone = spare if len(spare) > SPARE else ()
     return tuple(Identity(instance, found.id) for instance, found in seen.items()), gone
 
 
