@@ -221,7 +221,7 @@ class Observer:
                 inspected = self._client.inspect_container(container_id)
             except errors.EffectError:
                 unknown.add(_name(row))
-                self._doubt(container_id)
+                self._doubt(row)
                 continue
             self._silent.discard(container_id)
             self._known.pop(container_id, None)
@@ -229,11 +229,13 @@ class Observer:
                 self._known[container_id] = self._remember(row, inspected, now)
         return frozenset(unknown)
 
-    def _doubt(self, container_id: str) -> None:
-        self._silent.add(container_id)
-        known = self._known.get(container_id)
+    def _doubt(self, row: transport.Row) -> None:
+        """Of a container that does not answer only its name is still known: that is the list's to tell."""
+        self._silent.add(row["Id"])
+        known = self._known.get(row["Id"])
         if known is not None:
-            self._known[container_id] = replace(known, agrees=False)
+            named = replace(known.container, name=_name(row))
+            self._known[row["Id"]] = replace(known, container=named, agrees=False)
 
     def _remember(self, row: transport.Row, inspected: transport.Row, now: datetime) -> _Known:
         pid = int(inspected["State"].get("Pid") or 0)

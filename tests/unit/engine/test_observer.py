@@ -395,3 +395,14 @@ def test_a_young_container_that_answers_on_its_published_port_is_not_asked_again
     heard = [world.look(after=timedelta(seconds=1)).containers[young].listening for _ in range(6)]
     assert heard[-1] == frozenset({8888})
     assert len(asked) == 3
+
+
+def test_a_container_that_does_not_answer_has_the_name_that_the_list_shows() -> None:
+    world = World(1)
+    assert [c.name for c in world.look().containers.values()] == ["workspace-w0000"]
+    found = world.id_of("workspace-w0000")
+    world.client.rename(found, "workspace-other")
+    world.engine.stuck.add(found)
+    view = world.look()
+    assert [c.name for c in view.containers.values()] == ["workspace-other"]
+    assert view.unknown == {"workspace-other"}
