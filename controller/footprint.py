@@ -6,7 +6,7 @@ from typing import Final
 
 MALLOC_OPTIONS: Final = ((-8, 1), (-3, 65536), (-1, 65536))
 """M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of the GNU C library, bytes."""
-GC_THRESHOLDS: Final = (50_000, 20, 50)
+GC_THRESHOLDS: Final = (20_000, 20, 50)
 """Objects, and collections of the younger generation, between two collections of garbage."""
 
 
