@@ -28,10 +28,8 @@ def identities(view: EngineView, memory: Memory) -> tuple[tuple[Identity, ...], 
 
     Those are forgotten that none bears, once there are many: after a full disk a list may lack a container.
     Of two that are seen with one instance for the first time the earlier bears it. While a container cannot
-    be inspected nothing is learnt: it may be the earlier one.
+    be inspected it may be the earlier one: then only those are learnt that have the name of a first one.
     """
-    if view.unknown:
-        return (), ()
     seen: dict[str, Container] = {}
     borne = set()
     for container in view.containers.values():
@@ -39,9 +37,10 @@ def identities(view: EngineView, memory: Memory) -> tuple[tuple[Identity, ...], 
         borne.add(instance)
         if not instance or instance in memory.identities:
             continue
-        if claims.is_ours(memory.claim_key, container.labels):
+        certain = not view.unknown or container.name in _names(container.labels)
+        if certain and claims.is_ours(memory.claim_key, container.labels):
             seen[instance] = min(seen.get(instance, container), container, key=_age)
-    spare = tuple(known for known in memory.identities if known not in borne)
+    spare = () if view.unknown else tuple(known for known in memory.identities if known not in borne)
     gone = spare if len(spare) > SPARE else ()
     return tuple(Identity(instance, found.id) for instance, found in seen.items()), gone
 
@@ -109,6 +108,12 @@ class Inventory:
         return self._ownership.get(
             container.id, (container, key), lambda: claims.judge(key, container.labels)
         )
+
+
+def _names(marks: Mapping[str, str]) -> tuple[str, str]:
+    """Return the names that a container with these labels has, in use and kept."""
+    workspace = marks.get(labels.WORKSPACE, "")
+    return main_name(workspace), labels.retained_name(workspace, marks.get(labels.INSTANCE, ""))
 
 
 def _age(container: Container) -> tuple[datetime, str]:

@@ -78,7 +78,8 @@ def look_alike(world: "World", chance: random.Random) -> str | None:
     if container is None:
         return None
     older = container.created < world.wall()  # a clock that was set back makes the copy the older one
-    copied = dict(container.config["Labels"]) if older and chance.random() < 0.6 else {}  # noqa: PLR2004
+    known = older and _is_known(world, container)
+    copied = dict(container.config["Labels"]) if known and chance.random() < 0.6 else {}  # noqa: PLR2004
     if chance.random() < 0.3:  # noqa: PLR2004 - less often
         copied[labels.WORKSPACE] = chance.choice(NAMES)
     name = chance.choice((f"copy-{world.number}", labels.container_name(chance.choice(NAMES))))
@@ -90,6 +91,13 @@ def look_alike(world: "World", chance: random.Random) -> str | None:
     world.engine.by_hand("POST", f"/containers/{name}/start")
     world.after(chance.uniform(5, 100), lambda: _clear(world, answer.body["Id"]), f"{name} goes")
     return name
+
+
+def _is_known(world: "World", container: SimContainer) -> bool:
+    """Whether a look at it was written: before that nobody can tell a copy from it once it is gone."""
+    process = world.process
+    known = process.ledger.recall(b"", world.wall()).identities if process is not None else {}
+    return container.config["Labels"].get(labels.INSTANCE, "") in known
 
 
 def _clear(world: "World", container_id: str) -> None:

@@ -75,13 +75,6 @@ def believes_what_it_asked_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(names, "_denied", lambda *_: set())
 
 
-def learns_while_one_cannot_be_inspected(patch: pytest.MonkeyPatch) -> None:
-    learn = inventory.identities
-    patch.setattr(
-        inventory, "identities", lambda view, memory: learn(replace(view, unknown=frozenset()), memory)
-    )
-
-
 def forgets_the_first_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(inventory, "SPARE", 0)
 
@@ -112,7 +105,6 @@ BROKEN = (
 )
 FORGOTTEN = {
     "a_commit_fails_at_the_end_of_a_chain": forgets_what_came_of_chains,
-    "a_copy_is_seen_before_the_first_can_be_inspected": learns_while_one_cannot_be_inspected,
     "a_full_disk_hides_a_copy_from_the_list": forgets_the_first_at_once,
     "an_image_moves_and_its_event_is_lost": believes_what_it_asked_once,
     "a_rolled_back_container_that_ends_at_once": rolls_back_for_ever,

@@ -33,9 +33,14 @@ def test_the_earlier_of_two_is_learnt_and_stays() -> None:
     assert inventory.is_ours(knowing, first.id, first.labels)
 
 
-def test_nothing_is_learnt_while_a_container_cannot_be_inspected() -> None:
+def test_while_a_container_cannot_be_inspected_only_what_has_its_name_is_learnt() -> None:
     view, memory = look()
-    assert inventory.identities(replace(view, unknown=frozenset({"workspace-bob"})), memory) == ((), ())
+    (first,) = view.containers.values()
+    unsure = replace(view, unknown=frozenset({"workspace-bob"}))
+    learnt = (Identity(first.labels[labels.INSTANCE], first.id),)
+    assert inventory.identities(unsure, memory) == (learnt, ())
+    renamed = {first.id: replace(first, name="other")}
+    assert inventory.identities(replace(unsure, containers=renamed), memory) == ((), ())
 
 
 def test_a_foreign_claim_is_not_learnt() -> None:
