@@ -22,6 +22,15 @@ def busy(case: Case, message: str) -> Decision:
     return case.decide(Verdict.WAIT, Reason.CONTAINER_BUSY, message, retry_at=case.now + BUSY_LOOK)
 
 
+def beside(case: Case) -> Decision | None:
+    """Another container of the workspace runs that is no predecessor: somebody renamed or started it."""
+    others = [c for c in case.ours.strays(case.memory) if c.running]
+    if not others:
+        return None
+    message = f"{others[0].name} ({others[0].id[:12]}) is of this workspace and runs; stop or remove it"
+    return case.decide(Verdict.HOLD, Reason.CONTAINER_BUSY, message)
+
+
 def host(case: Case) -> Decision | None:
     """Find the first obstacle on the host, the image apart."""
     return _mounts(case) or _secrets(case) or _ports(case) or _network(case)

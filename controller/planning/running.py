@@ -25,7 +25,7 @@ def not_running(case: Case) -> Decision | None:
     container = case.container
     if container.running:
         return None
-    hold = obstacles.host(case)
+    hold = obstacles.beside(case) or obstacles.host(case)
     if hold is not None:
         return hold
     if replacement.needed(case.drifts) and _may_replace(case, container):
