@@ -22,6 +22,7 @@ from controller.engine import calls, client, executor, observer, parsing, transp
 from controller.model import observed
 from controller.slices import limits
 from tests.support import dockerd as dockerd_support
+from tests.support import engine_actions as act
 from tests.support import sim_engine
 from tests.support.sim_container import SimImage
 
@@ -163,7 +164,7 @@ class Backend:
 
     @cached_property
     def executor(self) -> executor.EngineExecutor:
-        return executor.EngineExecutor(self.client, self.world.read_limits, lambda _, marks: bool(marks))
+        return executor.EngineExecutor(self.client, self.world.read_limits, act.owns)
 
     def observer(self) -> observer.Observer:
         return observer.Observer(

@@ -1,6 +1,5 @@
 """What is asked of the Engine, word for word, and of which container."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -33,17 +32,12 @@ class Heard(SimEngine):
         return only
 
 
-def owns(_: str, marks: Mapping[str, str]) -> bool:
-    """Any labels are ours."""
-    return bool(marks)
-
-
 class World:
     def __init__(self) -> None:
         self.engine = Heard()
         self.engine.add_image(act.IMAGE)
         self.client = calls.EngineClient(self.engine, timedelta(seconds=60))
-        self.executor = executor.EngineExecutor(self.client, self.engine.read_limits, owns)
+        self.executor = executor.EngineExecutor(self.client, self.engine.read_limits, act.owns)
 
     def do(self, action: actions.EngineAction) -> outcomes.Outcome:
         return self.executor.execute(action)

@@ -1,6 +1,5 @@
 """What the executor answers when the Engine fails at the worst moment."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,17 +14,12 @@ from tests.support.sim_engine import Fault
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-def owns(_: str, marks: Mapping[str, str]) -> bool:
-    """Any labels are ours."""
-    return bool(marks)
-
-
 class World:
     def __init__(self) -> None:
         self.engine = sim_engine.SimEngine(lambda: NOW)
         self.engine.add_image(act.IMAGE)
         self.client = calls.EngineClient(self.engine, timedelta(seconds=60))
-        self.executor = executor.EngineExecutor(self.client, self.engine.read_limits, owns)
+        self.executor = executor.EngineExecutor(self.client, self.engine.read_limits, act.owns)
 
     def do(self, action: actions.EngineAction) -> outcomes.Outcome:
         return self.executor.execute(action)
@@ -108,7 +102,7 @@ def test_a_container_that_is_marked_for_removal_is_busy(world: World) -> None:
 def test_an_update_that_the_kernel_did_not_take_is_not_applied(world: World) -> None:
     world.do(act.create())
     world.do(act.start(world.only()))
-    world.executor = executor.EngineExecutor(world.client, lambda _pid: observed.Limits(), owns)
+    world.executor = executor.EngineExecutor(world.client, lambda _pid: observed.Limits(), act.owns)
     outcome = world.do(act.update(world.only(), observed.Limits(memory=2**30, memory_swap=2**30, pids=5)))
     assert failed(outcome) == (Reason.NOT_APPLIED, False)
     assert isinstance(outcome, outcomes.Failed)
@@ -122,11 +116,11 @@ def test_limits_that_the_host_cannot_enforce_are_not_missed(world: World) -> Non
     world.engine.faults.append(Fault("info", answer=transport.Answer(200, unable)))
     limits = observed.Limits(memory=2**30, memory_swap=2**30, pids=5)
     kernel = observed.Limits(2 * 10**9, "0-1", 2**30)
-    world.executor = executor.EngineExecutor(world.client, lambda _pid: kernel, owns)
+    world.executor = executor.EngineExecutor(world.client, lambda _pid: kernel, act.owns)
     container = act.update(world.only(), limits)
     assert isinstance(world.executor.execute(container), outcomes.Failed)
     world.engine.faults.append(Fault("info", answer=transport.Answer(200, unable)))
-    fresh = executor.EngineExecutor(world.client, lambda _pid: kernel, owns)
+    fresh = executor.EngineExecutor(world.client, lambda _pid: kernel, act.owns)
     assert isinstance(fresh.execute(container), outcomes.Succeeded)
 
 
@@ -144,7 +138,10 @@ def test_a_pull_tells_its_progress_and_whether_anything_was_new(world: World) ->
     world.engine.registry["lab/image:1"] = world.engine.images[act.IMAGE]
     told: list[str] = []
     pulling = executor.EngineExecutor(
-        world.client, world.engine.read_limits, owns, lambda name, row: told.append(f"{name} {row['status']}")
+        world.client,
+        world.engine.read_limits,
+        act.owns,
+        lambda name, row: told.append(f"{name} {row['status']}"),
     )
     first, second = (pulling.execute(actions.PullImage("alice", "lab/image:1")) for _ in range(2))
     assert isinstance(first, outcomes.Succeeded)
