@@ -16,6 +16,7 @@ from controller.reporting import control
 from tests.simulation import acts, faults, liveness
 from tests.simulation.engine import PERSON
 from tests.simulation.judging import ViolatedError
+from tests.simulation.process import Process
 from tests.simulation.scenario import NAMES
 from tests.simulation.world import World
 from tests.support import specfiles
@@ -146,19 +147,33 @@ class Healed:
         for name, status in process.report.statuses.items():
             if name == self.poisoned:
                 continue
-            reason = status.decision.reason
             try:
-                if reason is Reason.PAUSED:
-                    process.service.resume(None, acts.CALLER)
-                    process.service.resume(name, acts.CALLER)
-                elif reason in {Reason.REPLACEMENT_FAILED, Reason.CRASH_LOOP, Reason.BACKING_OFF}:
-                    acts.command(self.world, "restart", name)
-                elif reason is Reason.STOPPED_BY_REQUEST:
-                    acts.command(self.world, "start", name)
-                else:
-                    acts.command(self.world, "approve", name)
+                self._answer(process, name, status.decision.reason)
             except control.ControlError:
                 continue
+
+    def _answer(self, process: Process, name: str, reason: Reason) -> None:
+        """What a person does who reads why a workspace is not as specified."""
+        if reason is Reason.PAUSED:
+            process.service.resume(None, acts.CALLER)
+            process.service.resume(name, acts.CALLER)
+        elif reason in {Reason.REPLACEMENT_FAILED, Reason.CRASH_LOOP, Reason.BACKING_OFF}:
+            acts.command(self.world, "restart", name)
+        elif reason is Reason.STOPPED_BY_REQUEST:
+            acts.command(self.world, "start", name)
+        elif reason is Reason.CONTAINER_BUSY:
+            self._stop_beside(name)
+        else:
+            acts.command(self.world, "approve", name)
+
+    def _stop_beside(self, name: str) -> None:
+        """A person stops what runs of the workspace under a name that somebody else gave it."""
+        engine = self.world.engine
+        engine.asker = PERSON
+        for container in list(engine.containers.values()):
+            main = container is engine.find(labels.container_name(name))
+            if engine.owner(container) == name and not main and container.running:
+                engine.by_hand("POST", f"/containers/{container.id}/stop", {"t": "0"})
 
     def _at_work(self) -> str:
         """Why the controller is not at rest, or empty."""

@@ -6,7 +6,7 @@ import pytest
 
 from controller.model import actions
 from controller.model.plan import Decision
-from controller.planning import chains, claims, inventory, ports, stops
+from controller.planning import chains, claims, inventory, obstacles, ports, stops
 from controller.planning.case import Case
 from tests.simulation.exhaustive import search
 from tests.simulation.small_host import Host, Scope
@@ -56,6 +56,7 @@ def starts_without_comparing(patch: pytest.MonkeyPatch) -> None:
 
 
 def starts_beside_another_one(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(obstacles, "beside", lambda _: None)
     patch.setattr(Host, "_owned", lambda *_: [])
 
 
