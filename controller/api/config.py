@@ -193,6 +193,38 @@ class SafetyConfig(meta.ApiModel):
     )
 
 
+class DiskConfig(meta.ApiModel):
+    """How full the file system of the Engine's data may be."""
+
+    high_watermark: int = Field(
+        default=90,
+        ge=1,
+        le=100,
+        description="Percent in use above which pulls and new workspaces wait; running ones are untouched.",
+    )
+    low_watermark: int = Field(
+        default=80, ge=1, le=100, description="Percent in use down to which `wharf gc` removes images."
+    )
+
+    @model_validator(mode="after")
+    def _low_is_lower(self) -> Self:
+        if self.low_watermark > self.high_watermark:
+            raise fields.refusal(
+                f"lowWatermark ({self.low_watermark}) must be at most highWatermark ({self.high_watermark})"
+            )
+        return self
+
+
+class ProxyConfig(meta.ApiModel):
+    """Where the site's reverse proxy looks for what is to be reached by a name."""
+
+    directory: FilePath | None = Field(
+        default=None,
+        description="Directory of Traefik's file provider; the controller owns its files named wharf-*.yaml. "
+        "null: nothing is written.",
+    )
+
+
 class LogConfig(meta.ApiModel):
     """What the log looks like."""
 
@@ -245,4 +277,6 @@ class ControllerConfig(meta.ApiModel):
     safety: SafetyConfig = Field(
         default=SafetyConfig(), description="How fast and how far it may stop what runs."
     )
+    disk: DiskConfig = Field(default=DiskConfig(), description="How full the Engine's disk may be.")
+    proxy: ProxyConfig = Field(default=ProxyConfig(), description="The site's reverse proxy.")
     log: LogConfig = Field(default=LogConfig(), description="What the log looks like.")

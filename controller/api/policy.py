@@ -12,10 +12,9 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from controller.api import fields, meta, quantities, rules, workspace
-
-Allowance = Annotated[int, Field(ge=0, le=fields.MAX_COUNT)]
-Priority = Annotated[int, Field(ge=1, le=100)]
+from controller.api import fields, meta, workspace
+from controller.api.hostnames import Hostnames
+from controller.api.presets import Aggregate, Enforcement, Grant, Group, LimitName, Preset, Quotas, User
 
 
 class PortProfile(enum.StrEnum):
@@ -58,70 +57,6 @@ Address = Annotated[fields.Text, AfterValidator(_check_address)]
 MountRoot = Annotated[fields.AbsolutePath, AfterValidator(_check_root)]
 
 
-class Quotas(meta.ApiModel):
-    """Caps on what one owner may have. Absent means inherit; null means no cap."""
-
-    workspaces: Allowance | None = Field(default=None, description="How many workspaces; 0: none.")
-    gpu_equivalents: fields.DecimalText | None = Field(
-        default=None, description="How many whole GPUs, or slices of the same share, as a decimal string."
-    )
-
-
-class Aggregate(meta.ApiModel):
-    """Limits on one owner's workspaces together. Absent means inherit; null means unlimited."""
-
-    cpus: quantities.NanoCpus | None = Field(default=None, description="Processors, as a decimal string.")
-    memory: rules.Memory | None = Field(default=None, description="Hard limit.")
-    memory_high: rules.Memory | None = Field(default=None, description="Above this, memory is reclaimed.")
-    pids: fields.Count | None = Field(default=None, description="Processes and threads.")
-
-    @model_validator(mode="after")
-    def _high_is_lower(self) -> Self:
-        if self.memory and self.memory_high and self.memory_high > self.memory:
-            high, limit = map(quantities.format_bytes, (self.memory_high, self.memory))
-            raise fields.refusal(f"memoryHigh ({high}) must be at most memory ({limit})")
-        return self
-
-
-class Preset(meta.ApiModel):
-    """What defaults, groups and users may set of a workspace."""
-
-    resources: fields.Given[workspace.Resources] = Field(default=None, description="Limits of the container.")
-    gpu: fields.Given[workspace.Gpu] = Field(default=None, description="GPUs.")
-    lifecycle: fields.Given[workspace.Lifecycle] = Field(default=None, description="Stops and replacements.")
-    security: fields.Given[workspace.Security] = Field(default=None, description="Privileges and identity.")
-    priority: fields.Given[Priority] = Field(
-        default=None, description="Place in queues, 1 to 100; the higher is served first."
-    )
-
-
-class Group(Preset):
-    """What the members of a group have in common."""
-
-    members: fields.Given[fields.UniqueItems[fields.Login]] = Field(default=None, description="Login names.")
-    members_file: fields.Given[fields.RelativeFile] = Field(
-        default=None, description="A file with one login name a line, relative to the policy's directory."
-    )
-    quotas: fields.Given[Quotas] = Field(default=None, description="Caps on each member.")
-    aggregate: fields.Given[Aggregate] = Field(
-        default=None, description="Limits on each member's workspaces together, never on the group's sum."
-    )
-
-
-class User(Preset):
-    """What one person has besides, and why."""
-
-    quotas: fields.Given[Quotas] = Field(default=None, description="Caps on this owner.")
-    aggregate: fields.Given[Aggregate] = Field(
-        default=None, description="Limits on this owner's workspaces together."
-    )
-    reason: fields.Given[fields.Line] = Field(default=None, description="Why there is an exception.")
-    approved_by: fields.Given[fields.Login] = Field(default=None, description="Who allowed it.")
-    expires: fields.Given[fields.Timestamp] = Field(
-        default=None, description="When it ends, a quoted time with its zone."
-    )
-
-
 class WorkspaceClass(workspace.Template):
     """A preset for workspaces; in its strings {owner}, {name}, {uid} and {home} are replaced."""
 
@@ -157,6 +92,16 @@ class PortPool(meta.ApiModel):
         return self
 
 
+class Privilege(meta.ApiModel):
+    """Why somebody may have containers that are root on the host."""
+
+    reason: fields.Line = Field(description="Why.")
+    approved_by: fields.Login = Field(description="Who allowed it.")
+    expires: fields.Given[fields.Timestamp] = Field(
+        default=None, description="When it ends, a quoted time with its zone; absent: never."
+    )
+
+
 class PolicySpec(meta.ApiModel):
     """The administrator's decisions. Order: defaults, class, group, user, workspace; then quotas cap."""
 
@@ -190,6 +135,23 @@ class PolicySpec(meta.ApiModel):
         description="Allow mount roots without nosuid,nodev where root can run in a container.",
     )
     require_catalog: bool = Field(default=False, description="Only approved images of the catalog.")
+    grants: fields.Items[Grant] = Field(default=(), description="Approved exceptions for a time.")
+    enforce: fields.NamedTable[fields.Choice[LimitName], fields.Choice[Enforcement]] = Field(
+        default_factory=fields.nothing,
+        description="When a limit that was tightened reaches a running workspace; absent: at its next start.",
+    )
+    privileged: fields.NamedTable[fields.Login, Privilege] = Field(
+        default_factory=fields.nothing,
+        description="Who may use security.profile Privileged, by login name. It is root on the host.",
+    )
+    docker_in_docker_runtime: fields.Line | None = Field(
+        default=None,
+        description="The Engine's runtime for security.profile DockerInDocker, such as sysbox-runc; "
+        "null: the profile is refused.",
+    )
+    hostnames: Hostnames | None = Field(
+        default=None, description="The names of services with expose: Hostname; null: they are not published."
+    )
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -198,6 +160,20 @@ class PolicySpec(meta.ApiModel):
         for group in self.group_order:
             if group not in self.groups:
                 raise fields.refusal(f'groupOrder names "{group}", which is not among groups')
+        for grant in self.grants:
+            for group in grant.groups or ():
+                if group not in self.groups:
+                    raise fields.refusal(
+                        f'the grant "{grant.name}" names the group "{group}", which is not among groups'
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _grants_differ(self) -> Self:
+        names = [grant.name for grant in self.grants]
+        for name in names:
+            if names.count(name) > 1:
+                raise fields.refusal(f'two grants are called "{name}"')
         return self
 
     @model_validator(mode="after")

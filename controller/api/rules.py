@@ -12,6 +12,8 @@ from controller.api import fields, quantities
 
 MIN_MEMORY: Final = 6 * 2**20
 MAX_STOP_GRACE: Final = dt.timedelta(hours=1)
+MAX_UID: Final = 2**32 - 2
+"""The highest user or group id; one more means "no change" to the kernel, see chown(2)."""
 _CONTROLLERS_ENV: Final = "WHARF_"
 _GPU_ENV: Final = "NVIDIA_VISIBLE_DEVICES"
 _ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -90,6 +92,7 @@ EnvName = Annotated[
     ),
     AfterValidator(_check_env_name),
 ]
+Uid = Annotated[int, Field(ge=0, le=MAX_UID)]
 FileName = Annotated[
     fields.Text,
     AfterValidator(fields.matching(_FILE_NAME, "a file name of letters, digits, dots, dashes and _")),

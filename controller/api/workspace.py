@@ -360,6 +360,16 @@ class WorkspaceSpec(Template):
     class_name: fields.Given[fields.Label] = Field(
         default=None, alias="class", description="A preset of the policy; absent: the policy's default class."
     )
+    uid: fields.Given[rules.Uid] = Field(
+        default=None, description="The owner's user id, in place of what the host's accounts say."
+    )
+    gid: fields.Given[rules.Uid] = Field(default=None, description="The owner's group id, likewise.")
+
+    @model_validator(mode="after")
+    def _ids_together(self) -> Self:
+        if (self.uid is None) != (self.gid is None):
+            raise fields.refusal("uid and gid belong together; write both or neither")
+        return self
 
     @field_validator("image", "mounts", "secrets")
     @classmethod

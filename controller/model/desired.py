@@ -112,12 +112,27 @@ class AcceptedSpec:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedPolicy:
-    """Policy and catalog in force; `findings` say why a newer file is not, `digest` names the pair."""
+    """Policy and catalog in force.
+
+    Attributes:
+        digest: names the pair, and who belongs to its groups.
+        findings: why newer files are not in force.
+        members: login names by group, beside those that the policy itself lists.
+        unread_groups: groups whose members could never be read: anybody may belong to them.
+        policy_file, catalog_file: as messages and origins name them.
+        lines, catalog_lines: line by dotted path of a field; empty where the file is not the one in force.
+    """
 
     policy: ResourcePolicy
     catalog: ImageCatalog
     digest: str
     findings: tuple[Finding, ...] = ()
+    members: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    unread_groups: frozenset[str] = frozenset()
+    policy_file: str = "policy.yaml"
+    catalog_file: str = "images.yaml"
+    lines: Mapping[str, int] = field(default_factory=dict)
+    catalog_lines: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

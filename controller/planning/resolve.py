@@ -16,7 +16,7 @@ from controller.model.effective import Effective, Refusal
 from controller.model.observed import Account, Limits
 from controller.model.plan import NotEnforced
 from controller.model.status import EffectiveValue
-from controller.planning import layers
+from controller.planning import choice, identity, layers, security
 from controller.planning.layers import Layer, Value
 
 DEFAULT_SHM = 64 * 2**20
@@ -42,11 +42,11 @@ def resolve(accepted: AcceptedSpec, policy: AcceptedPolicy, account: Account | N
     for path, default in workspace.CONTRACT_DEFAULTS.items():
         values.setdefault(path, Value(default, "default"))
     refusal = (
-        _unsupported(values)
-        or _identity_refusal(values, owner_of(accepted.workspace), account)
+        security.refusal(values)
+        or identity.refusal(values, owner_of(accepted.workspace), account)
         or _target_refusal(values)
     )
-    image = _image(values, policy)
+    image = choice.choose(values, policy)
     if refusal or isinstance(image, Refusal):
         return refusal or cast("Refusal", image)
     return _build(accepted, policy, account, values, image)
@@ -95,30 +95,6 @@ def _class_layer(
     return Layer(f"policy class {name}", layers.fill(found, replacements), _NO_LINES, "")
 
 
-def _unsupported(values: Mapping[str, Value]) -> Refusal | None:
-    mode, profile = values["gpu.mode"], values["security.profile"]
-    for path, value, plain in (
-        ("spec.gpu.mode", mode, workspace.GpuMode.NONE),
-        ("spec.security.profile", profile, workspace.SecurityProfile.STANDARD),
-    ):
-        if value.value is not plain:
-            return Refusal(
-                Reason.NOT_SUPPORTED,
-                f"{path}: {value.value} (from {value.origin}) is not supported by this version",
-            )
-    return None
-
-
-def _identity_refusal(values: Mapping[str, Value], owner: str, account: Account | None) -> Refusal | None:
-    if values["security.runAs"].value is workspace.RunAs.OWNER and account is None:
-        return Refusal(
-            Reason.ACCOUNT_UNKNOWN,
-            f'the container runs as its owner, and this host knows no account "{owner}"; create the account, '
-            "or set security.runAs: Image",
-        )
-    return None
-
-
 def _target_refusal(values: Mapping[str, Value]) -> Refusal | None:
     """Spec and class may each be right, and together mount two things at one place."""
     found = values.get("mounts")
@@ -129,31 +105,6 @@ def _target_refusal(values: Mapping[str, Value]) -> Refusal | None:
             message = f'spec.mounts: "{other}" of the class and "{mount.name}" are both at {mount.target}'
             return Refusal(Reason.SPEC_REJECTED, message)
     return None
-
-
-def _image(values: Mapping[str, Value], policy: AcceptedPolicy) -> str | Refusal:
-    given = values.get("image")
-    if given is None:
-        return Refusal(Reason.IMAGE_UNKNOWN, "neither the spec nor its class names an image")
-    wanted = cast("workspace.ImageRef", given.value)
-    alias = wanted.alias or wanted.name
-    entry = policy.catalog.spec.find(alias) if alias else None
-    if entry is not None:
-        if entry.approved:
-            return entry.pinned
-        return Refusal(Reason.IMAGE_UNKNOWN, f'image "{alias}" is in the catalog but not approved')
-    if wanted.alias is not None:
-        known = ", ".join(sorted(policy.catalog.spec.images)) or "none"
-        return Refusal(
-            Reason.IMAGE_UNKNOWN, f'image alias "{wanted.alias}" is not in the catalog; it has: {known}'
-        )
-    if policy.policy.spec.require_catalog:
-        return Refusal(
-            Reason.IMAGE_UNKNOWN, f'the policy allows catalog images only, not "{alias or wanted.reference}"'
-        )
-    reference = wanted.reference or wanted.name
-    assert reference is not None
-    return reference
 
 
 def _build(

@@ -35,6 +35,8 @@ def test_an_empty_configuration_has_the_published_defaults() -> None:
             "deletionGrace": "10s",
             "retainReplaced": "72h",
         },
+        "disk": {"highWatermark": 90, "lowWatermark": 80},
+        "proxy": {"directory": None},
         "log": {"format": "Auto", "level": "info"},
     }
 
