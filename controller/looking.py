@@ -1,0 +1,216 @@
+"""Knows how a pass looks at specs, policy, accounts, Engine and host, and writes down what is seen first.
+
+Refuses to decide about a workspace and to change anything but the ledger: which specs are in force, accounts,
+identities, and that the host was seen whole.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from controller.api.conditions import Reason
+from controller.bookkeeping import Bookkeeping
+from controller.model import errors
+from controller.model.desired import AcceptedPolicy, Desired
+from controller.model.effective import Effective
+from controller.model.memory import Memory
+from controller.model.observed import Account, EngineView, Layer, Observed, Seen, Unseen
+from controller.planning import acceptance, case, claims, inventory, resolve, retention
+from controller.planning.case import Rules
+from controller.planning.planner import Planner
+from controller.surroundings import Surroundings
+
+LAYERS_A_PASS = 3
+"""Kept containers whose layers are looked into in one pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one pass saw."""
+
+    desired: Desired
+    observed: Observed
+    memory: Memory
+    ledger: Unseen | None
+    next_look: datetime | None
+
+    def unseen(self) -> tuple[tuple[str, Reason, str], ...]:
+        """Return each part that could not be seen."""
+        parts: dict[str, object] = {
+            "specs": self.desired.scan,
+            "policy": self.desired.policy,
+            "engine": self.observed.engine,
+            "host": self.observed.host,
+            "ledger": self.ledger,
+        }
+        return tuple((n, p.reason, p.message) for n, p in parts.items() if isinstance(p, Unseen))
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What of configuration and host a look depends on.
+
+    Attributes:
+        identity: of this boot and this schema; another one is looked at before it is touched.
+    """
+
+    rules: Rules
+    identity: str
+
+
+class Looker:
+    """Looks at one host, pass after pass. `nonce` gives 32 random bytes."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        planner: Planner,
+        books: Bookkeeping,
+        nonce: Callable[[], bytes],
+        host: Host,
+    ) -> None:
+        self._around = surroundings
+        self._planner = planner
+        self._books = books
+        self._nonce = nonce
+        self._host = host
+        self._proven = False
+        self._intents_settled = False
+
+    def look(self, now: datetime, cause: str) -> Look:
+        """Look at everything once; `cause` says why there is a pass."""
+        ports = self._around
+        deleted = ports.ledger.recall(b"", now).removal_requests
+        scan = ports.specs.observe(now)
+        policy = self._policy(now)
+        nonce = self._nonce()
+        memory = ports.ledger.recall(nonce, now)
+        self._books.probe(now, cause)
+        accepted = acceptance.accept(
+            scan, memory, lambda name: claims.instance(nonce, name, "uid"), self._host.rules.budget, now
+        )
+        memory = self._accept(accepted, memory, nonce, now)
+        if isinstance(scan, Seen):
+            found = accepted.specs  # of a scan that began after these were deleted
+            back = [name for name in deleted if name in found and found[name].missing_since is None]
+            self._books.write_each(ports.ledger.clear_removal, back, now)
+        specs = accepted.specs if self._books.trouble is None else memory.accepted
+        desired = Desired(specs, scan, accepted.rejected, accepted.removals_held, accepted.accident, policy)
+        accounts = self._accounts(desired, memory, now)
+        effectives = self._resolve(desired, accounts)
+        self._drop_wishes(effectives, memory, now)
+        engine = ports.engine.observe(frozenset(e.image for e in effectives.values()), now)
+        if isinstance(engine, Seen) and not self._intents_settled and self._books.trouble is None:
+            self._intents_settled = self._books.write(lambda: ports.ledger.abandon_intents(now), now)
+        memory = self._identify(engine, ports.ledger.recall(nonce, now), now)
+        waiting, running = _by_state(effectives, engine)
+        host = ports.host.observe(accounts, waiting, running, now)
+        next_look = min((t for t in (accepted.next_look, ports.policies.next_look) if t), default=None)
+        layers = self._layers(engine, memory, cause, now)
+        look = Look(desired, Observed(engine, host, layers), memory, self._books.trouble, next_look)
+        return replace(look, observed=replace(look.observed, unproven=self._unproven(look)))
+
+    def _identify(self, engine: Seen[EngineView] | Unseen, memory: Memory, now: datetime) -> Memory:
+        """Keep for good which container is the first with an instance, so that no copy takes its place."""
+        if isinstance(engine, Unseen) or self._books.trouble is not None:
+            return memory
+        seen, gone = inventory.identities(engine.value, memory)
+        if not (seen or gone) or not self._books.write(lambda: self._around.ledger.identify(seen, gone), now):
+            return memory
+        return self._around.ledger.recall(memory.nonce, now)
+
+    def _layers(
+        self, engine: Seen[EngineView] | Unseen, memory: Memory, cause: str, now: datetime
+    ) -> Mapping[str, Layer]:
+        """Look into a few of the kept containers whose time is over; that is costly, so not at every pass."""
+        if cause != "resync" or isinstance(engine, Unseen):
+            return {}
+        due = retention.expired(memory, self._host.rules.retain, now)
+        return self._around.engine.layers([i for i in due if i in engine.value.containers][:LAYERS_A_PASS])
+
+    def _unproven(self, look: Look) -> str:
+        """Say why nothing may rest on this look; a host is proven by one complete look since it changed."""
+        engine, ledger = look.observed.engine, self._around.ledger
+        if self._proven or isinstance(engine, Unseen) or look.ledger is not None:
+            return ""
+        identity = f"{self._host.identity}/{engine.value.engine_id}"
+        if ledger.proven_host() != identity:
+            unseen = look.unseen()
+            if unseen:
+                name, reason, message = unseen[0]
+                return (
+                    f"the host is new or changed and not all of it was seen yet: {name}: {reason}: {message}"
+                )
+            self._books.write(lambda: ledger.prove_host(identity), engine.at)
+        self._proven = True
+        return ""
+
+    def _policy(self, now: datetime) -> AcceptedPolicy | Unseen:
+        try:
+            return self._around.policies.observe(now)
+        except errors.EffectError as error:
+            self._books.note(error, now)
+            return Unseen(error.reason, error.message, now)
+
+    def _accept(self, accepted: acceptance.Acceptance, memory: Memory, nonce: bytes, now: datetime) -> Memory:
+        ledger, identity = self._around.ledger, accepted.identity
+        moved = identity is not None and identity != memory.spec_identity
+        if self._books.trouble is not None or not (accepted.changed or moved):
+            return memory
+
+        def write() -> None:
+            with ledger.batch():
+                ledger.accept(accepted.changed)
+                if moved and identity is not None:
+                    ledger.record_spec_identity(identity)
+
+        self._books.write(write, now)
+        return ledger.recall(nonce, now)
+
+    def _accounts(self, desired: Desired, memory: Memory, now: datetime) -> dict[str, Account | None]:
+        """Return the owners' accounts; one that is seen for the first time is recorded for good."""
+        owners = {resolve.owner_of(spec.workspace) for spec in desired.specs.values()}
+        accounts: dict[str, Account | None] = {
+            owner: memory.accounts[owner] for owner in owners if owner in memory.accounts
+        }
+        found = self._around.host.accounts(sorted(owners - accounts.keys()), now)
+        new = [account for account in found.values() if account is not None]
+        if new and self._books.trouble is None:
+
+            def write() -> None:
+                with self._around.ledger.batch():
+                    for account in new:
+                        self._around.ledger.record_account(account)
+
+            self._books.write(write, now)
+        return accounts | dict(found)
+
+    def _resolve(self, desired: Desired, accounts: Mapping[str, Account | None]) -> dict[str, Effective]:
+        policy = desired.policy
+        if isinstance(policy, Unseen):
+            return {}
+        resolved = {
+            name: self._planner.effective(spec, policy, accounts.get(resolve.owner_of(spec.workspace)))
+            for name, spec in desired.specs.items()
+        }
+        return {name: found for name, found in resolved.items() if isinstance(found, Effective)}
+
+    def _drop_wishes(self, effectives: Mapping[str, Effective], memory: Memory, now: datetime) -> None:
+        """Forget a person's start or stop for good once the spec's own word is another one."""
+        ended = [
+            name
+            for name, wish in memory.suspensions.items()
+            if name in effectives and case.in_force(wish, effectives[name]) is None
+        ]
+        self._books.write_each(self._around.ledger.clear_suspension, ended, now)
+
+
+def _by_state(
+    effectives: Mapping[str, Effective], engine: Seen[EngineView] | Unseen
+) -> tuple[tuple[Effective, ...], tuple[Effective, ...]]:
+    """Return the workspaces whose container does not run, which may be started, and those whose does."""
+    if isinstance(engine, Unseen):
+        return (), ()
+    names = {c.name for c in engine.value.containers.values() if c.running}
+    running = tuple(e for name, e in effectives.items() if case.main_name(name) in names)
+    return tuple(e for name, e in effectives.items() if case.main_name(name) not in names), running
