@@ -3,8 +3,10 @@
 Refuses inheritance: nothing in here is absent any more, and every value says where it came from.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 
 from controller.api.conditions import Reason
 from controller.api.policy import PortProfile
@@ -12,6 +14,9 @@ from controller.api.workspace import ChangePolicy, PullPolicy
 from controller.model.observed import Account, Limits
 from controller.model.plan import NotEnforced
 from controller.model.status import EffectiveValue
+
+DEFAULT_PRIORITY = 10
+"""Where nobody says one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,27 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnerQuotas:
+    """What one owner may have in all; None: no cap.
+
+    Attributes:
+        gpu_equivalents: whole GPUs, or slices of the same share.
+        cpus: billionths of a processor, of all running workspaces together.
+        memory, shm: bytes, likewise.
+        origins: where each cap is from, by its name in the policy: `runningWorkspaces`.
+    """
+
+    workspaces: int | None = None
+    running_workspaces: int | None = None
+    gpu_equivalents: Decimal | None = None
+    cpus: int | None = None
+    memory: int | None = None
+    shm: int | None = None
+    pids: int | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Effective:
     """One workspace, resolved.
 
@@ -46,6 +72,9 @@ class Effective:
         account: of the owner, where the host or the ledger knows it.
         nosuid_mounts: mount sources must lie on file systems without set-uid programs and devices.
         not_enforced: fields that have no effect in this version.
+        quotas: what the owner may have in all.
+        priority: place in queues, 1 to 100; the higher is served first.
+        storage_home, storage_layer: bytes above which a warning is given, None for no warning.
         values: every value in words with its origin.
     """
 
@@ -72,6 +101,10 @@ class Effective:
     changes: ChangePolicy
     account: Account | None
     not_enforced: tuple[NotEnforced, ...] = ()
+    quotas: OwnerQuotas = OwnerQuotas()
+    priority: int = DEFAULT_PRIORITY
+    storage_home: int | None = None
+    storage_layer: int | None = None
     values: tuple[EffectiveValue, ...] = ()
 
 
