@@ -12,6 +12,7 @@ from typing import Final, Generic, TypeVar
 
 import pydantic
 
+from controller.model import paths
 from controller.model.desired import Finding
 from controller.sources import expectations, findings, positions
 from controller.sources.findings import Position
@@ -73,7 +74,7 @@ def parse_document(text: bytes, path: str, model: type[ModelT]) -> Parsed[ModelT
     except (RecursionError, MemoryError):
         return Rejection(path, (findings.of_file(path, "the file is too complex to be checked"),), name)
     place = document.values.get(("metadata", "name"), findings.START)
-    lines = {findings.render_path(key): position.line for key, position in document.keys.items()}
+    lines = {paths.render_path(key): position.line for key, position in document.keys.items()}
     return Parsed(path, value, name, place, document.terminated, lines)
 
 
@@ -122,7 +123,7 @@ def _translate(
     found = []
     for place, path in sorted(grouped, key=_order)[:MAX_FINDINGS]:
         words = dict.fromkeys(expectations.message(problem, model) for problem in grouped[place, path])
-        shown = findings.render_path(path)
+        shown = paths.render_path(path)
         found.append(Finding(document.file, place.line, place.column, shown, "; or ".join(words)))
     return tuple(found)
 

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 
 import yaml
 
+from controller.model import paths
 from controller.model.desired import Finding
 from controller.sources import findings
 from controller.sources.findings import Path, Position
@@ -277,7 +278,7 @@ class _Builder:
         return _RefusedError(self._finding(place, path, message))
 
     def _finding(self, place: Position, path: Path, message: str) -> Finding:
-        return Finding(self.file, place.line, place.column, findings.render_path(path), message)
+        return Finding(self.file, place.line, place.column, paths.render_path(path), message)
 
 
 def _position(event: yaml.Event) -> Position:

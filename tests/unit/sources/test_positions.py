@@ -2,6 +2,7 @@
 
 import pytest
 
+from controller.model import paths
 from controller.sources import findings, positions
 
 
@@ -147,7 +148,7 @@ def test_the_end_is_certain_only_after_the_line_of_dots(text: bytes, terminated:
 
 
 def test_paths_are_written_as_people_write_them() -> None:
-    assert findings.render_path(("spec", "mounts", 0, "source")) == "spec.mounts[0].source"
-    assert findings.render_path(("metadata", "labels", 'a."b')) == 'metadata.labels["a.\\"b"]'
-    assert findings.render_path((0, "a")) == "[0].a"
-    assert findings.render_path(()) == ""
+    assert paths.render_path(("spec", "mounts", 0, "source")) == "spec.mounts[0].source"
+    assert paths.render_path(("metadata", "labels", 'a."b')) == 'metadata.labels["a.\\"b"]'
+    assert paths.render_path((0, "a")) == "[0].a"
+    assert paths.render_path(()) == ""
