@@ -20,6 +20,7 @@ from tests.simulation.process import Process
 from tests.simulation.scenario import NAMES
 from tests.simulation.world import World
 from tests.support import specfiles
+from tests.support.sim_container import SimContainer
 
 SOON: Final = 60.0
 """Seconds in which all is as wanted (L1), the known waits of the product not counted."""
@@ -80,7 +81,6 @@ class Healed:
     def _tidy(self) -> None:
         """An admin takes away what is not ours, and what of ours nobody uses under another name."""
         engine = self.world.engine
-        engine.asker = PERSON
         mains = {labels.container_name(name) for name in NAMES}
         for container in list(engine.containers.values()):
             workspace = engine.owner(container)
@@ -89,7 +89,7 @@ class Healed:
             own = {labels.container_name(workspace), labels.retained_name(workspace, instance)}
             spare = workspace not in self.wanted or (main is not None and main.id != container.id)
             if not workspace or (container.name not in own and (spare or container.name in mains)):
-                engine.by_hand("DELETE", f"/containers/{container.id}", {"force": "1"})
+                self._by_hand("DELETE", container)
         if self._poison == "stuck" and (found := engine.find(labels.container_name(self.poisoned))):
             engine.stuck.add(found.id)
 
@@ -163,17 +163,25 @@ class Healed:
             acts.command(self.world, "start", name)
         elif reason is Reason.CONTAINER_BUSY:
             self._stop_beside(name)
+        elif reason is Reason.ORPHANED:
+            self._by_hand("DELETE", self.world.engine.find(labels.container_name(name)))
         else:
             acts.command(self.world, "approve", name)
 
     def _stop_beside(self, name: str) -> None:
         """A person stops what runs of the workspace under a name that somebody else gave it."""
         engine = self.world.engine
-        engine.asker = PERSON
+        main = engine.find(labels.container_name(name))
         for container in list(engine.containers.values()):
-            main = container is engine.find(labels.container_name(name))
-            if engine.owner(container) == name and not main and container.running:
-                engine.by_hand("POST", f"/containers/{container.id}/stop", {"t": "0"})
+            if engine.owner(container) == name and container is not main and container.running:
+                self._by_hand("POST", container, "/stop")
+
+    def _by_hand(self, method: str, container: SimContainer | None, path: str = "") -> None:
+        """A person asks the Engine to do something with a container."""
+        if container is not None:
+            self.world.engine.asker = PERSON
+            query = {"t": "0"} if path else {"force": "1"}
+            self.world.engine.by_hand(method, f"/containers/{container.id}{path}", query)
 
     def _at_work(self) -> str:
         """Why the controller is not at rest, or empty."""
@@ -195,8 +203,7 @@ class Healed:
         main = engine.find(labels.container_name(name))
         if name not in self.wanted:
             memory = process.ledger.recall(b"", self.world.wall())
-            orphan = main is not None and not main.running and self._is_called_orphan(name)
-            if (main is not None and not orphan) or name in memory.accepted:
+            if main is not None or name in memory.accepted:
                 return f"{name} is not wanted and still there"
             return f"{name} still has a port" if any(g.workspace == name for g in memory.port_grants) else ""
         design = process.planner.designs.get(name)
@@ -212,12 +219,6 @@ class Healed:
             return f"the spec of {name} is not in force"
         decision = process.report.plan.decisions.get(name) if process.report else None
         return "" if decision and decision.verdict is Verdict.KEEP else f"{name} is not left alone"
-
-    def _is_called_orphan(self, name: str) -> bool:
-        """A late rename may bring a container back whose workspace is gone: it is told of, for a person."""
-        report = self.world.process.report if self.world.process else None
-        decision = report.plan.decisions.get(name) if report else None
-        return decision is not None and decision.reason is Reason.ORPHANED
 
     def _rest(self) -> None:
         """Nobody does anything for a while."""
