@@ -27,8 +27,12 @@ class ConditionType(StrEnum):
     """Nobody and nothing uses the workspace."""
     CHANGE_PENDING = "ChangePending"
     """A change of the spec waits for its time."""
+    IMAGE_DEPRECATED = "ImageDeprecated"
+    """The catalog says that the image should not be used any more; present only while true."""
     NOT_ENFORCED = "NotEnforced"
     """A field of the spec is accepted but has no effect yet; present only while true."""
+    OVER_QUOTA = "OverQuota"
+    """It runs with more than the policy allows by now; present only while true."""
 
 
 class ConditionStatus(StrEnum):
@@ -155,14 +159,26 @@ class Reason(StrEnum):
     """The spec's class is not in the policy. It is tried again when either changes. Correct the name or add
     the class."""
     IMAGE_UNKNOWN = "ImageUnknown"
-    """The spec names no image, or an alias that the catalog lacks or has not approved. It is tried again
-    when either changes. Correct the alias or add it to the catalog."""
+    """The spec names no image, or one that the catalog lacks. It is tried again when either changes. Correct
+    the alias or add it to the catalog."""
+    IMAGE_NOT_APPROVED = "ImageNotApproved"
+    """The catalog has the image, but it is not approved or failed its scan. It is tried again when either
+    changes. Use another image, or ask the administrator to approve it."""
     IMAGE_UNAVAILABLE = "ImageUnavailable"
     """The image is not on this host and could not be pulled. It is tried again with growing delays. Correct
     the reference, or bring the registry back, or load the image by hand."""
     ACCOUNT_UNKNOWN = "AccountUnknown"
-    """The host does not know the owner and the workspace needs a uid. It is tried again. Create the
-    account, or set `security.runAs: Image`."""
+    """The host does not know the owner and the workspace needs a uid or a home. It is tried again. Create the
+    account, or give the user a uid, gid and home in the policy, or set `security.runAs: Image`."""
+    ACCOUNT_GONE = "AccountGone"
+    """The host no longer has the owner's account. What runs goes on, nothing is started. It is tried again.
+    Create the account with its uid, or give the user a uid and gid in the policy, or remove the spec."""
+    ACCOUNT_CHANGED = "AccountChanged"
+    """The owner's account has another uid than it had at first. What runs goes on, nothing is started. It is
+    tried again. Put the uid back, or say in the spec or in the policy which uid and gid count."""
+    NAME_SERVICE_SILENT = "NameServiceSilent"
+    """The host's name service fails or does not answer. What it told before counts. It is asked again. Look
+    at the directory server, or at the log of sssd, nslcd or winbind."""
     SECRET_UNAVAILABLE = "SecretUnavailable"  # noqa: S105 - a reason, not a password
     """A secret's file is missing or unsafe. It is tried again. Put the file below the secrets directory,
     owned by root with mode 0600."""
@@ -177,6 +193,12 @@ class Reason(StrEnum):
     AMBIGUOUS_GROUP = "AmbiguousGroup"
     """The owner is in two groups of the policy and `groupOrder` does not decide. Nothing is done. Add
     `groupOrder`, or take the owner out of one group."""
+    USER_AT_LIMIT = "UserAtLimit"
+    """The owner has as many workspaces, or as many that run, as the policy allows. It is tried again when
+    that changes. Stop or delete another one of them, or ask for a larger quota."""
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    """With this workspace the owner's running ones would have more together than the policy allows. It is
+    tried again when that changes. Ask for less, stop another one of them, or ask for a larger quota."""
     PORT_OUTSIDE_POOL = "PortOutsidePool"
     """A service's `hostPort` lies neither in the owner's block nor in a pool for that service. It is tried
     again when either changes. Name another port, or none."""
@@ -198,6 +220,10 @@ class Reason(StrEnum):
     LEDGER_UNAVAILABLE = "LedgerUnavailable"
     """The ledger cannot be read or written. Nothing is changed until it can. Look at the disk of the state
     directory."""
+    DISK_PRESSURE = "DiskPressure"
+    """The disk of the Engine is fuller than `disk.highWatermark`. Nothing is pulled and no container is made
+    until there is room; what runs, and starts of containers that are there, go on. Make room: `wharf gc`,
+    `wharf get retained`."""
     NETWORK_UNUSABLE = "NetworkUnusable"
     """The network of the workspaces exists with other settings, or cannot be made. Nothing is started on
     it. Remove the network, or change `network.subnet`."""
@@ -227,6 +253,10 @@ class Reason(StrEnum):
     SPEC_REMOVED = "SpecRemoved"
     """The spec is gone. The container is stopped and kept. Nothing to do; put the file back to have it
     again."""
+    OVER_QUOTA = "OverQuota"
+    """It runs with more than the policy allows by now. It goes on, and the policy applies at its next start;
+    where the policy says `enforce: Now` it is stopped. Read the message; ask for a larger quota if it must
+    stay."""
     RESTART_REQUESTED = "RestartRequested"
     """A person asked for a restart. The container is stopped and started. Nothing to do."""
     PORTS_NEEDED = "PortsNeeded"
@@ -273,6 +303,23 @@ class Reason(StrEnum):
     NOT_ENFORCED = "NotEnforced"
     """A field is accepted and has no effect in this version; the workspace runs without it. Nothing is
     retried. Remove the field if that matters."""
+    IMAGE_DEPRECATED = "ImageDeprecated"
+    """The catalog says that the image should not be used any more; it still works. Nothing is retried. Use
+    the successor that the message names."""
+    IMAGE_WANTS_GPU = "ImageWantsGpu"
+    """The image is of use only with a GPU and the workspace has none; it works all the same. Nothing is
+    retried. Set `gpu`, or use another image."""
+    HOSTNAME_TAKEN = "HostnameTaken"
+    """An older workspace has the host name and path that a service of this one would have at the proxy; the
+    workspace runs without it. It is looked at again when specs or policy change. Give the service another
+    name, or change `hostnames` of the policy."""
+    ROUTE_CHANGED = "RouteChanged"
+    """What leads from the site's proxy to a workspace is missing, leads elsewhere, or is wanted no more. Its
+    document is written or removed. Nothing to do."""
+    PROXY_UNAVAILABLE = "ProxyUnavailable"
+    """The directory of the site's proxy, `proxy.directory`, cannot be read or written. Workspaces run on, and
+    names behind the proxy stay as they were. It is tried again all the time. Mend the directory; `wharf
+    check` says what is wrong with it."""
     APPROVED = "Approved"
     """A person let a change go that was held or waited for its time. It is made, at the pace of
     `safety.maxDisruptionsPerMinute`. Nothing to do."""
