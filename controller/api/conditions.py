@@ -199,6 +199,9 @@ class Reason(StrEnum):
     QUOTA_EXCEEDED = "QuotaExceeded"
     """With this workspace the owner's running ones would have more together than the policy allows. It is
     tried again when that changes. Ask for less, stop another one of them, or ask for a larger quota."""
+    GROUP_UNSEEN = "GroupUnseen"
+    """The members of a group could not be read yet and the owner may be one of them. What runs stays as it
+    is. It is tried again. Bring the group's file or the name service back."""
     PORT_OUTSIDE_POOL = "PortOutsidePool"
     """A service's `hostPort` lies neither in the owner's block nor in a pool for that service. It is tried
     again when either changes. Name another port, or none."""
@@ -332,6 +335,9 @@ class Reason(StrEnum):
     """The file was changed a moment ago and must read the same twice. It is read again at once. Wait."""
     NOT_SEEN = "NotSeen"
     """That part of the world could not be looked at. It is looked at again. See the message."""
+    GRANT_OVER = "GrantOver"
+    """A grant, an exception or a privilege of the policy has ended; it has no effect any more. Nothing is
+    retried. Take it out of the policy, or write a later time."""
     FOREIGN_CONTAINER = "ForeignContainer"
     """A container carries our labels without a valid claim. It is reported and never touched. Remove it if
     you do not know it."""

@@ -3,6 +3,7 @@
 It knows the shape of names and paths; which workspace has which name is decided in planning.
 """
 
+import enum
 import re
 from typing import Annotated, Final, Self
 
@@ -15,6 +16,14 @@ PLACEHOLDERS: Final = ("{owner}", "{name}", "{service}", "{domain}")
 
 _HOST = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"
 _PREFIX = r"(?:/[a-z0-9._~-]+)+"
+_PART = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+
+
+class Scheme(enum.StrEnum):
+    """What browsers speak with the site's proxy."""
+
+    HTTP = "Http"
+    HTTPS = "Https"
 
 
 def _blank(text: str) -> str:
@@ -46,13 +55,21 @@ Domain = Annotated[
 ]
 
 
+Part = Annotated[
+    fields.Text,
+    AfterValidator(fields.matching(_PART, "a name of the proxy's configuration, such as websecure")),
+    Field(max_length=100),
+]
+
+
 class Hostnames(meta.ApiModel):
     """The names of services with expose: Hostname."""
 
     domain: Domain = Field(description="Replaces {domain}.")
     pattern: Pattern = Field(
         default="{owner}-{service}.{domain}",
-        description="The host name of a service; {owner}, {name}, {service} and {domain} are replaced.",
+        description="The host name of a service; {owner}, {name}, {service} and {domain} are replaced, "
+        "the owner's login name as a DNS label.",
     )
     patterns: fields.NamedTable[fields.Label, Pattern] = Field(
         default_factory=fields.nothing,
@@ -61,11 +78,16 @@ class Hostnames(meta.ApiModel):
     path_prefix: PathPrefix | None = Field(
         default=None, description="Only requests below this path, which is taken off; null: all."
     )
-    entry_points: fields.UniqueItems[fields.Line] = Field(
+    entry_points: fields.UniqueItems[Part] = Field(
         default=(), description="The proxy's entry points; empty: its default ones."
     )
-    cert_resolver: fields.Line | None = Field(
+    cert_resolver: Part | None = Field(
         default=None, description="The proxy's resolver of certificates; null: no TLS by this document."
+    )
+    scheme: fields.Choice[Scheme] | None = Field(
+        default=None,
+        description="What people type before the name, for the lines that tell how to connect; "
+        "null: Https with a certResolver, else Http.",
     )
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""The lines that people copy to reach a workspace: `ssh -p 10022 alice@HOST`, `http://HOST:10003/`.
+"""The lines that people copy to reach a workspace: `ssh -p 10022 alice@HOST`, `https://alice-code.DOMAIN/`.
 
 It knows what the usual services speak, and guesses nothing about others: those get host and port.
 """
@@ -24,10 +24,12 @@ def host_of(chosen: settings.Settings) -> str:
 
 
 def connect_lines(item: trees.Object, host: str) -> Iterator[str]:
-    """One line for each service of a workspace object that has a host port."""
+    """One line for each service of a workspace object that has a host port or a name at the site's proxy."""
     owner = trees.text(item, "status", "owner", default=trees.name_of(item))
     for service in trees.each(item, "status", "ports"):
-        port = service.get("hostPort")
+        port, url = service.get("hostPort"), service.get("url")
+        if isinstance(url, str):
+            yield url
         if port is None:
             continue
         name = trees.text(service, "service")

@@ -47,6 +47,9 @@ class Template:
         shm: bytes.
         log_max_size, log_max_files: rotation of the container's log.
         stop_grace: given to the Engine for those who stop it by hand.
+        capabilities: of the kernel, by name without CAP_: these and no others; None for the Engine's choice.
+        privileged: every capability and every device of the host.
+        runtime: the Engine's name of what runs it, None for its default.
     """
 
     image: str
@@ -63,6 +66,9 @@ class Template:
     stop_grace: timedelta
     log_max_size: str = "10m"
     log_max_files: int = 3
+    capabilities: tuple[str, ...] | None = None
+    privileged: bool = False
+    runtime: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +221,27 @@ class WriteSecrets:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteRoute:
+    """Write a document for the site's proxy, whole or not at all. Already so: it reads exactly so.
+
+    Attributes:
+        file: its name in the proxy's directory.
+    """
+
+    workspace: str
+    file: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveRoute:
+    """Remove a document for the site's proxy. Already so: it is gone."""
+
+    workspace: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
 class GrantPorts:
     """Write port blocks and grants to the ledger before anything uses them."""
 
@@ -308,7 +335,7 @@ EngineAction: TypeAlias = (
     | ClearRestartPolicy
     | ConnectNetwork
 )
-HostAction: TypeAlias = PrepareMount | WriteSecrets
+HostAction: TypeAlias = PrepareMount | WriteSecrets | WriteRoute | RemoveRoute
 LedgerAction: TypeAlias = (
     GrantPorts
     | RecordRestarts

@@ -3,11 +3,12 @@
 Refuses to be mistaken for a whole: what could not be looked at is a value of its own, never an empty one.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from controller.api.conditions import Reason
 
@@ -105,7 +106,11 @@ class Configuration:
         limits: as the Engine's HostConfig says (the kernel's are in `Container.kernel_limits`).
         networks: names of the networks it is attached to.
         network_mode: the Engine's HostConfig.NetworkMode.
-        other: differences from what this controller ever writes (privileged, devices, ...), as short texts.
+        capabilities: of the kernel, by name without CAP_, where it has these and no others; None where the
+            Engine's own choice is in force.
+        privileged: it has every capability and every device.
+        runtime: the Engine's name of what runs it, empty where it does not say.
+        other: differences from what this controller ever writes (devices, host namespaces, ...), as short texts.
     """
 
     image: str
@@ -122,6 +127,9 @@ class Configuration:
     network_mode: str
     restart_policy: str
     devices: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] | None = None
+    privileged: bool = False
+    runtime: str = ""
     other: tuple[str, ...] = ()
 
 
@@ -194,6 +202,39 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class Disk:
+    """The file system that holds the Engine's data, as df counts it.
+
+    Attributes:
+        path: of the Engine's data.
+        size, used, available: bytes; what is reserved for root is in neither of the last two.
+        pressed: it is fuller than the high watermark, or was so a moment ago and is hardly emptier.
+    """
+
+    path: str
+    size: int
+    used: int
+    available: int
+    pressed: bool
+
+    @property
+    def share(self) -> float:
+        """How much of what can be used is used, 0 to 1."""
+        return self.used / (self.used + self.available) if self.used + self.available else 0.0
+
+    @property
+    def percent(self) -> int:
+        """The same in percent, rounded up as df does."""
+        return math.ceil(self.share * 100)
+
+
+NOT_LOOKED_AT = Unseen(
+    Reason.NOT_SEEN, "the Engine's disk was not looked at", datetime.min.replace(tzinfo=UTC)
+)
+"""What is known of a disk of which nobody asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineView:
     """The Engine as one complete look found it.
 
@@ -206,6 +247,9 @@ class EngineView:
         total_memory, total_cpus: of the host, bytes and count; written where unlimited is meant.
         unknown: names of containers that are there and could not be inspected: nothing rests on them, though
             an older snapshot may still be in `containers`.
+        runtimes: names of those that it has.
+        default_runtime: runs what asks for none.
+        disk: that holds the Engine's data.
     """
 
     engine_id: str
@@ -216,6 +260,9 @@ class EngineView:
     total_memory: int
     total_cpus: int
     unknown: frozenset[str] = frozenset()
+    runtimes: frozenset[str] = frozenset()
+    default_runtime: str = ""
+    disk: Disk | Unseen = NOT_LOOKED_AT
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +273,10 @@ class Account:
     uid: int
     gid: int
     home: str
+
+
+AccountSeen: TypeAlias = Account | Unseen | None
+"""What a look at an account found: None where the host certainly has none of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,18 +301,21 @@ class HostView:
     """The host beside Docker, as far as the specs ask for it.
 
     Attributes:
-        accounts: by login name; None where the host does not know it.
+        accounts: by login name, as the host tells of them now.
         mounts: check by (workspace, mount name).
         secrets: obstacle by workspace, only where there is one.
         listeners: TCP ports on which any process of the host listens, None where that was not looked at.
         stale_secrets: running workspaces whose secrets were rotated or listed anew since they were written.
+        routes: our documents in the directory of the site's proxy, text by file name; None where there is no
+            such directory in the configuration.
     """
 
-    accounts: Mapping[str, Account | None] = field(default_factory=dict)
+    accounts: Mapping[str, AccountSeen] = field(default_factory=dict)
     mounts: Mapping[tuple[str, str], MountCheck] = field(default_factory=dict)
     secrets: Mapping[str, Obstacle] = field(default_factory=dict)
     listeners: frozenset[int] | None = None
     stale_secrets: frozenset[str] = frozenset()
+    routes: Mapping[str, str] | Unseen | None = None
 
 
 @dataclass(frozen=True, slots=True)

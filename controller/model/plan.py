@@ -57,9 +57,18 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class NotEnforced:
-    """A field of the spec that is accepted and has no effect in this version."""
+    """A field of the spec that is accepted and has no effect: in this version, or as things are."""
 
     path: str
+    message: str
+    reason: Reason = Reason.NOT_ENFORCED
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that a person should know of a workspace and that keeps it from nothing."""
+
+    reason: Reason
     message: str
 
 
@@ -89,6 +98,7 @@ class Decision:
     container_id: str | None = None
     key: str = ""
     not_enforced: tuple[NotEnforced, ...] = ()
+    notes: tuple[Note, ...] = ()
     cause: Cause | None = None
     change: str = ""
 

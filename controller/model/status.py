@@ -9,7 +9,7 @@ from datetime import datetime
 
 from controller.api.conditions import ConditionStatus, ConditionType, DriftKind, Reason
 from controller.model.desired import AcceptedSpec, Finding, RejectedFile
-from controller.model.observed import Container
+from controller.model.observed import NOT_LOOKED_AT, Container, Disk, Unseen
 from controller.model.outcomes import Outcome
 from controller.model.plan import Decision, HostFinding, Plan
 
@@ -37,11 +37,12 @@ class EffectiveValue:
 
 @dataclass(frozen=True, slots=True)
 class ServiceAddress:
-    """One service of a workspace and the host port that reaches it, None where it has none."""
+    """One service of a workspace and what reaches it: a host port, an address at the site's proxy, if any."""
 
     service: str
     container_port: int
     host_port: int | None
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class PassReport:
         spec_files: number of files by (kind, state).
         ignored_files: in the spec directory, name and why each is no spec.
         chains: finished since the pass before.
+        disk: that holds the Engine's data.
     """
 
     pass_id: int
@@ -131,3 +133,4 @@ class PassReport:
     findings: tuple[HostFinding, ...] = ()
     chains: tuple[ChainReport, ...] = ()
     in_progress: frozenset[str] = frozenset()
+    disk: Disk | Unseen = NOT_LOOKED_AT

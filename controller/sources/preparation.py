@@ -1,4 +1,4 @@
-"""Knows how to make on the host what a container needs before it starts: mount sources and secrets.
+"""Knows how to make on the host what workspaces need: mount sources, secrets, documents for the proxy.
 
 Refuses to choose: each action says exactly what to make, and everything is checked once more as it is made.
 """
@@ -7,15 +7,16 @@ import time
 
 from controller.model import actions, errors
 from controller.model.outcomes import Failed, Outcome, Succeeded
-from controller.sources import mounts, secrets
+from controller.sources import mounts, routes, secrets
 
 
 class HostExecutor:
-    """Executes host actions, one at a time."""
+    """Executes host actions; those on routes need the directory of the site's proxy."""
 
-    def __init__(self, secrets_dir: str, runtime_dir: str) -> None:
+    def __init__(self, secrets_dir: str, runtime_dir: str, proxy_dir: str | None = None) -> None:
         self._secrets_dir = secrets_dir
         self._runtime_dir = runtime_dir
+        self._proxy_dir = proxy_dir
 
     def execute(self, action: actions.HostAction) -> Outcome:
         """Do one action and say what came of it."""
@@ -34,3 +35,11 @@ class HostExecutor:
                 return mounts.prepare_mount(action)
             case actions.WriteSecrets():
                 return secrets.write_secrets(action, self._secrets_dir, self._runtime_dir).already
+            case actions.WriteRoute():
+                return routes.write_route(action, self._proxy())
+            case actions.RemoveRoute():
+                return routes.remove_route(action, self._proxy())
+
+    def _proxy(self) -> str:
+        assert self._proxy_dir is not None, "nothing is planned in a directory that is not configured"
+        return self._proxy_dir

@@ -56,6 +56,7 @@ class PortObject(TypedDict):
     service: str
     containerPort: int
     hostPort: NotRequired[int]
+    url: NotRequired[str]
 
 
 class DriftObject(TypedDict):
@@ -80,6 +81,7 @@ class DecisionObject(TypedDict):
     drift: list[DriftObject]
     actions: list[str]
     notEnforced: list[dict[str, str]]
+    notes: list[dict[str, str]]
     retryAt: NotRequired[str]
 
 
@@ -206,6 +208,8 @@ def _ports(status: WorkspaceStatus) -> Iterator[PortObject]:
         described: PortObject = {"service": service.service, "containerPort": service.container_port}
         if service.host_port is not None:
             described["hostPort"] = service.host_port
+        if service.url is not None:
+            described["url"] = service.url
         yield described
 
 
@@ -234,6 +238,7 @@ def decision_object(decision: Decision) -> DecisionObject:
         "drift": [_drift(drift, {}) for drift in decision.drifts],
         "actions": [phrases.describe(action) for action in decision.actions],
         "notEnforced": [{"path": gap.path, "message": gap.message} for gap in decision.not_enforced],
+        "notes": [{"reason": str(note.reason), "message": note.message} for note in decision.notes],
     }
     if decision.retry_at is not None:
         described["retryAt"] = timestamp(decision.retry_at)

@@ -112,6 +112,8 @@ _PHRASES: Final[Mapping[type, str]] = {
     actions.RemoveContainer: "remove {a.name}",
     actions.ClearRestartPolicy: "clear restart policy of {a.name}",
     actions.ConnectNetwork: "connect {a.name} to network {a.network}",
+    actions.WriteRoute: "write route {a.file}",
+    actions.RemoveRoute: "remove route {a.file}",
     actions.RecordRestarts: "record restart {a.restarts.count}",
     actions.RetainContainer: "retain {a.name} ({a.reason})",
     actions.ForgetRetained: "forget retained {a.container_id:.12}",

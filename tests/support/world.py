@@ -84,6 +84,7 @@ class World:
     layers: dict[str, Layer] = field(default_factory=dict)
     unproven: str = ""
     stale_secrets: frozenset[str] = frozenset()
+    routes: dict[str, str] | Unseen | None = None
     unknown: frozenset[str] = frozenset()
     memory: Memory = field(default_factory=builders.memory)
     unseen: dict[str, Unseen] = field(default_factory=dict)
@@ -118,7 +119,8 @@ class World:
         )
         owners = {spec.workspace.spec.owner or spec.name for spec in self.specs.values()}
         known = {owner: self.accounts.get(owner, builders.account(owner)) for owner in owners}
-        host = HostView(known, self.mounts, self.secrets, self.listeners, self.stale_secrets)
+        routes = dict(self.routes) if isinstance(self.routes, dict) else self.routes
+        host = HostView(known, self.mounts, self.secrets, self.listeners, self.stale_secrets, routes=routes)
         return Observed(
             engine=self.unseen.get("engine") or Seen(view, self.now - self.seen_ago),
             host=self.unseen.get("host") or Seen(host, self.now),
@@ -246,10 +248,10 @@ class World:
         match action:
             case actions.PullImage():
                 self.images[action.reference] = builders.image_id(action.reference)
-            case actions.PrepareMount():
-                self.mounts.pop((action.workspace, action.mount), None)
-            case actions.WriteSecrets():
-                self.stale_secrets -= {action.workspace}
+            case (
+                actions.PrepareMount() | actions.WriteSecrets() | actions.WriteRoute() | actions.RemoveRoute()
+            ):
+                self._prepare(action)
             case actions.EnsureNetwork():
                 pass
             case actions.CreateContainer():
@@ -270,6 +272,21 @@ class World:
             case _:
                 self._touch(action)
         self.done.append(action)
+
+    def _prepare(self, action: actions.HostAction) -> None:
+        match action:
+            case actions.PrepareMount():
+                self.mounts.pop((action.workspace, action.mount), None)
+            case actions.WriteSecrets():
+                self.stale_secrets -= {action.workspace}
+            case actions.WriteRoute():
+                assert isinstance(self.routes, dict)
+                self.routes[action.file] = action.text
+            case actions.RemoveRoute():
+                assert isinstance(self.routes, dict)
+                self.routes.pop(action.file, None)
+            case _:
+                assert_never(action)
 
     def _create(self, action: actions.CreateContainer) -> None:
         identifier = self.images.get(action.template.image)

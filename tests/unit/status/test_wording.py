@@ -72,6 +72,8 @@ ONE_OF_EACH: tuple[tuple[actions.Action, str], ...] = (
         "prepare mount home from /mnt/alice (made for 1000:1000 if missing)",
     ),
     (actions.WriteSecrets("alice", (("token", "alice/token"),), 0, 0), "write secrets token"),
+    (actions.WriteRoute("alice", "wharf-alice.yaml", "http:\n"), "write route wharf-alice.yaml"),
+    (actions.RemoveRoute("alice", "wharf-alice.yaml"), "remove route wharf-alice.yaml"),
     (
         actions.GrantPorts(
             "alice",
