@@ -1,7 +1,8 @@
 """Strict YAML with the line and column of every key and value; knows nothing of what the keys mean.
 
-The only door to the YAML library. It reads parser events, so that anchors, aliases, tags, merge keys, further
-documents, deep nesting and node floods are refused as they come and nothing is ever expanded or constructed.
+The door to the YAML library for our own files; `foreign` has the one for those of other systems. It reads
+parser events, so that anchors, aliases, tags, merge keys, further documents, deep nesting and node floods are
+refused as they come and nothing is ever expanded or constructed.
 Plain scalars are typed by JSON's syntax alone (YAML 1.2.2, section 10.2): `no`, `0123`, `1_000`, `22:22` and
 dates stay strings.
 """
