@@ -142,6 +142,8 @@ def _decision(item: trees.Object) -> Iterator[str]:
     yield f"{verdict} ({reason}){': ' + message if message else ''}"
     for gap in trees.each(decision, "notEnforced"):
         yield f"not enforced: {trees.text(gap, 'path')}: {trees.text(gap, 'message')}"
+    for note in trees.each(decision, "notes"):
+        yield f"note: {trees.text(note, 'reason')}: {trees.text(note, 'message')}"
     actions = trees.at(decision, "actions")
     if isinstance(actions, Sequence) and not isinstance(actions, str):
         yield from (f"- {action}" for action in actions)

@@ -130,6 +130,8 @@ def _lines(item: trees.Object) -> Iterator[str]:
         yield f"  drift {kind} {field} {trees.text(drift, 'observed')} -> {trees.text(drift, 'desired')}"
     for gap in trees.each(item, "notEnforced"):
         yield f"  not enforced {trees.text(gap, 'path')}: {trees.text(gap, 'message')}"
+    for note in trees.each(item, "notes"):
+        yield f"  note {trees.text(note, 'reason')}: {trees.text(note, 'message')}"
     yield from (f"  {action}" for action in _texts(item.get("actions")))
     if item.get("interruption"):
         owner = trees.text(item, "owner", default=trees.text(item, "workspace"))

@@ -62,8 +62,8 @@ def validate(this: session.Session, paths: tuple[Path, ...]) -> int:
     one line, `file:line:col: path: message`, as compilers print it and editors read it. Exit code 1 if there
     is any.
 
-    Lines with `warning:` do not count: a class or an image that the policy or the catalog lacks, and files
-    that the controller would not look into.
+    Lines with `warning:` do not count: a class or an image that the policy or the catalog lacks, an image
+    that is deprecated, and files that the controller would not look into.
     """
     report = _Report()
     for path in paths:
@@ -182,10 +182,10 @@ def _listed(found: documents.ModelT | None) -> list[documents.ModelT]:
 def _unresolved(
     found: Iterable[tuple[_Parsed, workspace.Workspace]], rules: AcceptedPolicy
 ) -> Iterator[Finding]:
-    """A warning for each workspace that policy and catalog would hold; accounts are taken to exist."""
+    """Warnings for workspaces that policy or catalog would hold or remark on; accounts are taken to exist."""
     for parsed, value in found:
         owner = resolve.owner_of(value)
         accepted = AcceptedSpec(value, "", 1, "", parsed.file, _NO_TIME, confirmed=True, lines=parsed.lines)
-        refusal = resolve.resolve(accepted, rules, Account(owner, 1, 1, f"/home/{owner}"))
-        if isinstance(refusal, Refusal):
-            yield findings.of_file(parsed.file, f"warning: {refusal.reason}: {refusal.message}")
+        resolved = resolve.resolve(accepted, rules, Account(owner, 1, 1, f"/home/{owner}"))
+        for note in (resolved,) if isinstance(resolved, Refusal) else resolved.notes:
+            yield findings.of_file(parsed.file, f"warning: {note.reason}: {note.message}")

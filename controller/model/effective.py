@@ -12,7 +12,7 @@ from controller.api.conditions import Reason
 from controller.api.policy import PortProfile
 from controller.api.workspace import ChangePolicy, PullPolicy
 from controller.model.observed import Account, Limits
-from controller.model.plan import NotEnforced
+from controller.model.plan import Note, NotEnforced
 from controller.model.status import EffectiveValue
 
 DEFAULT_PRIORITY = 10
@@ -72,6 +72,7 @@ class Effective:
         account: of the owner, where the host or the ledger knows it.
         nosuid_mounts: mount sources must lie on file systems without set-uid programs and devices.
         not_enforced: fields that have no effect in this version.
+        notes: what a person should know of it.
         quotas: what the owner may have in all.
         priority: place in queues, 1 to 100; the higher is served first.
         storage_home, storage_layer: bytes above which a warning is given, None for no warning.
@@ -101,6 +102,7 @@ class Effective:
     changes: ChangePolicy
     account: Account | None
     not_enforced: tuple[NotEnforced, ...] = ()
+    notes: tuple[Note, ...] = ()
     quotas: OwnerQuotas = OwnerQuotas()
     priority: int = DEFAULT_PRIORITY
     storage_home: int | None = None

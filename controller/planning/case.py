@@ -234,6 +234,7 @@ class Case:
             change=self.change,
         )
 
+            notes=effective.notes if effective else (),
 
 def in_force(wish: Suspension, effective: Effective) -> Suspension | None:
     """Return a person's request unless the spec says another word than it did at that time."""

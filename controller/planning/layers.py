@@ -4,7 +4,7 @@ Refuses to know what a field means: absent inherits, null is a value, named thin
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import BaseModel
 
@@ -40,12 +40,25 @@ def fold(layers: tuple[Layer, ...]) -> dict[str, Value]:
     for layer in layers:
         for path, value in _leaves(layer.model, ""):
             origin = _origin(layer, path)
-            if path in found and isinstance(value, tuple):
-                value = _merge(found[path].value, value)  # noqa: PLW2901 - the merged value takes its place
-            if path in found and isinstance(value, Mapping):
-                value = _overlay(found[path].value, value)  # noqa: PLW2901 - likewise
-            found[path] = Value(value, origin)
+            found[path] = Value(_together(found[path].value, value) if path in found else value, origin)
     return found
+
+
+def beneath(values: Mapping[str, Value], layer: Layer) -> dict[str, Value]:
+    """Return folded values with one more layer below all of them."""
+    found = fold((layer,))
+    for path, value in values.items():
+        weaker = found.get(path)
+        found[path] = value if weaker is None else replace(value, value=_together(weaker.value, value.value))
+    return found
+
+
+def _together(weaker: object, stronger: object) -> object:
+    if isinstance(stronger, tuple):
+        return _merge(weaker, stronger)
+    if isinstance(stronger, Mapping):
+        return _overlay(weaker, stronger)
+    return stronger
 
 
 def _leaves(model: BaseModel, prefix: str) -> Iterator[tuple[str, object]]:

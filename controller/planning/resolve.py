@@ -49,6 +49,8 @@ def resolve(accepted: AcceptedSpec, policy: AcceptedPolicy, account: Account | N
     image = choice.choose(values, policy)
     if refusal or isinstance(image, Refusal):
         return refusal or cast("Refusal", image)
+    if image.layer is not None:
+        values = layers.beneath(values, image.layer)
     return _build(accepted, policy, account, values, image)
 
 
@@ -112,7 +114,7 @@ def _build(
     policy: AcceptedPolicy,
     account: Account | None,
     values: Mapping[str, Value],
-    image: str,
+    image: choice.Chosen,
 ) -> Effective | Refusal:
     def one(path: str) -> object:
         value = values.get(path)
@@ -120,13 +122,12 @@ def _build(
 
     rules, spec = policy.policy.spec, accepted.workspace
     run_as_owner = one("security.runAs") is workspace.RunAs.OWNER
-    profile = cast("policies.PortProfile | None", one("portProfile"))
     return Effective(
         workspace=accepted.name,
         owner=owner_of(spec),
         class_name=spec.spec.class_name or rules.default_class or "",
         running=one("desiredState") is workspace.DesiredState.RUNNING,
-        image=image,
+        image=image.reference,
         command=cast("tuple[str, ...] | None", one("command")),
         env=tuple(sorted(cast("Mapping[str, str]", one("env") or {}).items())),
         secrets=_secrets(values),
@@ -138,13 +139,14 @@ def _build(
         mount_roots=tuple(rules.mount_roots),
         nosuid_mounts=not run_as_owner and not rules.allow_suid_mounts,
         services=tuple(_service(s) for s in cast("tuple[workspace.Service, ...]", one("services") or ())),
-        port_profile=profile or policies.PortProfile.VM,
+        port_profile=cast("policies.PortProfile | None", one("portProfile")) or policies.PortProfile.VM,
         run_as_owner=run_as_owner,
         open_network=one("network.isolation") is workspace.Isolation.OPEN,
         stop_grace=cast("timedelta", one("lifecycle.stopGrace")),
         changes=cast("workspace.ChangePolicy", one("lifecycle.changes")),
         account=account,
         not_enforced=tuple(_not_enforced(values)),
+        notes=image.notes,
         values=_words(values),
     )
 

@@ -34,6 +34,8 @@ _PENDING: Final = frozenset(
     }
 )
 """Reasons of decisions behind which there is a change that is not made."""
+_NOTED: Final = {Reason.IMAGE_DEPRECATED: ConditionType.IMAGE_DEPRECATED}
+"""Notes that are conditions as well."""
 _NEEDS_A_NEW_RUN: Final = frozenset({Remedy.REPLACE, Remedy.RESTART})
 _WORDS_OF_STATE: Final = {
     ContainerState.CREATED: (Reason.FIRST_START, "the container has not run yet"),
@@ -81,6 +83,9 @@ def claims(situation: Situation) -> Iterator[Claim]:
     yield _spec_accepted(situation.rejected)
     yield _container_running(situation)
     yield _change_pending(situation.decision)
+    for note in situation.decision.notes:
+        if note.reason in _NOTED:
+            yield Claim(_NOTED[note.reason], _TRUE, note.reason, note.message)
     if situation.decision.not_enforced:
         gaps = "; ".join(f"{gap.path}: {gap.message}" for gap in situation.decision.not_enforced)
         yield Claim(ConditionType.NOT_ENFORCED, _TRUE, Reason.NOT_ENFORCED, gaps)

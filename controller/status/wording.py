@@ -41,6 +41,8 @@ def _decision(decision: Decision) -> Iterator[str]:
         yield f"  drift {drift_in_words(drift)}"
     for gap in decision.not_enforced:
         yield f"  not enforced {gap.path}: {gap.message}"
+    for note in decision.notes:
+        yield f"  note {note.reason}: {note.message}"
     for action in decision.actions:
         yield f"  {phrases.describe(action)}"
 

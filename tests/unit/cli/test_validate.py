@@ -41,7 +41,7 @@ def test_two_files_with_one_name_are_both_told(wharf: wharf_host.Wharf, host: wh
     [
         ("class: huge", "ClassUnknown"),
         ("image: {alias: nothing}", "ImageUnknown"),
-        ("image: draft", "ImageUnknown"),
+        ("image: draft", "ImageNotApproved"),
         ("gpu: {mode: Exclusive}", "NotSupported"),
     ],
 )
