@@ -107,7 +107,11 @@ def carry_out(  # noqa: C901 - one case for each word of the vocabulary
             book = ports.grant(database, image.book, action.blocks, action.grants, now)
             return image if book is image.book else image.booking(book)
         case actions.RecordRestarts():
+            if action.given is not None:
+                image = put(database, image, shelves.GIVEN_LIMITS, action.workspace, action.given)
             return put(database, image, shelves.RESTARTS, action.workspace, action.restarts)
+        case actions.RecordLimits():
+            return put(database, image, shelves.GIVEN_LIMITS, action.workspace, action.given)
         case actions.RetainContainer():
             return _retain(database, image, action, now)
         case actions.ForgetRetained():
@@ -152,6 +156,7 @@ def _forget(database: Database, image: Image, workspace: str, now: datetime) -> 
     image = put(database, image, shelves.SUSPENSIONS, workspace, None)
     image = put(database, image, shelves.PAUSES, workspace, None)
     image = put(database, image, shelves.RESTARTS, workspace, None)
+    image = put(database, image, shelves.GIVEN_LIMITS, workspace, None)
     image = put(database, image, shelves.BACKOFFS, workspace, None)
     image = put(database, image, shelves.RESTART_REQUESTS, workspace, None)
     image = put(database, image, shelves.REMOVAL_REQUESTS, workspace, None)

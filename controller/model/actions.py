@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from controller.model.memory import (
     FailedTemplate,
+    GivenLimits,
     Pin,
     PortBlock,
     PortGrant,
@@ -252,10 +253,19 @@ class GrantPorts:
 
 @dataclass(frozen=True, slots=True)
 class RecordRestarts:
-    """Write to the ledger that a container is started again."""
+    """Write to the ledger that a container is started again, and with which limits (None: as they are)."""
 
     workspace: str
     restarts: Restarts
+    given: GivenLimits | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLimits:
+    """Write to the ledger which limits a running container gets, before it gets them."""
+
+    workspace: str
+    given: GivenLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +349,7 @@ HostAction: TypeAlias = PrepareMount | WriteSecrets | WriteRoute | RemoveRoute
 LedgerAction: TypeAlias = (
     GrantPorts
     | RecordRestarts
+    | RecordLimits
     | RetainContainer
     | ForgetRetained
     | ForgetWorkspace

@@ -4,13 +4,13 @@ Refuses to hold what Docker can tell: a container is where the Engine says it is
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 
 from controller.api.conditions import Reason
 from controller.model.desired import AcceptedSpec
-from controller.model.observed import Account
+from controller.model.observed import Account, Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,32 @@ class Restarts:
     container_id: str
     count: int
     last_start: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GivenLimits:
+    """The limits that the controller gave to the container of a workspace last.
+
+    What a running one has above them, somebody else gave to it. The attributes are those of `Limits`.
+    """
+
+    container_id: str
+    nano_cpus: int | None = None
+    cpuset: str | None = None
+    memory: int | None = None
+    memory_reservation: int | None = None
+    memory_swap: int | None = None
+    pids: int | None = None
+
+    @classmethod
+    def of(cls, container_id: str, limits: Limits) -> "GivenLimits":
+        """Return what is to be remembered of a container that gets these limits."""
+        return cls(container_id, **{item.name: getattr(limits, item.name) for item in fields(Limits)})
+
+    @property
+    def limits(self) -> Limits:
+        """The limits alone."""
+        return Limits(**{item.name: getattr(self, item.name) for item in fields(Limits)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +267,7 @@ class Memory:
         forget_requests: kept containers that a person wants removed, by full id.
         removal_requests: workspaces that a person deleted.
         disruptions: of the last ten minutes.
-        held, approvals, replacements, rollbacks, pins, failed: by workspace.
+        given_limits, held, approvals, replacements, rollbacks, pins, failed: by workspace.
         adopted: by container id.
         identities: by instance.
     """
@@ -273,3 +299,4 @@ class Memory:
     failed: Mapping[str, FailedTemplate] = field(default_factory=dict)
     adopted: Mapping[str, Adoption] = field(default_factory=dict)
     identities: Mapping[str, Identity] = field(default_factory=dict)
+    given_limits: Mapping[str, GivenLimits] = field(default_factory=dict)

@@ -115,6 +115,7 @@ _PHRASES: Final[Mapping[type, str]] = {
     actions.WriteRoute: "write route {a.file}",
     actions.RemoveRoute: "remove route {a.file}",
     actions.RecordRestarts: "record restart {a.restarts.count}",
+    actions.RecordLimits: "record limits of {a.given.container_id:.12}",
     actions.RetainContainer: "retain {a.name} ({a.reason})",
     actions.ForgetRetained: "forget retained {a.container_id:.12}",
     actions.ForgetWorkspace: "forget {a.workspace}",

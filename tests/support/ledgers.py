@@ -98,6 +98,7 @@ SUSPENSION: Final = memory.Suspension(running=False, desired_state="Running", at
 PAUSE: Final = memory.Pause("move of the disks", NOW, "root")
 BACKOFF: Final = memory.BackOff(2, NOW + MINUTE, Reason.REFUSED_BY_ENGINE, "no", "1:abc")
 RESTARTS: Final = memory.Restarts(CONTAINER, 3, NOW)
+GIVEN: Final = memory.GivenLimits(CONTAINER, 10**9, "0-3", 2**30, None, 2**31, 100)
 ACCOUNT: Final = Account("alice", 2001, 2001, "/home/alice")
 
 REPLACEMENT: Final = memory.Replacement("alice", CONTAINER, "v1:abc", "sha256:1", NOW)
@@ -112,7 +113,8 @@ HELD: Final = memory.Held("alice", memory.Cause.EDITED, "1:abc", NOW)
 
 LEDGER_ACTIONS: Final[dict[str, actions.LedgerAction]] = {
     "GrantPorts": grant_ports(grant(10122), blocks=(block(base=10100),)),
-    "RecordRestarts": actions.RecordRestarts("bob", RESTARTS),
+    "RecordRestarts": actions.RecordRestarts("bob", RESTARTS, GIVEN),
+    "RecordLimits": actions.RecordLimits("bob", GIVEN),
     "RetainContainer": actions.RetainContainer("bob", "d" * 64, "workspace-bob.1", Reason.SPEC_CHANGED),
     "ForgetRetained": actions.ForgetRetained("alice", CONTAINER),
     "ForgetWorkspace": actions.ForgetWorkspace("alice"),
@@ -151,7 +153,7 @@ def furnish(ledger: Ledger) -> None:
         actions.BeginReplacement("alice", REPLACEMENT),
         actions.BeginRollback("alice", ROLLBACK),
         grant_ports(grant(10022), blocks=(block(),)),
-        actions.RecordRestarts("alice", RESTARTS),
+        actions.RecordRestarts("alice", RESTARTS, GIVEN),
         actions.RetainContainer("alice", CONTAINER, "workspace-alice.1", Reason.SPEC_CHANGED),
     ):
         outcome = ledger.execute(action, NOW)

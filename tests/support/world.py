@@ -43,6 +43,7 @@ OF_A_WORKSPACE = (
     "suspensions",
     "pauses",
     "restarts",
+    "given_limits",
     "backoffs",
     "restart_requests",
     "removal_requests",
@@ -86,6 +87,7 @@ class World:
     stale_secrets: frozenset[str] = frozenset()
     routes: dict[str, str] | Unseen | None = None
     unknown: frozenset[str] = frozenset()
+    runtimes: frozenset[str] = frozenset({"io.containerd.runc.v2", "runc"})
     memory: Memory = field(default_factory=builders.memory)
     unseen: dict[str, Unseen] = field(default_factory=dict)
     seen_ago: timedelta = timedelta(0)
@@ -116,6 +118,8 @@ class World:
             total_memory=builders.HOST_MEMORY,
             total_cpus=builders.HOST_CPUS,
             unknown=self.unknown,
+            runtimes=self.runtimes,
+            default_runtime="runc",
         )
         owners = {spec.workspace.spec.owner or spec.name for spec in self.specs.values()}
         known = {owner: self.accounts.get(owner, builders.account(owner)) for owner in owners}
@@ -259,6 +263,7 @@ class World:
             case (
                 actions.GrantPorts()
                 | actions.RecordRestarts()
+                | actions.RecordLimits()
                 | actions.RetainContainer()
                 | actions.ForgetRetained()
                 | actions.ForgetWorkspace()
@@ -392,8 +397,8 @@ class World:
         match action:
             case actions.GrantPorts():
                 self._grant(action)
-            case actions.RecordRestarts():
-                self._put("restarts", name, action.restarts)
+            case actions.RecordRestarts() | actions.RecordLimits():
+                self._record(action)
             case actions.RetainContainer():
                 known = self.memory.retained.get(action.container_id)
                 since = known.at if known else self.now
@@ -419,6 +424,12 @@ class World:
                 self._forget(name)
             case _:
                 assert_never(action)
+
+    def _record(self, action: actions.RecordRestarts | actions.RecordLimits) -> None:
+        if isinstance(action, actions.RecordRestarts):
+            self._put("restarts", action.workspace, action.restarts)
+        if action.given is not None:
+            self._put("given_limits", action.workspace, action.given)
 
     def _put(self, shelf: str, key: str, value: object) -> None:
         known: dict[str, object] = {k: v for k, v in getattr(self.memory, shelf).items() if k != key}

@@ -85,6 +85,7 @@ def test_everything_that_was_written_survives_the_next_open(ledger: Ledger, tmp_
         failed={"alice": ledgers.FAILED},
         adopted={ledgers.CONTAINER: ledgers.ADOPTION},
         identities={ledgers.IDENTITY.instance: ledgers.IDENTITY},
+        given_limits={"alice": ledgers.GIVEN},
     )
     assert before == expected
     assert reopened(ledger, tmp_path / "state") == expected
@@ -200,6 +201,7 @@ def test_forgetting_a_workspace_leaves_the_others_and_what_is_retained(ledger: L
     assert set(recalled.accepted) == set(recalled.pauses) == {"bob"}
     gone = (recalled.suspensions, recalled.backoffs, recalled.restarts, recalled.restart_requests)
     assert gone == ({}, {}, {}, {})
+    assert recalled.given_limits == {}
     changes = (recalled.held, recalled.replacements, recalled.rollbacks, recalled.pins, recalled.failed)
     assert changes == ({}, {}, {}, {}, {})
     assert set(recalled.approvals) == {"bob"}

@@ -12,6 +12,7 @@ from controller.api.conditions import Reason
 from controller.ledger.ledger import Ledger
 from controller.model import actions, memory, outcomes
 from controller.model.desired import AcceptedSpec
+from controller.model.observed import Limits
 from controller.model.status import Event
 from tests.support import ledgers
 from tests.support.ledgers import NONCE
@@ -24,6 +25,9 @@ SUSPENSIONS = st.builds(memory.Suspension, st.booleans(), TEXT, TIMES, TEXT)
 PAUSES = st.builds(memory.Pause, TEXT, TIMES, TEXT)
 REASONS = st.sampled_from(Reason)
 BACKOFFS = st.none() | st.builds(memory.BackOff, st.integers(0, 99), TIMES, REASONS, TEXT, TEXT)
+SIZES = st.none() | st.integers(1, 2**53)
+LIMITS = st.builds(Limits, SIZES, st.none() | TEXT, SIZES, SIZES, SIZES, SIZES)
+GIVEN = st.builds(memory.GivenLimits.of, TEXT, LIMITS)
 SPECS = st.builds(
     ledgers.spec,
     NAMES,
@@ -56,6 +60,7 @@ class Expected:
     pauses: dict[str | None, memory.Pause] = dataclasses.field(default_factory=dict)
     backoffs: dict[str, memory.BackOff] = dataclasses.field(default_factory=dict)
     restarts: dict[str, memory.Restarts] = dataclasses.field(default_factory=dict)
+    given: dict[str, memory.GivenLimits] = dataclasses.field(default_factory=dict)
     requests: dict[str, object] = dataclasses.field(default_factory=dict)
     retained: dict[str, tuple[str, Reason]] = dataclasses.field(default_factory=dict)
     grants: dict[int, tuple[str, str]] = dataclasses.field(default_factory=dict)
@@ -158,6 +163,15 @@ class LedgerMachine(RuleBasedStateMachine):
     def record_restarts(self, name: str, restarts: memory.Restarts) -> None:
         self.ledger.execute(actions.RecordRestarts(name, restarts), ledgers.NOW)
         self.expected.restarts[name] = restarts
+
+    @rule(name=NAMES, given=GIVEN, start=st.booleans())
+    def record_limits(self, name: str, given: memory.GivenLimits, start: bool) -> None:
+        restarts = memory.Restarts(given.container_id, 1, ledgers.NOW)
+        with_start = actions.RecordRestarts(name, restarts, given)
+        self.ledger.execute(with_start if start else actions.RecordLimits(name, given), ledgers.NOW)
+        self.expected.given[name] = given
+        if start:
+            self.expected.restarts[name] = restarts
 
     @rule(name=NAMES, complete=st.booleans())
     def restart(self, name: str, complete: bool) -> None:
@@ -263,6 +277,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for kept in (expected.accepted, expected.suspensions, expected.backoffs, expected.restarts):
             kept.pop(name, None)
         expected.requests.pop(name, None)
+        expected.given.pop(name, None)
         expected.removals.pop(name, None)
         expected.pauses.pop(name, None)
         for kind in CHANGES:
@@ -327,6 +342,7 @@ class LedgerMachine(RuleBasedStateMachine):
             removal_requests=expected.removals,
             identities=expected.identities,
             adopted=expected.adopted,
+            given_limits=expected.given,
             **expected.changes,  # type: ignore[arg-type]
         )
         assert recalled.restart_requests == expected.requests

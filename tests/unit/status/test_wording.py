@@ -83,6 +83,7 @@ ONE_OF_EACH: tuple[tuple[actions.Action, str], ...] = (
         "grant ports 10000-10099 of main to alice, port 10003 to jupyter",
     ),
     (actions.RecordRestarts("alice", memory.Restarts(reports.ID, 3, reports.NOW)), "record restart 3"),
+    (actions.RecordLimits("alice", memory.GivenLimits(reports.ID)), "record limits of 0123456789ab"),
     (
         actions.RetainContainer("alice", reports.ID, "workspace-alice.0123abcd", "SpecChanged"),
         "retain workspace-alice.0123abcd (SpecChanged)",
