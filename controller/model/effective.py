@@ -3,14 +3,14 @@
 Refuses inheritance: nothing in here is absent any more, and every value says where it came from.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
 from controller.api.conditions import Reason
 from controller.api.policy import PortProfile
-from controller.api.workspace import ChangePolicy, PullPolicy
+from controller.api.workspace import ChangePolicy, PullPolicy, SecurityProfile
 from controller.model.observed import Account, Limits
 from controller.model.plan import Note, NotEnforced
 from controller.model.status import EffectiveValue
@@ -33,12 +33,17 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One port on which the container listens; `published` ones get a port of the host."""
+    """One port on which the container listens; `published` ones get a port of the host.
+
+    Attributes:
+        named: it gets a name at the site's proxy.
+    """
 
     name: str
     port: int
     published: bool
     host_port: int | None
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +75,15 @@ class Effective:
         image: the reference to give to the Engine.
         shm: bytes.
         account: of the owner, where the host or the ledger knows it.
+        profile: what the container may do to its host.
+        runtime: the Engine's name of what runs it, None for its default.
         nosuid_mounts: mount sources must lie on file systems without set-uid programs and devices.
         not_enforced: fields that have no effect in this version.
         notes: what a person should know of it.
         quotas: what the owner may have in all.
         priority: place in queues, 1 to 100; the higher is served first.
         storage_home, storage_layer: bytes above which a warning is given, None for no warning.
-        values: every value in words with its origin.
+        words: gives `values`; they are worded when somebody asks for them first.
     """
 
     workspace: str
@@ -101,13 +108,20 @@ class Effective:
     stop_grace: timedelta
     changes: ChangePolicy
     account: Account | None
+    profile: SecurityProfile = SecurityProfile.STANDARD
+    runtime: str | None = None
     not_enforced: tuple[NotEnforced, ...] = ()
     notes: tuple[Note, ...] = ()
     quotas: OwnerQuotas = OwnerQuotas()
     priority: int = DEFAULT_PRIORITY
     storage_home: int | None = None
     storage_layer: int | None = None
-    values: tuple[EffectiveValue, ...] = ()
+    words: Callable[[], tuple[EffectiveValue, ...]] = field(default=tuple, repr=False, compare=False)
+
+    @property
+    def values(self) -> tuple[EffectiveValue, ...]:
+        """Every value in words with its origin, by path."""
+        return self.words()
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,17 +49,21 @@ def after_failure(before: BackOff | None, reason: Reason, message: str, key: str
 
 
 def hold_back(case: Case, decision: Decision) -> Decision:
+    """Take the actions of a workspace's decision that failed a moment ago."""
+    return held_back(decision, case.memory.backoffs.get(case.name), case.now)
+
+
+def held_back(decision: Decision, wait: BackOff | None, now: datetime) -> Decision:
     """Take the actions of a decision that failed a moment ago; its reason stays that of the failure.
 
     A stop is tried again soon, however often it failed, and a wait that a clock set back made long is over.
     """
-    wait = case.memory.backoffs.get(case.name)
     if not decision.actions or wait is None or wait.key != decision.key:
         return decision
     due = wait.next_attempt
     if decision.verdict is Verdict.STOP:
         due += min(FIRST, delay(wait.failures)) - delay(wait.failures)
-    if not case.now < due <= case.now + LONGEST:
+    if not now < due <= now + LONGEST:
         return decision
     message = f"{wait.message} ({_times(wait.failures)}; again at {due:%H:%M:%S})"
     reason = wait.reason if wait.reason in NAMED else Reason.BACKING_OFF
@@ -88,6 +92,7 @@ NAMED = frozenset(
         Reason.SECRET_UNAVAILABLE,
         Reason.NAME_TAKEN,
         Reason.NETWORK_UNUSABLE,
+        Reason.PROXY_UNAVAILABLE,
     }
 )
 """Failures that a person can mend: the workspace is held with them rather than with a back-off."""

@@ -14,7 +14,8 @@ from controller.model.desired import AcceptedSpec, RejectedFile
 from controller.model.effective import Effective, Refusal
 from controller.model.memory import Cause, Intent, Memory, Suspension
 from controller.model.observed import Container, EngineView, HostView, Unseen
-from controller.model.plan import Decision, Drift, Verdict
+from controller.model.plan import Decision, Drift, NotEnforced, Verdict
+from controller.model.routes import NO_NAMES, Names
 from controller.model.status import ServiceAddress
 from controller.planning.budget import Budget
 from controller.planning.ports import Assignment
@@ -30,6 +31,9 @@ class Rules:
         deletion_grace: a spec must be gone this long.
         budget: how many running workspaces may be disrupted.
         retain: a kept container stays at least this long.
+        high_watermark: percent of the Engine's disk above which nothing new is made.
+        low_watermark: percent down to which images are removed when a person asks for room.
+        proxied: there is a directory in which the site's proxy reads what is to be reached by a name.
     """
 
     runtime_secrets: str
@@ -37,6 +41,9 @@ class Rules:
     deletion_grace: timedelta
     budget: Budget
     retain: timedelta
+    high_watermark: int = 90
+    low_watermark: int = 80
+    proxied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,7 @@ def is_kept(container: Container, memory: Memory) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """A resolved workspace with its ports and template."""
+    """A resolved workspace with its ports, its names at the site's proxy, and its template."""
 
     effective: Effective
     assignment: Assignment
@@ -92,6 +99,7 @@ class Blueprint:
     identity: Mapping[str, str]
     optional_targets: frozenset[str]
     services: tuple[ServiceAddress, ...] = ()
+    names: Names = NO_NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,12 +237,16 @@ class Case:
             disrupts=disrupts,
             container_id=self.ours.main.id if self.ours.main else None,
             key=f"{self.key}:{verdict}:{reason}",
-            not_enforced=effective.not_enforced if effective else (),
+            not_enforced=self._not_enforced(),
+            notes=effective.notes if effective else (),
             cause=Cause.APPROVED if cause is not None and self.approved else cause,
             change=self.change,
         )
 
-            notes=effective.notes if effective else (),
+    def _not_enforced(self) -> tuple[NotEnforced, ...]:
+        found = self.blueprint
+        return (*found.effective.not_enforced, *found.names.gaps) if isinstance(found, Blueprint) else ()
+
 
 def in_force(wish: Suspension, effective: Effective) -> Suspension | None:
     """Return a person's request unless the spec says another word than it did at that time."""

@@ -14,13 +14,27 @@ from controller.model.actions import EnsureNetwork
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, Desired
 from controller.model.effective import Effective, Refusal
 from controller.model.memory import Cause, Held, Memory, PortBlock, PortGrant
-from controller.model.observed import Account, EngineView, HostView, Image, Observed, Unseen
-from controller.model.plan import Decision, Drift, Plan
+from controller.model.observed import Account, AccountSeen, EngineView, HostView, Image, Observed, Unseen
+from controller.model.plan import Decision, Drift, HostFinding, Plan
+from controller.model.routes import Names
 from controller.model.status import ServiceAddress
-from controller.planning import budget, classify, drift, inventory, ports, resolve, retention, template
+from controller.planning import (
+    budget,
+    classify,
+    drift,
+    hostnames,
+    inventory,
+    obstacles,
+    ports,
+    resolve,
+    retention,
+    routes,
+    template,
+)
 from controller.planning import case as case_module
 from controller.planning.case import Blueprint, Case, Ours, Rules, Scene
 from controller.planning.memo import Memo
+from controller.planning.standing import Standing, Standings
 
 _NOTHING = Ours()
 
@@ -39,16 +53,19 @@ class Planner:
         self._drifts: Memo[tuple[Drift, ...]] = Memo()
         self._images: dict[str, Image] = {}
         self._inventory = inventory.Inventory()
+        self._standings = Standings()
 
-    def effective(
-        self, spec: AcceptedSpec, policy: AcceptedPolicy, account: Account | None
-    ) -> Effective | Refusal:
+    def effective(self, spec: AcceptedSpec, standing: Standing, account: AccountSeen) -> Effective | Refusal:
         """Resolve one workspace."""
         return self._effective.get(
-            spec.name, (spec, policy, account), lambda: resolve.resolve(spec, policy, account)
+            spec.name, (spec, standing, account), lambda: resolve.resolve(spec, standing, account)
         )
 
-    def account(self, spec: AcceptedSpec, host: HostView, memory: Memory) -> Account | None:
+    def standing(self, policy: AcceptedPolicy, now: datetime) -> Standing:
+        """Return how everybody stands under a policy; the same object again while nothing in it changed."""
+        return self._standings.at(policy, now)
+
+    def account(self, spec: AcceptedSpec, host: HostView, memory: Memory) -> AccountSeen:
         """Return the owner's account: as recorded at first sight, else as the host knows it now."""
         owner = resolve.owner_of(spec.workspace)
         return memory.accounts.get(owner) or host.accounts.get(owner)
@@ -65,7 +82,8 @@ class Planner:
         names |= {name for name, ours in index.items() if ours.main is not None}
         if isinstance(observed.host, Unseen):
             return _hold_all(names, observed.host.reason, observed.host.message)
-        self.designs = self._design(desired, observed.host.value, memory)
+        standing = None if isinstance(desired.policy, Unseen) else self.standing(desired.policy, now)
+        self.designs = self._design(desired, standing, observed.host.value, memory)
         scene = self._scene(desired, observed.host.value, view, memory, seen_at, now)
         decisions = {
             name: self._decide(name, index.get(name, _NOTHING), desired, scene) for name in sorted(names)
@@ -81,10 +99,18 @@ class Planner:
             held=(*rationed.held, *_held_removals(decisions, scene)),
             upkeep=()
             if memory.host_pause or observed.unproven or now - seen_at > classify.OLD
-            else retention.upkeep(view, observed.layers, memory, self._rules.retain, now),
+            else (
+                *retention.upkeep(view, observed.layers, memory, self._rules.retain, now),
+                *routes.upkeep(observed.host.value.routes, self.designs, index, memory, now),
+            ),
             host_actions=() if memory.host_pause or observed.unproven else self._networks(view),
-            findings=findings,
-            next_look=min((d.retry_at for d in decisions.values() if d.retry_at), default=None),
+            findings=(
+                *findings,
+                *obstacles.pressure(view, self._rules),
+                *routes.findings(observed.host.value.routes),
+                *(standing.over if standing else ()),
+            ),
+            next_look=_next_look(decisions, standing),
         )
 
     def _scene(  # noqa: PLR0913 - a scene has this many sides
@@ -128,14 +154,16 @@ class Planner:
         except Exception as defect:  # noqa: BLE001 - our own defect holds one workspace and no other
             return classify.unseen(name, Reason.INTERNAL_ERROR, f"{type(defect).__name__}: {defect}")
 
-    def _design(self, desired: Desired, host: HostView, memory: Memory) -> Mapping[str, Blueprint | Refusal]:
+    def _design(
+        self, desired: Desired, standing: Standing | None, host: HostView, memory: Memory
+    ) -> Mapping[str, Blueprint | Refusal]:
         """Resolve every workspace, give it its ports and render its template; older specs choose first."""
-        policy = desired.policy
-        if isinstance(policy, Unseen):
-            return dict.fromkeys(desired.specs, Refusal(policy.reason, policy.message))
+        if standing is None:
+            assert isinstance(desired.policy, Unseen), "who has a policy has a standing"
+            return dict.fromkeys(desired.specs, Refusal(desired.policy.reason, desired.policy.message))
         rests_on = _Grounds(
             tuple(desired.specs.values()),
-            policy,
+            standing,
             memory.epoch,
             memory.port_blocks,
             memory.port_grants,
@@ -150,31 +178,48 @@ class Planner:
     def _design_anew(
         self, grounds: "_Grounds", desired: Desired, host: HostView, memory: Memory
     ) -> Mapping[str, Blueprint | Refusal]:
-        policy = grounds.policy
-        book = ports.Book(memory.port_blocks, memory.port_grants, tuple(policy.policy.spec.port_pools))
+        standing = grounds.standing
+        pools = tuple(standing.policy.policy.spec.port_pools)
+        book = ports.Book(memory.port_blocks, memory.port_grants, pools)
         designs: dict[str, Blueprint | Refusal] = {}
-        for spec in sorted(desired.specs.values(), key=lambda spec: (spec.accepted_at, spec.name)):
-            effective = self.effective(spec, policy, self.account(spec, host, memory))
+        effectives = {
+            spec.name: self.effective(spec, standing, self.account(spec, host, memory))
+            for spec in sorted(desired.specs.values(), key=lambda spec: (spec.accepted_at, spec.name))
+        }
+        names = hostnames.assign(
+            (one for one in effectives.values() if isinstance(one, Effective)),
+            standing.policy.policy.spec.hostnames,
+            published=self._rules.proxied,
+        )
+        for name, effective in effectives.items():
+            spec = desired.specs[name]
             assignment = effective if isinstance(effective, Refusal) else book.assign(effective)
             if isinstance(effective, Refusal):
                 designs[spec.name] = effective
             elif isinstance(assignment, Refusal):
                 designs[spec.name] = assignment
             else:
-                designs[spec.name] = self._blueprint(spec, effective, assignment, memory.epoch)
+                named = hostnames.names_of(name, names)
+                designs[spec.name] = self._blueprint(spec, effective, assignment, named, memory.epoch)
         return designs
 
     def _blueprint(
-        self, spec: AcceptedSpec, effective: Effective, assignment: ports.Assignment, epoch: int
+        self,
+        spec: AcceptedSpec,
+        effective: Effective,
+        assignment: ports.Assignment,
+        names: Names,
+        epoch: int,
     ) -> Blueprint:
         known = self.designs.get(spec.name)
-        if isinstance(known, Blueprint) and known.assignment == assignment:
-            assignment = known.assignment  # so that what rests on it stays the same
+        if isinstance(known, Blueprint):  # what is as before stays the same, so that what rests on it does
+            assignment = known.assignment if known.assignment == assignment else assignment
+            names = known.names if known.names == names else names
         secrets = f"{self._rules.runtime_secrets}/{spec.name}"
         return self._blueprints.get(
             spec.name,
-            (spec, effective, assignment, epoch),
-            lambda: _render(spec, effective, assignment, secrets, epoch),
+            (spec, effective, assignment, names, epoch),
+            lambda: _render(spec, effective, assignment, names, secrets, epoch),
         )
 
     def _differences(
@@ -221,19 +266,19 @@ class _Grounds:
     """All that the designs of one pass rest on."""
 
     specs: tuple[AcceptedSpec, ...]
-    policy: AcceptedPolicy
+    standing: Standing
     epoch: int
     port_blocks: tuple[PortBlock, ...]
     port_grants: tuple[PortGrant, ...]
     recorded: Mapping[str, Account]
-    known: Mapping[str, Account | None]
+    known: Mapping[str, AccountSeen]
 
     def same(self, other: "_Grounds") -> bool:
-        """Tell whether both give the same designs; specs and policy must be the very same objects."""
+        """Tell whether both give the same designs; specs and standing must be the very same objects."""
         return (
             len(self.specs) == len(other.specs)
             and all(map(is_, self.specs, other.specs))
-            and self.policy is other.policy
+            and self.standing is other.standing
             and self.epoch == other.epoch
             and self.port_blocks == other.port_blocks
             and self.port_grants == other.port_grants
@@ -242,17 +287,27 @@ class _Grounds:
         )
 
 
-def _render(
-    spec: AcceptedSpec, effective: Effective, assignment: ports.Assignment, secrets: str, epoch: int
+def _render(  # noqa: PLR0913 - a blueprint has this many parts
+    spec: AcceptedSpec,
+    effective: Effective,
+    assignment: ports.Assignment,
+    names: Names,
+    secrets: str,
+    epoch: int,
 ) -> Blueprint:
     made = template.render(effective, assignment.ports, secrets)
     identity = template.identity(spec, effective, template.digest(made), epoch)
     optional = frozenset(mount.target for mount in effective.mounts if not mount.required)
     services = tuple(
-        ServiceAddress(service.name, service.port, assignment.by_service.get(service.name))
+        ServiceAddress(
+            service.name,
+            service.port,
+            assignment.by_service.get(service.name),
+            names.url_of(service.name),
+        )
         for service in effective.services
     )
-    return Blueprint(effective, assignment, made, identity, optional, services)
+    return Blueprint(effective, assignment, made, identity, optional, services, names)
 
 
 def _held_removals(decisions: Mapping[str, Decision], scene: Scene) -> tuple[Held, ...]:
@@ -265,6 +320,17 @@ def _held_removals(decisions: Mapping[str, Decision], scene: Scene) -> tuple[Hel
         if decision.reason is Reason.REMOVALS_HELD
         and (name not in scene.memory.held or scene.memory.held[name].change != decision.change)
     )
+
+
+def _over(standing: Standing | None) -> tuple[HostFinding, ...]:
+    return () if standing is None else standing.over
+
+
+def _next_look(decisions: Mapping[str, Decision], standing: Standing | None) -> datetime | None:
+    """Return when it is worth looking again although nothing changed."""
+    times = [decision.retry_at for decision in decisions.values()]
+    times.append(standing.until if standing else None)
+    return min(filter(None, times), default=None)
 
 
 def _is_name(text: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 from controller.api.conditions import ConditionStatus, ConditionType, Reason
 from controller.model.desired import RejectedFile
 from controller.model.observed import Container, ContainerState, Health, Unseen
-from controller.model.plan import Decision, Remedy, Verdict
+from controller.model.plan import Decision, NotEnforced, Remedy, Verdict
 from controller.model.status import ServiceAddress
 
 _TRUE, _FALSE, _UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
@@ -87,8 +87,14 @@ def claims(situation: Situation) -> Iterator[Claim]:
         if note.reason in _NOTED:
             yield Claim(_NOTED[note.reason], _TRUE, note.reason, note.message)
     if situation.decision.not_enforced:
-        gaps = "; ".join(f"{gap.path}: {gap.message}" for gap in situation.decision.not_enforced)
-        yield Claim(ConditionType.NOT_ENFORCED, _TRUE, Reason.NOT_ENFORCED, gaps)
+        yield _not_enforced(situation.decision.not_enforced)
+
+
+def _not_enforced(gaps: tuple[NotEnforced, ...]) -> Claim:
+    """All of them; the reason is that of the first which is not merely missing in this version."""
+    reasons = (gap.reason for gap in gaps if gap.reason is not Reason.NOT_ENFORCED)
+    message = "; ".join(f"{gap.path}: {gap.message}" for gap in gaps)
+    return Claim(ConditionType.NOT_ENFORCED, _TRUE, next(reasons, Reason.NOT_ENFORCED), message)
 
 
 def _ready(situation: Situation) -> Claim:
