@@ -11,6 +11,7 @@ from typing import Any
 from controller.engine import transport
 from controller.engine.transport import Answer, Request, Silence, Stream, UnansweredError
 from tests.simulation.engine import Asker, WatchedEngine
+from tests.support.sim_container import SimContainer
 
 READS = "GET"
 SENT, RECEIVED, APPLIED = "sent", "received", "applied"
@@ -75,6 +76,34 @@ class Wire:
         return 0.1 if container.heeds_term else float(request.query.get("t", "10"))
 
     def _apply(self, call: Call) -> str:
+        """Carry a call out, and before it those on the same container that were received and given up.
+
+        The Engine serves the calls on one container in turn, under its lock: what was not answered in time
+        may come late, but not after what was asked later. A stop waits for the program outside of the lock.
+        """
+        for earlier in self._given_up_before(call):
+            self._carry_out(earlier)
+        return self._carry_out(call)
+
+    def _given_up_before(self, call: Call) -> list[Call]:
+        container = self._container(call)
+        return [
+            other
+            for other in self.calls
+            if other is not call
+            and other.resume is None
+            and other.phase == RECEIVED
+            and (other.due <= self._monotonic() or other.request.operation != "stop")
+            and container is not None
+            and self._container(other) is container
+        ]
+
+    def _container(self, call: Call) -> SimContainer | None:
+        """The container that a call changes."""
+        parts = call.request.path.split("/")
+        return self.engine.find(parts[2]) if call.mutates and parts[1] == "containers" else None
+
+    def _carry_out(self, call: Call) -> str:
         self.engine.asker = call.asker
         carry: Callable[[Request], Any] = self.engine.stream if call.opens_stream else self.engine.call
         try:
