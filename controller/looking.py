@@ -11,11 +11,11 @@ from datetime import datetime
 from controller.api.conditions import Reason
 from controller.bookkeeping import Bookkeeping
 from controller.model import errors
-from controller.model.desired import AcceptedPolicy, Desired
+from controller.model.desired import AcceptedPolicy, AcceptedSpec, Desired
 from controller.model.effective import Effective
 from controller.model.memory import Memory
-from controller.model.observed import Account, EngineView, Layer, Observed, Seen, Unseen
-from controller.planning import acceptance, case, claims, inventory, resolve, retention
+from controller.model.observed import Account, AccountSeen, Disk, EngineView, Layer, Observed, Seen, Unseen
+from controller.planning import acceptance, case, claims, contents, inventory, resolve, retention
 from controller.planning.case import Rules
 from controller.planning.planner import Planner
 from controller.surroundings import Surroundings
@@ -44,6 +44,11 @@ class Look:
             "ledger": self.ledger,
         }
         return tuple((n, p.reason, p.message) for n, p in parts.items() if isinstance(p, Unseen))
+
+    def disk(self) -> Disk | Unseen:
+        """Return how full the Engine's disk is."""
+        engine = self.observed.engine
+        return engine if isinstance(engine, Unseen) else engine.value.disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,6 @@ class Looker:
         ports = self._around
         deleted = ports.ledger.recall(b"", now).removal_requests
         scan = ports.specs.observe(now)
-        policy = self._policy(now)
         nonce = self._nonce()
         memory = ports.ledger.recall(nonce, now)
         self._books.probe(now, cause)
@@ -95,14 +99,16 @@ class Looker:
             back = [name for name in deleted if name in found and found[name].missing_since is None]
             self._books.write_each(ports.ledger.clear_removal, back, now)
         specs = accepted.specs if self._books.trouble is None else memory.accepted
+        accounts = self._accounts(specs, memory, now)
+        policy = self._policy(accounts, now)
         desired = Desired(specs, scan, accepted.rejected, accepted.removals_held, accepted.accident, policy)
-        accounts = self._accounts(desired, memory, now)
-        effectives = self._resolve(desired, accounts)
+        effectives = self._resolve(desired, {**accounts, **memory.accounts}, now)
         self._drop_wishes(effectives, memory, now)
         engine = ports.engine.observe(frozenset(e.image for e in effectives.values()), now)
         if isinstance(engine, Seen) and not self._intents_settled and self._books.trouble is None:
             self._intents_settled = self._books.write(lambda: ports.ledger.abandon_intents(now), now)
         memory = self._identify(engine, ports.ledger.recall(nonce, now), now)
+        memory = self._record_contents(engine, memory, now)
         waiting, running = _by_state(effectives, engine)
         host = ports.host.observe(accounts, waiting, running, now)
         next_look = min((t for t in (accepted.next_look, ports.policies.next_look) if t), default=None)
@@ -116,6 +122,15 @@ class Looker:
             return memory
         seen, gone = inventory.identities(engine.value, memory)
         if not (seen or gone) or not self._books.write(lambda: self._around.ledger.identify(seen, gone), now):
+            return memory
+        return self._around.ledger.recall(memory.nonce, now)
+
+    def _record_contents(self, engine: Seen[EngineView] | Unseen, memory: Memory, now: datetime) -> Memory:
+        """Keep which content references have, for the time when the Engine cannot tell any more."""
+        if isinstance(engine, Unseen) or self._books.trouble is not None:
+            return memory
+        new = contents.unrecorded(engine.value, memory, now)
+        if not new or not self._books.write(lambda: self._around.ledger.record_contents(new), now):
             return memory
         return self._around.ledger.recall(memory.nonce, now)
 
@@ -145,9 +160,9 @@ class Looker:
         self._proven = True
         return ""
 
-    def _policy(self, now: datetime) -> AcceptedPolicy | Unseen:
+    def _policy(self, accounts: Mapping[str, AccountSeen], now: datetime) -> AcceptedPolicy | Unseen:
         try:
-            return self._around.policies.observe(now)
+            return self._around.policies.observe(accounts, now)
         except errors.EffectError as error:
             self._books.note(error, now)
             return Unseen(error.reason, error.message, now)
@@ -167,14 +182,14 @@ class Looker:
         self._books.write(write, now)
         return ledger.recall(nonce, now)
 
-    def _accounts(self, desired: Desired, memory: Memory, now: datetime) -> dict[str, Account | None]:
+    def _accounts(
+        self, specs: Mapping[str, AcceptedSpec], memory: Memory, now: datetime
+    ) -> Mapping[str, AccountSeen]:
         """Return the owners' accounts; one that is seen for the first time is recorded for good."""
-        owners = {resolve.owner_of(spec.workspace) for spec in desired.specs.values()}
-        accounts: dict[str, Account | None] = {
-            owner: memory.accounts[owner] for owner in owners if owner in memory.accounts
-        }
-        found = self._around.host.accounts(sorted(owners - accounts.keys()), now)
-        new = [account for account in found.values() if account is not None]
+        owners = {resolve.owner_of(spec.workspace) for spec in specs.values()}
+        told = self._around.host.accounts(sorted(owners), now)
+        found = [seen for seen in told.values() if isinstance(seen, Account)]
+        new = [account for account in found if account.name not in memory.accounts]
         if new and self._books.trouble is None:
 
             def write() -> None:
@@ -183,14 +198,16 @@ class Looker:
                         self._around.ledger.record_account(account)
 
             self._books.write(write, now)
-        return accounts | dict(found)
+        return told
 
-    def _resolve(self, desired: Desired, accounts: Mapping[str, Account | None]) -> dict[str, Effective]:
-        policy = desired.policy
-        if isinstance(policy, Unseen):
+    def _resolve(
+        self, desired: Desired, accounts: Mapping[str, AccountSeen], now: datetime
+    ) -> dict[str, Effective]:
+        if isinstance(desired.policy, Unseen):
             return {}
+        standing = self._planner.standing(desired.policy, now)
         resolved = {
-            name: self._planner.effective(spec, policy, accounts.get(resolve.owner_of(spec.workspace)))
+            name: self._planner.effective(spec, standing, accounts.get(resolve.owner_of(spec.workspace)))
             for name, spec in desired.specs.items()
         }
         return {name: found for name, found in resolved.items() if isinstance(found, Effective)}

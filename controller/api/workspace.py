@@ -98,6 +98,7 @@ CONTRACT_DEFAULTS: Final[Mapping[str, object]] = MappingProxyType(
         "init": InitMode.ENGINE,
         "pull": PullPolicy.IF_NOT_PRESENT,
         "resources.swap": 0,
+        "resources.shm": 64 * 2**20,  # the Engine's own
         "gpu.mode": GpuMode.NONE,
         "gpu.count": 1,
         "mounts.mode": MountMode.READ_WRITE,

@@ -19,6 +19,7 @@ from controller.model.desired import AcceptedPolicy, AcceptedSpec, Finding
 from controller.model.effective import Refusal
 from controller.model.observed import Account
 from controller.planning import resolve
+from controller.planning.standing import Standing
 from controller.sources import findings, loader, positions, readings
 
 _MODELS: Final[Mapping[str, type[meta.ApiModel]]] = {
@@ -183,9 +184,12 @@ def _unresolved(
     found: Iterable[tuple[_Parsed, workspace.Workspace]], rules: AcceptedPolicy
 ) -> Iterator[Finding]:
     """Warnings for workspaces that policy or catalog would hold or remark on; accounts are taken to exist."""
+    from controller import manager  # noqa: PLC0415 - only for its clock
+
+    standing = Standing(rules, manager.clock())
     for parsed, value in found:
         owner = resolve.owner_of(value)
         accepted = AcceptedSpec(value, "", 1, "", parsed.file, _NO_TIME, confirmed=True, lines=parsed.lines)
-        resolved = resolve.resolve(accepted, rules, Account(owner, 1, 1, f"/home/{owner}"))
+        resolved = resolve.resolve(accepted, standing, Account(owner, 1, 1, f"/home/{owner}"))
         for note in (resolved,) if isinstance(resolved, Refusal) else resolved.notes:
             yield findings.of_file(parsed.file, f"warning: {note.reason}: {note.message}")

@@ -28,11 +28,19 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class EffectiveValue:
-    """One effective value in words, and where it came from: `policy.yaml:12 class vm`."""
+    """One effective value in words, and where it came from: `policy.yaml:14 (class vm)`.
+
+    Attributes:
+        file: that says it, empty for a default; `line` in it, 0 where it is not known.
+        rule: what says it, such as `class vm`; `workspace` for its own file, and `default`.
+    """
 
     path: str
     value: str
     origin: str
+    file: str = ""
+    line: int = 0
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,8 @@ class WorkspaceStatus:
     Attributes:
         conditions: by type; READY always there.
         drift_since: since when each kind of drift has existed.
+        image_id: what the spec's image reference means on this host.
+        image_digest: by which a registry knows what the container was made from, `registry/name@sha256:...`.
         next_attempt: of something that failed or waits, if any.
     """
 
@@ -67,6 +77,7 @@ class WorkspaceStatus:
     drift_since: Mapping[DriftKind, datetime] = field(default_factory=dict)
     container: Container | None = None
     image_id: str | None = None
+    image_digest: str | None = None
     services: tuple[ServiceAddress, ...] = ()
     effective: tuple[EffectiveValue, ...] = ()
     rejected: RejectedFile | None = None

@@ -13,7 +13,8 @@ from controller.api.images import CatalogImage, ScanResult
 from controller.model.desired import AcceptedPolicy
 from controller.model.effective import Refusal
 from controller.model.plan import Note
-from controller.planning.layers import Layer, Value
+from controller.planning.layers import Layer
+from controller.planning.origins import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def _entry(alias: str, entry: CatalogImage, values: Mapping[str, Value], policy:
         return Chosen(entry.pinned, tuple(_notes(alias, entry, values)))
     model = workspace.Template.model_construct(_fields_set=set(said), **said)
     prefix = f"spec.images.{alias}."
-    layer = Layer(f"{policy.catalog_file} (image {alias})", model, policy.catalog_lines, prefix)
+    layer = Layer(policy.catalog_file, f"image {alias}", model, policy.catalog_lines, prefix)
     return Chosen(entry.pinned, tuple(_notes(alias, entry, values)), layer)
 
 

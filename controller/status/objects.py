@@ -11,7 +11,7 @@ from controller.api import meta, secrecy
 from controller.api.conditions import ConditionType, DriftKind
 from controller.model.observed import Container
 from controller.model.plan import Decision, Drift
-from controller.model.status import WorkspaceStatus
+from controller.model.status import EffectiveValue, WorkspaceStatus
 from controller.status import phrases
 
 
@@ -38,11 +38,12 @@ class ConditionObject(TypedDict):
 
 
 class ContainerObject(TypedDict):
-    """The container; `image` is the digest of the image that it was made from."""
+    """The container; `image` is the id of its image here, `imageDigest` the image's name in its registry."""
 
     id: str
     name: str
     image: str
+    imageDigest: NotRequired[str]
     state: str
     startedAt: NotRequired[str]
     finishedAt: NotRequired[str]
@@ -85,6 +86,17 @@ class DecisionObject(TypedDict):
     retryAt: NotRequired[str]
 
 
+class EffectiveObject(TypedDict):
+    """One effective value, and what says it: file and line where they are known, and the rule."""
+
+    path: str
+    value: str
+    origin: str
+    file: NotRequired[str]
+    line: NotRequired[int]
+    rule: str
+
+
 class StatusObject(TypedDict):
     """What is said of a workspace."""
 
@@ -95,7 +107,7 @@ class StatusObject(TypedDict):
     decision: DecisionObject
     drift: list[DriftObject]
     ports: list[PortObject]
-    effective: list[dict[str, str]]
+    effective: list[EffectiveObject]
     findings: list[str]
     container: NotRequired[ContainerObject]
     imageID: NotRequired[str]
@@ -155,20 +167,31 @@ def _status(status: WorkspaceStatus) -> StatusObject:
         "decision": decision_object(status.decision),
         "drift": [_drift(drift, status.drift_since) for drift in status.decision.drifts],
         "ports": list(_ports(status)),
-        "effective": [
-            {"path": value.path, "value": secrecy.shown(value.path, value.value), "origin": value.origin}
-            for value in status.effective
-        ],
+        "effective": [_effective(value) for value in status.effective],
         "findings": [str(finding) for finding in status.rejected.findings] if status.rejected else [],
     }
     if status.container is not None:
-        described["container"] = _container(status.container)
+        described["container"] = _container(status.container, status.image_digest)
     if status.image_id is not None:
         described["imageID"] = status.image_id
     if status.spec is not None:
         described["file"] = status.spec.file
     if status.next_attempt is not None:
         described["nextAttempt"] = timestamp(status.next_attempt)
+    return described
+
+
+def _effective(value: EffectiveValue) -> EffectiveObject:
+    described: EffectiveObject = {
+        "path": value.path,
+        "value": secrecy.shown(value.path, value.value),
+        "origin": value.origin,
+        "rule": value.rule,
+    }
+    if value.file:
+        described["file"] = value.file
+    if value.line:
+        described["line"] = value.line
     return described
 
 
@@ -185,13 +208,15 @@ def _conditions(status: WorkspaceStatus) -> Iterator[ConditionObject]:
         }
 
 
-def _container(container: Container) -> ContainerObject:
+def _container(container: Container, digest: str | None) -> ContainerObject:
     described: ContainerObject = {
         "id": container.id,
         "name": container.name,
         "image": container.image_id,
         "state": str(container.state),
     }
+    if digest is not None:
+        described["imageDigest"] = digest
     if container.started_at is not None:
         described["startedAt"] = timestamp(container.started_at)
     if not container.running and container.finished_at is not None:

@@ -76,7 +76,7 @@ def test_get_and_describe(fleet: Fleet) -> None:
     assert plain == yaml.safe_load(fleet.site.wharf("get", "workspace", "shown", "-o", "yaml").out)
     assert plain["status"]["container"]["id"] == fleet.container("shown")["Id"]
     origins = {one["path"]: one for one in plain["status"]["effective"]}
-    assert origins["resources.memory"]["origin"] == "policy class small"
+    assert origins["resources.memory"]["rule"] == "class small"
     described = fleet.site.wharf("describe", "workspace", "shown")
     assert described.code == 0, described
     port = plain["status"]["ports"][0]["hostPort"]

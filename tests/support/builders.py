@@ -26,6 +26,7 @@ from controller.model.observed import (
 )
 from controller.planning.budget import Budget
 from controller.planning.case import Rules
+from controller.planning.standing import Standing
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=1)
@@ -108,6 +109,11 @@ def policy(catalog: Mapping[str, Any] | None = None, **spec: Any) -> AcceptedPol
     return AcceptedPolicy(rules, images, "policy-digest")
 
 
+def standing(catalog: Mapping[str, Any] | None = None, **spec: Any) -> Standing:  # noqa: ANN401 - likewise
+    """How everybody stands now under such a policy."""
+    return Standing(policy(catalog, **spec), NOW)
+
+
 def memory(**fields: Any) -> Memory:  # noqa: ANN401 - fields of one class
     """The ledger of a controller that just began."""
     return Memory(epoch=1, claim_key=KEY, nonce=b"n" * 32, **fields)
@@ -169,6 +175,9 @@ def container(made: CreateContainer, identifier: str, now: datetime = LONG_AGO) 
             networks=frozenset({template.network}),
             network_mode=template.network,
             restart_policy="no",
+            capabilities=template.capabilities,
+            privileged=template.privileged,
+            runtime=template.runtime or "runc",
         ),
         inspected_at=now,
         kernel_limits=Unseen(Reason.NOT_SEEN, "the container does not run", now),

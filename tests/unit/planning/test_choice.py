@@ -33,7 +33,7 @@ USABLE = "use one of: gpu, old, older, pinned, plain, serving, well"
 def resolved(image: Any, *, policy: Any = None, **spec: Any) -> Effective | Refusal:  # noqa: ANN401 - as written
     return resolve.resolve(
         builders.accepted("alice", image=image, **spec),
-        builders.policy(CATALOG, **(policy or {})),
+        builders.standing(CATALOG, **(policy or {})),
         builders.account("alice"),
     )
 
@@ -145,7 +145,7 @@ def test_of_two_entries_of_one_reference_one_that_may_be_used_is_meant() -> None
     catalog = {"a": {"reference": shared, "approved": False}, "b": {"reference": shared}}
     found = resolve.resolve(
         builders.accepted("alice", image={"reference": shared}),
-        builders.policy(catalog, requireCatalog=True),
+        builders.standing(catalog, requireCatalog=True),
         builders.account("alice"),
     )
     assert isinstance(found, Effective)

@@ -11,7 +11,7 @@ from controller.model.memory import PortBlock, PortGrant
 from controller.planning import ports, resolve
 from tests.support import builders
 
-POLICY = builders.policy(
+STANDING = builders.standing(
     portPools=[
         {"name": "main", "from": 10000, "to": 10299, "block": 100},
         {"name": "ssh", "from": 2222, "to": 2224, "block": 1, "services": ["ssh"]},
@@ -33,7 +33,7 @@ def effective(name: str, owner: str, services: list[tuple[str, int | None]]) -> 
     if len(set(ports_given)) < len(ports_given):
         written = written[:1]
     found = resolve.resolve(
-        builders.accepted(name, owner=owner, services=written), POLICY, builders.account(owner)
+        builders.accepted(name, owner=owner, services=written), STANDING, builders.account(owner)
     )
     assert isinstance(found, Effective)
     return found
@@ -43,7 +43,7 @@ def effective(name: str, owner: str, services: list[tuple[str, int | None]]) -> 
 def test_what_one_pass_grants_the_ledger_takes_in_any_order(
     asked: list[tuple[str, list[tuple[str, int | None]]]],
 ) -> None:
-    pools = tuple(POLICY.policy.spec.port_pools)
+    pools = tuple(STANDING.policy.policy.spec.port_pools)
     book = ports.Book((), (), pools)
     blocks: dict[int, PortBlock] = {}
     grants: dict[int, PortGrant] = {}
@@ -65,7 +65,7 @@ def test_what_one_pass_grants_the_ledger_takes_in_any_order(
 
 
 def test_what_was_granted_is_given_again_and_nothing_is_new() -> None:
-    pools = tuple(POLICY.policy.spec.port_pools)
+    pools = tuple(STANDING.policy.policy.spec.port_pools)
     wanted = effective("alice", "alice", [("ssh", None), ("web", None), ("jupyter", 10007)])
     first = ports.Book((), (), pools).assign(wanted)
     assert isinstance(first, ports.Assignment)
@@ -75,7 +75,7 @@ def test_what_was_granted_is_given_again_and_nothing_is_new() -> None:
 
 
 def test_a_refused_workspace_leaves_the_book_as_it_was() -> None:
-    pools = tuple(POLICY.policy.spec.port_pools)
+    pools = tuple(STANDING.policy.policy.spec.port_pools)
     book = ports.Book((), (), pools)
     assert isinstance(book.assign(effective("a", "alice", [("web", None), ("jupyter", 9)])), Refusal)
     after = book.assign(effective("b", "bob", [("web", None)]))

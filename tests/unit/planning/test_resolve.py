@@ -15,7 +15,7 @@ def test_where_root_can_run_mounts_must_be_nosuid_unless_the_policy_allows_it(
     run_as: str, allowed: bool, needed: bool
 ) -> None:
     spec = builders.accepted("alice", security={"runAs": run_as})
-    policy = builders.policy(allowSuidMounts=allowed)
-    found = resolve.resolve(spec, policy, builders.account("alice"))
+    standing = builders.standing(allowSuidMounts=allowed)
+    found = resolve.resolve(spec, standing, builders.account("alice"))
     assert isinstance(found, Effective)
     assert found.nosuid_mounts is needed

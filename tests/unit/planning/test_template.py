@@ -28,6 +28,9 @@ TEMPLATE = Template(
     shm=64 << 20,
     limits=Limits(memory=1 << 30),
     stop_grace=timedelta(seconds=60),
+    capabilities=("CHOWN", "KILL"),
+    privileged=False,
+    runtime="sysbox-runc",
 )
 CHANGED: dict[str, Any] = {
     "image": "sample:2",
@@ -44,15 +47,21 @@ CHANGED: dict[str, Any] = {
     "stop_grace": timedelta(seconds=1),
     "log_max_size": "1m",
     "log_max_files": 9,
+    "capabilities": None,
+    "privileged": True,
+    "runtime": None,
 }
 COMPARED_OTHERWISE = {"image"}
 """Its id is compared: another reference to the same image is no change."""
 
 
 def test_the_hash_of_a_template_is_for_ever() -> None:
-    """A new value here replaces every container of every host: raise HASH_VERSION instead."""
-    assert template.digest(TEMPLATE) == (
+    """A new value here replaces every container of that version: raise HASH_VERSION instead."""
+    assert template.digest(TEMPLATE, "v1") == (
         "v1:a8fec4f34f55c00304ab6d855b7e20f622a01fa9df331ad0f2ee8258614384a9"
+    )
+    assert template.digest(TEMPLATE) == (
+        "v2:194d7412fa8d35312f7acea8d2dcf6459544132d9768368e866dd5c0f633eb74"
     )
 
 
@@ -91,7 +100,7 @@ def test_a_claim_tells_where_one_value_ends_and_the_next_begins() -> None:
 
 def test_no_environment_names_gpus_that_were_not_granted() -> None:
     """A spec cannot say it (see rules); a class of an older policy could have."""
-    given = resolve.resolve(builders.accepted(), builders.policy(), builders.account("alice"))
+    given = resolve.resolve(builders.accepted(), builders.standing(), builders.account("alice"))
     assert isinstance(given, Effective)
     asking = replace(given, env=(("A", "a"), ("NVIDIA_VISIBLE_DEVICES", "all")))
     env = dict(template.render(asking, (), "/run/secrets").env)
