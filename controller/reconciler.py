@@ -12,11 +12,11 @@ from controller.api.conditions import Reason
 from controller.bookkeeping import Bookkeeping
 from controller.looking import Host, Look, Looker
 from controller.model.actions import Action, LedgerAction
-from controller.model.observed import EngineView, Seen, Unseen
+from controller.model.observed import Container, EngineView, Seen, Unseen
 from controller.model.outcomes import Failed
 from controller.model.plan import Decision, Plan, Verdict
 from controller.model.status import ChainReport, PassReport, WorkspaceStatus
-from controller.planning import backoff
+from controller.planning import backoff, contents
 from controller.planning.case import Blueprint, Rules
 from controller.planning.planner import Planner
 from controller.status import files, summary
@@ -162,7 +162,7 @@ class Reconciler:
             del self._statuses[name], self._told[name]
         for name, decision in plan.decisions.items():
             container = view.containers.get(decision.container_id or "") if view else None
-            spec, facts = look.desired.specs.get(name), self._facts(name, look, view)
+            spec, facts = look.desired.specs.get(name), self._facts(name, look, view, container)
             told = (spec, decision, container, facts)
             if self._told.get(name) == told:
                 continue  # the same would be said again
@@ -170,7 +170,9 @@ class Reconciler:
             prior = self._statuses.get(name)
             self._statuses[name] = summary.summarize(prior, spec, decision, container, facts, now)
 
-    def _facts(self, name: str, look: Look, view: EngineView | None) -> summary.Facts:
+    def _facts(
+        self, name: str, look: Look, view: EngineView | None, container: Container | None
+    ) -> summary.Facts:
         design = self._planner.designs.get(name)
         memory, engine = look.memory, look.observed.engine
         known = design if isinstance(design, Blueprint) else None
@@ -182,6 +184,7 @@ class Reconciler:
             backoff=memory.backoffs.get(name),
             image_id=view.images.get(known.effective.image) if view and known else None,
             spec_running=known.effective.running if known else None,
+            image_digest=contents.of_container(container, view, memory) if view and container else None,
             engine=engine if isinstance(engine, Unseen) else None,
         )
 

@@ -12,8 +12,8 @@ from typing import Protocol
 from controller.model.actions import Action, LedgerAction
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, SpecScan
 from controller.model.effective import Effective
-from controller.model.memory import BackOff, Held, Identity, Memory
-from controller.model.observed import Account, EngineView, HostView, Layer, Seen, Unseen
+from controller.model.memory import BackOff, Content, Held, Identity, Memory
+from controller.model.observed import Account, AccountSeen, EngineView, HostView, Layer, Seen, Unseen
 from controller.model.outcomes import Outcome
 from controller.model.plan import Decision
 from controller.workers import Finished
@@ -95,6 +95,12 @@ class Ledger(Protocol):
 
     def identify(self, seen: Iterable[Identity], gone: Iterable[str]) -> None:
         """Write which containers were first seen with an instance, and forget instances that none bears."""
+
+    def record_contents(self, seen: Iterable[Content]) -> None:
+        """Write which content references had here."""
+
+    def record_asked(self, reference: str, at: datetime) -> None:
+        """Write when the registry of a reference was asked last."""
 
     def open_intent(self, decision: Decision, now: datetime) -> int:
         """Write what is about to be done."""

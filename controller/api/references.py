@@ -3,6 +3,7 @@
 It knows names alone; what a registry or an Engine has under them is found out elsewhere.
 """
 
+import functools
 from dataclasses import dataclass
 
 _HUB = "docker.io"
@@ -24,6 +25,7 @@ class Reference:
     digest: str
 
 
+@functools.lru_cache(maxsize=4096)
 def read(text: str) -> Reference:
     """Read a reference as the Engine does: what is left out is Docker's hub, its library and `latest`."""
     name, _, digest = text.partition("@")

@@ -72,6 +72,7 @@ def _facts(item: trees.Object, now: datetime) -> Iterator[str]:
         "Ready": f"{wording.ready(workspace)} ({wording.reason(workspace)})",
         "Container": _container(item, now),
         "Image": trees.text(item, "status", "container", "image"),
+        "Digest": trees.text(item, "status", "container", "imageDigest"),
         "Next attempt": trees.text(item, "status", "nextAttempt"),
     }
     for label, fact in facts.items():

@@ -267,3 +267,4 @@ def parse_network(row: transport.Row) -> observed.Network:
         subnet=ranges[0].get("Subnet") or "",
         inter_container=(row.get("Options") or {}).get(ICC, "true") == "true",
     )
+        digests=tuple(sorted(row.get("RepoDigests") or ())),

@@ -60,6 +60,8 @@ def load(database: Database, claim_key: bytes, report: Callable[[str], None]) ->
         failed=shelves.FAILED.load(database, report),
         adopted=shelves.ADOPTED.load(database, report),
         identities=shelves.IDENTITIES.load(database, report),
+        contents=shelves.CONTENTS.load(database, report),
+        asked=shelves.ASKED.load(database, report),
         given_limits=shelves.GIVEN_LIMITS.load(database, report),
     )
     return Image(remembered, ports.load(database, report))

@@ -294,6 +294,17 @@ class Ledger:
         with self.batch():
             self._image = edits.identify(self._database, self._image, seen, gone)
 
+    def record_contents(self, seen: Iterable[memory.Content]) -> None:
+        """Keep which content references had here; what is known keeps its first time."""
+        with self.batch():
+            for one in seen:
+                if one.digest not in self._image.memory.contents:
+                    self._put(shelves.CONTENTS, one.digest, one)
+
+    def record_asked(self, reference: str, at: datetime) -> None:
+        """Keep when the registry of a reference was asked last."""
+        self._put(shelves.ASKED, reference, at)
+
     def proven_host(self) -> str:
         """Return the identity of the host at the last complete look, empty before the first."""
         with self._lock:

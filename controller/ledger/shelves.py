@@ -71,6 +71,8 @@ PINS: Final = Shelf("pins", "workspace", memory.Pin)
 FAILED: Final = Shelf("failed", "workspace", memory.FailedTemplate)
 ADOPTED: Final = Shelf("adopted", "container_id", memory.Adoption)
 IDENTITIES: Final = Shelf("identities", "instance", memory.Identity)
+CONTENTS: Final = Shelf("contents", "digest", memory.Content)
+ASKED: Final = Shelf("asked", "reference", datetime)
 
 
 def columns(adapter: pydantic.TypeAdapter[T], value: T, without: frozenset[str] = frozenset()) -> Row:

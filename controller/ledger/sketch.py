@@ -10,7 +10,7 @@ from datetime import datetime
 
 from controller.model import actions, errors
 from controller.model.desired import AcceptedSpec
-from controller.model.memory import BackOff, Held, Identity, Memory
+from controller.model.memory import BackOff, Content, Held, Identity, Memory
 from controller.model.observed import Account
 from controller.model.outcomes import Outcome, Succeeded
 from controller.model.plan import Decision
@@ -72,6 +72,14 @@ class Sketch:
         del gone
         known = {**self._memory.identities, **{one.instance: one for one in seen}}
         self._memory = replace(self._memory, identities=known)
+
+    def record_contents(self, seen: Iterable[Content]) -> None:
+        """Take contents as known."""
+        known = {**{one.digest: one for one in seen}, **self._memory.contents}
+        self._memory = replace(self._memory, contents=known)
+
+    def record_asked(self, reference: str, at: datetime) -> None:
+        """Nobody is asked here."""
 
     def open_intent(self, decision: Decision, now: datetime) -> int:
         """Nothing is done here."""

@@ -256,6 +256,22 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """What a reference named on this host at some time.
+
+    Attributes:
+        digest: in its repository, `registry/name@sha256:...`, as its registry knows it.
+        image_id: of the image here.
+        at: when it was first seen here.
+    """
+
+    digest: str
+    image_id: str
+    reference: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """The ledger at the beginning of a pass.
 
@@ -270,6 +286,8 @@ class Memory:
         given_limits, held, approvals, replacements, rollbacks, pins, failed: by workspace.
         adopted: by container id.
         identities: by instance.
+        contents: by digest.
+        asked: by reference, when a pull of it began that its registry answered, the last one.
     """
 
     epoch: int
@@ -299,4 +317,6 @@ class Memory:
     failed: Mapping[str, FailedTemplate] = field(default_factory=dict)
     adopted: Mapping[str, Adoption] = field(default_factory=dict)
     identities: Mapping[str, Identity] = field(default_factory=dict)
+    contents: Mapping[str, Content] = field(default_factory=dict)
+    asked: Mapping[str, datetime] = field(default_factory=dict)
     given_limits: Mapping[str, GivenLimits] = field(default_factory=dict)

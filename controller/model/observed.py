@@ -173,13 +173,19 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What the Engine holds under an image id."""
+    """What the Engine holds under an image id.
+
+    Attributes:
+        digests: what registries know it as, `registry/name@sha256:...` each; none for one that was built or
+            loaded here.
+    """
 
     id: str
     env: Mapping[str, str]
     command: tuple[str, ...]
     user: str
     health_check: bool
+    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

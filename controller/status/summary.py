@@ -34,6 +34,7 @@ class Facts:
         suspension: a person's word in force.
         backoff: of the last failure, while it counts.
         image_id: what the spec's image reference means on this host.
+        image_digest: by which a registry knows what the container was made from.
         spec_running: what the spec says after inheritance; None: what its own text says.
         engine: why containers could not be looked at, if so.
         created_at: of the workspace object; None: as before, else when its spec was accepted.
@@ -45,6 +46,7 @@ class Facts:
     suspension: Suspension | None = None
     backoff: BackOff | None = None
     image_id: str | None = None
+    image_digest: str | None = None
     spec_running: bool | None = None
     engine: Unseen | None = None
     created_at: datetime | None = None
@@ -83,6 +85,7 @@ def summarize(
         drift_since=_drift_since(prior, decision, now),
         container=container,
         image_id=facts.image_id,
+        image_digest=facts.image_digest,
         services=facts.services,
         effective=facts.effective,
         rejected=facts.rejected,
@@ -101,6 +104,7 @@ def _says_nothing_new(prior: WorkspaceStatus, fresh: WorkspaceStatus) -> bool:
         and fresh.next_attempt == prior.next_attempt
         and fresh.decision == prior.decision
         and fresh.image_id == prior.image_id
+        and fresh.image_digest == prior.image_digest
         and fresh.rejected == prior.rejected
         and fresh.services == prior.services
         and fresh.effective == prior.effective

@@ -109,6 +109,7 @@ ADOPTION: Final = memory.Adoption(CONTAINER, "alice", NOW, "root")
 APPROVAL: Final = memory.Approval("bob", "v1:abc:sha256:1:True", NOW, "root")
 REMOVAL: Final = memory.RemovalRequest("alice", NOW, "root")
 IDENTITY: Final = memory.Identity("11" * 16, CONTAINER)
+CONTENT: Final = memory.Content("lab/jupyter@sha256:" + "e" * 64, "sha256:" + "1" * 64, "lab/jupyter:1", NOW)
 HELD: Final = memory.Held("alice", memory.Cause.EDITED, "1:abc", NOW)
 
 LEDGER_ACTIONS: Final[dict[str, actions.LedgerAction]] = {
@@ -147,6 +148,8 @@ def furnish(ledger: Ledger) -> None:
     ledger.request_forgetting(CONTAINER, NOW)
     ledger.request_removal(REMOVAL)
     ledger.identify([IDENTITY], [])
+    ledger.record_contents([CONTENT])
+    ledger.record_asked(CONTENT.reference, NOW)
     for action in (
         actions.EndRollback("alice", PIN),
         actions.EndReplacement("alice", FAILED),
@@ -186,6 +189,8 @@ WRITES: Final[dict[str, Callable[[Ledger], object]]] = {
     "request_removal": lambda ledger: ledger.request_removal(dataclasses.replace(REMOVAL, workspace="bob")),
     "clear_removal": lambda ledger: ledger.clear_removal("alice"),
     "identify": lambda ledger: ledger.identify([], [IDENTITY.instance]),
+    "record_contents": lambda ledger: ledger.record_contents([dataclasses.replace(CONTENT, digest="other")]),
+    "record_asked": lambda ledger: ledger.record_asked("lab/other:1", NOW),
     "prove_host": lambda ledger: ledger.prove_host("boot 2"),
     "record_event": lambda ledger: ledger.record_event(event("other")),
 }

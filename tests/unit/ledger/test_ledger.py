@@ -85,6 +85,8 @@ def test_everything_that_was_written_survives_the_next_open(ledger: Ledger, tmp_
         failed={"alice": ledgers.FAILED},
         adopted={ledgers.CONTAINER: ledgers.ADOPTION},
         identities={ledgers.IDENTITY.instance: ledgers.IDENTITY},
+        contents={ledgers.CONTENT.digest: ledgers.CONTENT},
+        asked={ledgers.CONTENT.reference: NOW},
         given_limits={"alice": ledgers.GIVEN},
     )
     assert before == expected

@@ -66,6 +66,8 @@ class Expected:
     grants: dict[int, tuple[str, str]] = dataclasses.field(default_factory=dict)
     removals: dict[str, memory.RemovalRequest] = dataclasses.field(default_factory=dict)
     identities: dict[str, memory.Identity] = dataclasses.field(default_factory=dict)
+    contents: dict[str, memory.Content] = dataclasses.field(default_factory=dict)
+    asked: dict[str, dt.datetime] = dataclasses.field(default_factory=dict)
     forgetting: dict[str, dt.datetime] = dataclasses.field(default_factory=dict)
     changes: dict[str, dict[str, object]] = dataclasses.field(
         default_factory=lambda: {kind: {} for kind in CHANGES}
@@ -131,6 +133,17 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger.identify(new.values(), gone)
         kept = {name: one for name, one in self.expected.identities.items() if name not in gone}
         self.expected.identities = {**new, **kept}
+
+    @rule(digests=st.sets(NAMES, max_size=2), reference=TEXT, at=TIMES)
+    def record_contents(self, digests: set[str], reference: str, at: dt.datetime) -> None:
+        new = {digest: memory.Content(digest, "sha256:1", reference, at) for digest in digests}
+        self.ledger.record_contents(new.values())
+        self.expected.contents = {**new, **self.expected.contents}
+
+    @rule(reference=NAMES, at=TIMES)
+    def record_asked(self, reference: str, at: dt.datetime) -> None:
+        self.ledger.record_asked(reference, at)
+        self.expected.asked[reference] = at
 
     @rule(name=NAMES, at=TIMES, by=TEXT)
     def request_removal(self, name: str, at: dt.datetime, by: str) -> None:
@@ -341,6 +354,8 @@ class LedgerMachine(RuleBasedStateMachine):
             forget_requests=expected.forgetting,
             removal_requests=expected.removals,
             identities=expected.identities,
+            contents=expected.contents,
+            asked=expected.asked,
             adopted=expected.adopted,
             given_limits=expected.given,
             **expected.changes,  # type: ignore[arg-type]
