@@ -29,8 +29,8 @@ class Specs(Protocol):
 class Policies(Protocol):
     """The policy and the catalog."""
 
-    def observe(self, now: datetime) -> AcceptedPolicy | Unseen:
-        """Return what is in force."""
+    def observe(self, accounts: Mapping[str, AccountSeen], now: datetime) -> AcceptedPolicy | Unseen:
+        """Return what is in force; `accounts` are the owners', as the host tells of them now."""
 
     def files(self) -> Mapping[tuple[str, str], int]:
         """Return the number of files by (kind, state)."""
@@ -53,12 +53,12 @@ class Engine(Protocol):
 class Host(Protocol):
     """The host beside Docker."""
 
-    def accounts(self, names: Iterable[str], now: datetime) -> Mapping[str, Account | None]:
-        """Return accounts by login name."""
+    def accounts(self, logins: Iterable[str], now: datetime) -> Mapping[str, AccountSeen]:
+        """Return what the host tells of accounts now, by login name."""
 
     def observe(
         self,
-        accounts: Mapping[str, Account | None],
+        accounts: Mapping[str, AccountSeen],
         waiting: Iterable[Effective],
         running: Iterable[Effective],
         now: datetime,

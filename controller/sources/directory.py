@@ -22,6 +22,7 @@ from controller.model.observed import Seen, Unseen
 from controller.sources import files, findings, loader, readings, settling
 
 _Track: TypeAlias = settling.Track[Workspace]
+_JUDGE = files.document(Workspace)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class SpecDirectory:
                     )
                 continue
             before = self.memory.tracks.get(name)
-            track = files.observe(files.Place(descriptor, name, name), before, Workspace, now, self._settle)
+            track = files.observe(files.Place(descriptor, name, name), before, _JUDGE, now, self._settle)
             if isinstance(track, settling.Track):
                 harvest.tracks[name] = track
             elif track is not None:

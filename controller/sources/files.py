@@ -9,25 +9,30 @@ import dataclasses
 import datetime as dt
 import hashlib
 import os
+from collections.abc import Callable
 from typing import Generic, TypeAlias
 
 from controller.sources import findings, loader, positions, readings, settling
 from controller.sources.loader import ModelT
 
+Judge: TypeAlias = "Callable[[bytes, str], loader.Parsed[ModelT] | loader.Rejection]"
+"""What a text says that is called so in findings."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Place:
-    """A file: an open directory, its name there, and how findings call it."""
+    """A file: an open directory, its name there, how findings call it, and how many bytes of it are read."""
 
     directory: int
     name: str
     title: str
+    limit: int = positions.MAX_BYTES
 
 
 def observe(
     place: Place,
     before: settling.Track[ModelT] | None,
-    model: type[ModelT],
+    judge: Judge[ModelT],
     now: dt.datetime,
     settle: dt.timedelta,
 ) -> settling.Track[ModelT] | readings.NotReadable | None:
@@ -37,7 +42,7 @@ def observe(
         return stamp
     if before is not None and before.verdict is not None and before.stamp == stamp:
         return before
-    reading = readings.read(place.directory, place.name)
+    reading = readings.read(place.directory, place.name, place.limit)
     if not isinstance(reading, readings.Reading):
         return reading
     text = reading.text
@@ -46,16 +51,21 @@ def observe(
     track = settling.advance(before, settling.Look(reading.stamp, digest, terminated), now, settle)
     if not settling.is_due(track, now):
         return track
-    return settling.conclude(track, _judge(text, place.title, model, reading.stamp.size))
-
-
-def _judge(
-    text: bytes | None, title: str, model: type[ModelT], size: int
-) -> loader.Parsed[ModelT] | loader.Rejection:
     if text is None:
-        message = f"the file has {size} bytes; at most {positions.MAX_BYTES} (64 KiB) are read"
-        return loader.Rejection(title, (findings.of_file(title, message),))
-    return loader.parse_document(text, title, model)
+        verdict: loader.Parsed[ModelT] | loader.Rejection = _too_large(place, reading.stamp.size)
+    else:
+        verdict = judge(text, place.title)
+    return settling.conclude(track, verdict)
+
+
+def document(model: type[ModelT]) -> Judge[ModelT]:
+    """What tells whether a text is a valid document of a kind."""
+    return lambda text, title: loader.parse_document(text, title, model)
+
+
+def _too_large(place: Place, size: int) -> loader.Rejection:
+    message = f"the file has {size} bytes; at most {place.limit} ({place.limit // 1024} KiB) are read"
+    return loader.Rejection(place.title, (findings.of_file(place.title, message),))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,16 +93,19 @@ DocumentState: TypeAlias = "Absent | Settling | Settled[ModelT] | loader.Rejecti
 
 
 class DocumentFile(Generic[ModelT]):
-    """Looks at one file of one kind, by the same rules as a spec.
+    """Looks at one file that `judge` understands, by the same rules as a spec; `limit` is in bytes.
 
     A file that is a link or cannot be read is a rejection, and so is one in a directory that cannot be
     opened: only a file that is certainly not there is `Absent`.
     """
 
-    def __init__(self, path: str, settle: dt.timedelta, model: type[ModelT]) -> None:
+    def __init__(
+        self, path: str, settle: dt.timedelta, judge: Judge[ModelT], limit: int = positions.MAX_BYTES
+    ) -> None:
         self.path = path
         self._settle = settle
-        self._model = model
+        self._judge = judge
+        self._limit = limit
         self._track: settling.Track[ModelT] | None = None
 
     def observe(self, now: dt.datetime) -> DocumentState[ModelT]:
@@ -103,8 +116,8 @@ class DocumentFile(Generic[ModelT]):
         except OSError as error:
             return self._rejection(f"its directory cannot be opened: {error.strerror}")
         try:
-            place = Place(descriptor, name, self.path)
-            track = observe(place, self._track, self._model, now, self._settle)
+            place = Place(descriptor, name, self.path, self._limit)
+            track = observe(place, self._track, self._judge, now, self._settle)
         finally:
             os.close(descriptor)
         return self._conclude(track)

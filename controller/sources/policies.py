@@ -4,18 +4,22 @@ Refuses to let a rejected, half-written or vanished file loosen anything: what w
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Final, Generic, TypeVar
 
 from controller.api.conditions import Reason
 from controller.api.images import ImageCatalog
 from controller.api.policy import ResourcePolicy
 from controller.model.desired import AcceptedPolicy, Finding
-from controller.model.observed import Unseen
-from controller.sources import files, findings, loader
+from controller.model.observed import AccountSeen, Unseen
+from controller.sources import files, findings, loader, members
 
 DocumentT = TypeVar("DocumentT", ResourcePolicy, ImageCatalog)
+
+STATES: Final = ("valid", "invalid", "settling")
+"""Of a file, for the metric."""
 
 Recall = Callable[[str], tuple[str, str] | None]
 Remember = Callable[[str, str, str], None]
@@ -29,37 +33,61 @@ class Policies:
     ) -> None:
         self._policy = _Document(policy_file, settle, ResourcePolicy, recall, remember)
         self._catalog = _Document(catalog_file, settle, ImageCatalog, recall, remember)
+        self._members = members.Members(policy_file, settle, recall, remember)
         self._accepted: AcceptedPolicy | None = None
 
     @property
     def next_look(self) -> datetime | None:
         """When a file that is being written must be read again."""
-        return min((due for due in (self._policy.due, self._catalog.due) if due), default=None)
+        parts = (self._policy, self._catalog, self._members)
+        return min((part.due for part in parts if part.due), default=None)
 
-    def observe(self, now: datetime) -> AcceptedPolicy | Unseen:
-        """Return what is in force; Unseen while a file is there and none of its contents was ever valid."""
+    def observe(self, accounts: Mapping[str, AccountSeen], now: datetime) -> AcceptedPolicy | Unseen:
+        """Return what is in force; Unseen while a file is there and none of its contents was ever valid.
+
+        `accounts` are the owners', as the host tells of them now: a primary group makes a member too.
+        """
         policy, catalog = self._policy.observe(now), self._catalog.observe(now)
         for document in (self._policy, self._catalog):
             if document.unusable is not None:
                 return Unseen(*document.unusable, now)
         assert policy is not None
         assert catalog is not None
-        found = self._policy.findings + self._catalog.findings
-        before = self._accepted
-        if before and before.policy is policy and before.catalog is catalog and before.findings == found:
-            return before
-        text = f"{self._policy.digest}/{self._catalog.digest}"
+        roll = self._members.observe(policy.spec.groups, accounts, now)
+        text = f"{self._policy.digest}/{self._catalog.digest}" + (f"/{roll.digest}" if roll.digest else "")
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        self._accepted = AcceptedPolicy(policy, catalog, digest, found)
-        return self._accepted
+        found = self._policy.findings + self._catalog.findings + roll.findings
+        accepted = AcceptedPolicy(
+            policy,
+            catalog,
+            digest,
+            found,
+            roll.members,
+            roll.unread,
+            self._policy.name,
+            self._catalog.name,
+            self._policy.lines,
+            self._catalog.lines,
+        )
+        before = self._accepted
+        if before and before.policy is policy and before.catalog is catalog and before == accepted:
+            return before
+        self._accepted = accepted
+        return accepted
 
     def files(self) -> dict[tuple[str, str], int]:
         """Return the number of files by (kind, state), for the metric."""
-        return {
+        counts = {
             (document.kind, state): int(document.state == state)
             for document in (self._policy, self._catalog)
-            for state in ("valid", "invalid", "settling")
+            for state in STATES
         }
+        states = list(self._members.states.values())
+        return counts | {(members.KIND, state): states.count(state) for state in STATES}
+
+    def directories(self) -> frozenset[str]:
+        """Return the directories of the files of members."""
+        return self._members.directories()
 
 
 class _Document(Generic[DocumentT]):
@@ -74,7 +102,9 @@ class _Document(Generic[DocumentT]):
         self.unusable: tuple[Reason, str] | None = None
         self.state = "absent"
         self.digest = "absent"
-        self._file: files.DocumentFile[DocumentT] = files.DocumentFile(path, settle, model)
+        self.name = Path(path).name
+        self.lines: Mapping[str, int] = {}
+        self._file: files.DocumentFile[DocumentT] = files.DocumentFile(path, settle, files.document(model))
         self._model: type[DocumentT] = model
         self._remember = remember
         self._value: DocumentT | None = None
@@ -92,12 +122,13 @@ class _Document(Generic[DocumentT]):
                 self.state = "valid"
                 if state.digest != self.digest or self._value is None:
                     self._take(state.parsed.value, state.digest)
+                self.lines = state.parsed.lines
             case files.Settling():
                 self.state, self.due = "settling", state.due
                 if self._value is None:
                     self.unusable = (Reason.SETTLING, f"{self._file.path} is read once more")
             case loader.Rejection():
-                self.state, self.findings = "invalid", state.findings
+                self.state, self.findings, self.lines = "invalid", state.findings, {}
                 if self._value is None:
                     self.unusable = (Reason.POLICY_REJECTED, str(state.findings[0]))
             case files.Absent():
@@ -111,7 +142,7 @@ class _Document(Generic[DocumentT]):
 
     def _absent(self) -> None:
         """No such file: nothing was ever said, or the last word stays in force and the loss is told."""
-        self.state = "absent"
+        self.state, self.lines = "absent", {}
         if self._value is None or self.digest == "absent":
             if self._value is None:
                 self._value = self._model.model_validate(

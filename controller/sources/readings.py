@@ -71,8 +71,10 @@ def look(directory: int, name: str) -> Stamp | NotReadable | None:
     return _stamp(found)
 
 
-def read(directory: int, name: str) -> Reading | NotReadable | None:
+def read(directory: int, name: str, limit: int = positions.MAX_BYTES) -> Reading | NotReadable | None:
     """A file's content with the stamp that it had before and after, None where there is no such file.
+
+    Of a file of more than `limit` bytes nothing is read.
 
     A file that changed while it was read gets an impossible stamp, so that no second reading equals it.
     """
@@ -83,21 +85,21 @@ def read(directory: int, name: str) -> Reading | NotReadable | None:
     except OSError as error:
         return NotReadable(f"cannot be opened: {error.strerror}", is_foreign=False)
     try:
-        return _read_open(descriptor)
+        return _read_open(descriptor, limit)
     except OSError as error:
         return NotReadable(f"cannot be read: {error.strerror}", is_foreign=False)
     finally:
         os.close(descriptor)
 
 
-def _read_open(descriptor: int) -> Reading | NotReadable:
+def _read_open(descriptor: int, limit: int) -> Reading | NotReadable:
     before = _stamp(os.fstat(descriptor))
     if isinstance(before, NotReadable):
         return before
-    if before.size > positions.MAX_BYTES:
+    if before.size > limit:
         return Reading(before, None)
     text = b""
-    while len(text) <= before.size and (chunk := os.read(descriptor, positions.MAX_BYTES + 1)):
+    while len(text) <= before.size and (chunk := os.read(descriptor, limit + 1)):
         text += chunk
     is_same = _stamp(os.fstat(descriptor)) == before and len(text) == before.size
     return Reading(before if is_same else dataclasses.replace(before, size=-1), text)

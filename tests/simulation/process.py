@@ -20,7 +20,7 @@ from controller.ledger import database
 from controller.model import actions, outcomes
 from controller.model.actions import Action
 from controller.model.effective import Effective
-from controller.model.observed import Account, HostView, MountCheck, Obstacle, Seen
+from controller.model.observed import Account, AccountSeen, HostView, MountCheck, Obstacle, Seen
 from controller.model.plan import Decision
 from controller.model.status import PassReport
 from controller.planning import inventory
@@ -132,13 +132,13 @@ class SimHost:
     def __init__(self, engine: WatchedEngine) -> None:
         self._engine = engine
 
-    def accounts(self, names: Iterable[str], now: datetime) -> Mapping[str, Account | None]:
+    def accounts(self, logins: Iterable[str], now: datetime) -> Mapping[str, AccountSeen]:
         del now
-        return {name: Account(name, 1000 + len(name), 1000, f"/home/{name}") for name in names}
+        return {name: Account(name, 1000 + len(name), 1000, f"/home/{name}") for name in logins}
 
     def observe(
         self,
-        accounts: Mapping[str, Account | None],
+        accounts: Mapping[str, AccountSeen],
         waiting: Iterable[Effective],
         running: Iterable[Effective],
         now: datetime,

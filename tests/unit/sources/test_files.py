@@ -13,7 +13,7 @@ LATER = specfiles.LATE + dt.timedelta(seconds=1)
 
 
 def _catalog(path: pathlib.Path) -> files.DocumentFile[ImageCatalog]:
-    return files.DocumentFile(str(path), dt.timedelta(milliseconds=300), ImageCatalog)
+    return files.DocumentFile(str(path), dt.timedelta(milliseconds=300), files.document(ImageCatalog))
 
 
 def test_a_file_that_is_not_there_is_absent(tmp_path: pathlib.Path) -> None:

@@ -46,7 +46,7 @@ class World:
     def look(self) -> AcceptedPolicy | Unseen:
         """Look until what is there has settled."""
         for _ in range(3):
-            found = self.policies.observe(self.now)
+            found = self.policies.observe({}, self.now)
             self.now += timedelta(seconds=3)
         return found
 
@@ -98,3 +98,41 @@ def test_an_empty_policy_takes_rules_away(world: World) -> None:
     empty = ROOTED.replace(b"spec: {mountRoots: [/mnt/storage]}", b"spec: {}")
     specfiles.rename_into_place(world.policy, empty)
     assert world.roots() == ()
+
+
+def test_files_of_members_are_part_of_what_is_in_force(world: World) -> None:
+    named = ROOTED.replace(b"mountRoots", b"groups: {students: {membersFile: students}}, mountRoots")
+    world.policy.write_bytes(named)
+    world.policy.with_name("students").write_text("alice\n")
+    first = world.look()
+    assert isinstance(first, AcceptedPolicy)
+    assert first.members == {"students": {"alice"}}
+    assert first.unread_groups == frozenset()
+    assert world.look() is first
+    assert world.policies.files()["MembersFile", "valid"] == 1
+    world.policy.with_name("students").write_text("alice\nbob\n")
+    second = world.look()
+    assert isinstance(second, AcceptedPolicy)
+    assert second.members == {"students": {"alice", "bob"}}
+    assert second.digest != first.digest
+
+
+def test_lines_are_those_of_the_file_in_force_also_after_a_restart(world: World) -> None:
+    specfiles.rename_into_place(world.policy, ROOTED)
+    for _ in range(2):
+        found = world.look()
+        assert isinstance(found, AcceptedPolicy)
+        assert (found.policy_file, found.lines["spec.mountRoots"]) == ("policy.yaml", 4)
+        assert (found.catalog_file, found.catalog_lines) == ("images.yaml", {})
+        world.boot()
+
+
+def test_a_file_that_is_not_in_force_lends_it_no_lines(world: World) -> None:
+    specfiles.rename_into_place(world.policy, ROOTED)
+    before = world.look()
+    specfiles.rename_into_place(world.policy, b"# two lines\n# more\n" + WRONG)
+    after = world.look()
+    assert isinstance(before, AcceptedPolicy)
+    assert isinstance(after, AcceptedPolicy)
+    assert (after.policy, after.lines) == (before.policy, {})
+    assert world.look() is after
