@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 from controller.api.conditions import Reason
 from controller.api.policy import PortProfile
@@ -80,6 +81,7 @@ class Effective:
         nosuid_mounts: mount sources must lie on file systems without set-uid programs and devices.
         not_enforced: fields that have no effect in this version.
         notes: what a person should know of it.
+        gpu_equivalents: whole GPUs, or slices of the same share, that nobody else has meanwhile.
         quotas: what the owner may have in all.
         priority: place in queues, 1 to 100; the higher is served first.
         storage_home, storage_layer: bytes above which a warning is given, None for no warning.
@@ -112,6 +114,7 @@ class Effective:
     runtime: str | None = None
     not_enforced: tuple[NotEnforced, ...] = ()
     notes: tuple[Note, ...] = ()
+    gpu_equivalents: Fraction = Fraction(0)
     quotas: OwnerQuotas = OwnerQuotas()
     priority: int = DEFAULT_PRIORITY
     storage_home: int | None = None

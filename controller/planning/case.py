@@ -4,17 +4,18 @@ Refuses to decide: it only puts side by side what belongs together.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from controller.api import labels
 from controller.api.conditions import Reason
+from controller.api.presets import Enforcement, LimitName
 from controller.model.actions import Action, Expected, Template
 from controller.model.desired import AcceptedSpec, RejectedFile
 from controller.model.effective import Effective, Refusal
 from controller.model.memory import Cause, Intent, Memory, Suspension
 from controller.model.observed import Container, EngineView, HostView, Unseen
-from controller.model.plan import Decision, Drift, NotEnforced, Verdict
+from controller.model.plan import Decision, Drift, Note, NotEnforced, Verdict
 from controller.model.routes import NO_NAMES, Names
 from controller.model.status import ServiceAddress
 from controller.planning.budget import Budget
@@ -103,6 +104,21 @@ class Blueprint:
 
 
 @dataclass(frozen=True, slots=True)
+class Beyond:
+    """Why a workspace finds no room beneath its owner's quotas, in a sentence with the numbers.
+
+    Attributes:
+        stop: the policy says that what runs is stopped for it.
+        uncovered: limits, by their name in the policy, that cannot grow while it runs.
+    """
+
+    reason: Reason
+    message: str
+    stop: bool
+    uncovered: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
     """What all cases of one pass share.
 
@@ -112,6 +128,8 @@ class Scene:
         unseen: specs or policy, where they cannot be read: nobody is disturbed for them.
         seen_at: when the Engine was looked at.
         under_way: the open intent of each workspace that has one.
+        beyond: workspaces that find no room beneath their owners' quotas.
+        enforce: which tightened limits reach what runs.
     """
 
     view: EngineView
@@ -125,11 +143,17 @@ class Scene:
     seen_at: datetime
     under_way: Mapping[str, Intent]
     now: datetime
+    beyond: Mapping[str, Beyond] = field(default_factory=dict)
+    enforce: Mapping[LimitName, Enforcement] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One workspace and all that its decision rests on."""
+    """One workspace and all that its decision rests on.
+
+    Attributes:
+        excess: in words what it runs with that the policy does not allow any more, or empty.
+    """
 
     name: str
     spec: AcceptedSpec | None
@@ -138,6 +162,7 @@ class Case:
     ours: Ours
     drifts: tuple[Drift, ...]
     scene: Scene
+    excess: str = ""
 
     @property
     def now(self) -> datetime:
@@ -190,6 +215,11 @@ class Case:
         return should_run(self.design.effective, self.memory.suspensions.get(self.name))
 
     @property
+    def beyond(self) -> Beyond | None:
+        """Why it finds no room beneath its owner's quotas, if it finds none."""
+        return self.scene.beyond.get(self.name)
+
+    @property
     def key(self) -> str:
         """What a decision rests on but for verdict and reason: uid, generation, policy."""
         spec = self.spec
@@ -205,7 +235,8 @@ class Case:
         template, identity = self.blueprint.template, self.blueprint.identity
         image = self.scene.view.images.get(template.image) or ""
         before = f"{self.accepted.generation}:{self.ours.main.id if self.ours.main else ''}"
-        return f"{before}:{identity[labels.TEMPLATE_HASH]}:{image}:{self.blueprint.effective.running}"
+        ends = ":beyond" if self.beyond is not None and self.beyond.stop else ""
+        return f"{before}:{identity[labels.TEMPLATE_HASH]}:{image}:{self.blueprint.effective.running}{ends}"
 
     @property
     def approved(self) -> bool:
@@ -238,10 +269,13 @@ class Case:
             container_id=self.ours.main.id if self.ours.main else None,
             key=f"{self.key}:{verdict}:{reason}",
             not_enforced=self._not_enforced(),
-            notes=effective.notes if effective else (),
+            notes=(*(effective.notes if effective else ()), *self._over_quota()),
             cause=Cause.APPROVED if cause is not None and self.approved else cause,
             change=self.change,
         )
+
+    def _over_quota(self) -> tuple[Note, ...]:
+        return (Note(Reason.OVER_QUOTA, self.excess),) if self.excess else ()
 
     def _not_enforced(self) -> tuple[NotEnforced, ...]:
         found = self.blueprint

@@ -42,6 +42,8 @@ def _decision(decision: Decision) -> Iterator[str]:
     for gap in decision.not_enforced:
         yield f"  not enforced {gap.path}: {gap.message}"
     for note in decision.notes:
+        if note.message == decision.message:
+            continue  # said in the head already
         yield f"  note {note.reason}: {note.message}"
     for action in decision.actions:
         yield f"  {phrases.describe(action)}"
