@@ -42,7 +42,7 @@ from controller.reporting import http, logs, metrics, narrator, notify
 from controller.service import Facts, Service
 from controller.settings import Settings
 from controller.slices import limits
-from controller.sources import directory, host, policies, preparation, proposals, watcher
+from controller.sources import directory, disks, host, policies, preparation, proposals, watcher
 from controller.status import events as event_texts
 from controller.surroundings import Crew, Engine, Surroundings
 from controller.surroundings import Ledger as LedgerPort
@@ -326,7 +326,12 @@ def _connect(settings: Settings, on_request: engine_client.OnRequest) -> engine_
 def _observer(settings: Settings, client: engine_calls.EngineClient) -> engine_observer.Observer:
     config = settings.config
     return engine_observer.Observer(
-        client, config.inspect_interval, config.resync_interval, limits.read_limits, listening.listening
+        client,
+        config.inspect_interval,
+        config.resync_interval,
+        limits.read_limits,
+        listening.listening,
+        disks.Reader(config.docker.host, config.disk.high_watermark).read,
     )
 
 
@@ -359,6 +364,8 @@ def _reconciler(settings: Settings, around: Surroundings, mode: str) -> Reconcil
         deletion_grace=safety.deletion_grace,
         budget=Budget(safety.max_disruptions_per_minute, safety.max_disruptions_percent),
         retain=safety.retain_replaced,
+        high_watermark=settings.config.disk.high_watermark,
+        low_watermark=settings.config.disk.low_watermark,
     )
     setup = Setup(mode, rules, f"{host.boot_id()}/{len(ledger_schema.steps())}")
     return Reconciler(around, Planner(rules), lambda: os.urandom(NONCE_BYTES), _since_boot, setup)

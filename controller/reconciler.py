@@ -90,6 +90,7 @@ class Reconciler:
             findings=plan.findings,
             chains=chains,
             in_progress=begun | self._around.crew.busy(),
+            disk=look.disk(),
         )
 
     # do

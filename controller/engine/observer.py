@@ -31,6 +31,7 @@ _HEALTH = re.compile(r"\((healthy|unhealthy|health: starting)\)")
 
 ReadLimits = Callable[[int], observed.Limits]
 ReadListening = Callable[[int], frozenset[int]]
+ReadDisk = Callable[[str, datetime], observed.Disk | observed.Unseen]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +50,24 @@ class Observer:
         inspect_interval: every container is inspected at least this often, spread evenly.
         resync_interval: the usual time between passes; bounds how many inspects one pass makes up for.
         read_limits, read_listening: what the kernel says of a host pid; may raise `errors.EffectError`.
+        read_disk: how full the file system is that holds the Engine's data.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each part of the host that is looked at
         self,
         client: calls.EngineClient,
         inspect_interval: timedelta,
         resync_interval: timedelta,
         read_limits: ReadLimits,
         read_listening: ReadListening,
+        read_disk: ReadDisk = lambda _path, _now: observed.NOT_LOOKED_AT,
     ) -> None:
         self._client = client
         self._interval = inspect_interval
         self._resync = resync_interval
         self._read_limits = read_limits
         self._read_listening = read_listening
+        self._read_disk = read_disk
         self._lock = threading.Lock()
         self._noted: set[str] = set()
         self._forgotten = True
@@ -163,6 +167,7 @@ class Observer:
             total_memory=facts.memory,
             total_cpus=facts.cpus,
             unknown=unknown,
+            disk=self._read_disk(facts.data_root, now),
         )
 
     def _list(self) -> tuple[parsing.HostFacts, dict[str, transport.Row]]:

@@ -31,6 +31,7 @@ class HostFacts:
         cgroup_version: 1 or 2.
         enforced: fields of `Limits` that the kernel can enforce here.
         time: the Engine's clock.
+        data_root: where it keeps images and containers, on its own host.
     """
 
     engine_id: str
@@ -39,6 +40,7 @@ class HostFacts:
     cgroup_version: int
     enforced: frozenset[str]
     time: datetime
+    data_root: str = ""
 
 
 def parse_facts(info: transport.Row) -> HostFacts:
@@ -58,6 +60,7 @@ def parse_facts(info: transport.Row) -> HostFacts:
         cgroup_version=int(info.get("CgroupVersion") or 1),
         enforced=frozenset(name for name, there in supported.items() if there),
         time=parse_time(str(info["SystemTime"])) or datetime.min.replace(tzinfo=UTC),
+        data_root=str(info.get("DockerRootDir") or ""),
     )
 
 

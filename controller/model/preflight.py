@@ -43,6 +43,7 @@ class Place:
         file_system: type of the file system that holds it, or that would: `ext4`, `tmpfs`, `nfs4`.
         free, size: bytes of that file system, for those without privileges.
         error: why it cannot be looked at, or empty.
+        used: bytes in use on it.
     """
 
     path: str
@@ -54,6 +55,7 @@ class Place:
     free: int = 0
     size: int = 0
     error: str = ""
+    used: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class Preflight:
         ledger: why it cannot be read, or empty.
         policy: why policy or catalog are not valid, or empty.
         holder: the controller that has this Engine, in words, or empty.
+        high_watermark: percent of the Engine's disk above which nothing new is made.
     """
 
     uid: int
@@ -111,3 +114,4 @@ class Preflight:
     ledger: str = ""
     policy: str = ""
     holder: str = ""
+    high_watermark: int = 90

@@ -1,4 +1,4 @@
-"""Knows what stands in the way of a start on this host: mounts, secrets, ports, the network, the image.
+"""Knows what stands in the way of a start on this host: mounts, secrets, ports, network, disk, the image.
 
 Refuses to remove an obstacle: it is named, with what a person can do about it.
 """
@@ -8,10 +8,10 @@ from datetime import timedelta
 from controller.api import labels
 from controller.api.conditions import Reason
 from controller.api.workspace import PullPolicy
-from controller.model.observed import Container
-from controller.model.plan import Decision, Verdict
+from controller.model.observed import Container, EngineView, Unseen
+from controller.model.plan import Decision, HostFinding, Verdict
 from controller.planning import chains
-from controller.planning.case import Case
+from controller.planning.case import Case, Rules
 
 BUSY_LOOK = timedelta(seconds=2)
 """How soon a container that the Engine is busy with is looked at again."""
@@ -103,6 +103,35 @@ def kept(case: Case, container: Container) -> Decision | None:
     return None
 
 
+def space(case: Case) -> Decision | None:
+    """The Engine's disk is too full for a pull or a new container; one that cannot be seen holds nothing."""
+    disk = case.scene.view.disk
+    if isinstance(disk, Unseen) or not disk.pressed:
+        return None
+    message = (
+        f"the disk of {disk.path} is {disk.percent} % full and nothing new is made above "
+        f"{case.scene.rules.high_watermark} %; make room, for example with `wharf gc`"
+    )
+    return case.decide(Verdict.HOLD, Reason.DISK_PRESSURE, message)
+
+
+def pressure(view: EngineView, rules: Rules) -> tuple[HostFinding, ...]:
+    """Say once for the whole host that its disk is too full."""
+    disk = view.disk
+    if isinstance(disk, Unseen) or not disk.pressed:
+        return ()
+    message = (
+        f"the disk is fuller than disk.highWatermark ({rules.high_watermark} %): nothing is pulled and no "
+        "container is made; what runs goes on"
+    )
+    return (HostFinding(Reason.DISK_PRESSURE, disk.path, message),)
+
+
+def new(case: Case) -> Decision | None:
+    """Find what stands in the way of a new container."""
+    return host(case) or space(case) or image(case)
+
+
 def image(case: Case) -> Decision | None:
     """Pull before anything else; a reference that was never looked up is looked up first."""
     effective, images = case.design.effective, case.scene.view.images
@@ -113,6 +142,9 @@ def image(case: Case) -> Decision | None:
     if effective.pull is PullPolicy.NEVER:
         message = f"{effective.image} is not on this host and pull is Never"
         return case.decide(Verdict.HOLD, Reason.IMAGE_UNAVAILABLE, message)
+    full = space(case)
+    if full is not None:
+        return full
     verdict = Verdict.CREATE if case.ours.main is None else Verdict.UPDATE
     message = f"{effective.image} is pulled first"
     return case.decide(verdict, Reason.IMAGE_MISSING, message, actions=chains.pull(case))

@@ -27,10 +27,11 @@ def change_text(drifts: tuple[Drift, ...]) -> str:
 
 def replace(case: Case, container: Container) -> Decision:
     """Put the main container aside and make a new one; what runs goes on until the new one is there."""
-    hold = obstacles.host(case) or obstacles.image(case)
+    unused = container.started_at is None and not container.running  # its successor takes no more room
+    hold = obstacles.host(case) or obstacles.image(case) if unused else obstacles.new(case)
     if hold is not None:
         return hold
-    if container.started_at is None and not container.running:
+    if unused:
         begun = case.memory.replacements.get(case.name)
         actions = chains.remake(case, container, begun.old_id if begun else None)
     else:
@@ -73,7 +74,7 @@ def half_done(case: Case) -> Decision | None:
 
 def _carry_on(case: Case, old: Container) -> Decision:
     """The old one has its retained name, and the new one is not made yet: make it, or give up."""
-    hold = obstacles.host(case) or obstacles.image(case)
+    hold = obstacles.new(case)
     failed = case.memory.backoffs.get(case.name)
     gave_up = failed is not None and failed.key.startswith(f"{case.key}:")
     if gave_up or _same_template(case, old) or (hold is not None and hold.verdict is Verdict.HOLD):
@@ -166,8 +167,7 @@ def missing(case: Case) -> Decision | None:
 
 
 def _create_first(case: Case) -> Decision:
-    hold = obstacles.host(case) or obstacles.image(case)
-    return hold or _create(case, Reason.CONTAINER_MISSING)
+    return obstacles.new(case) or _create(case, Reason.CONTAINER_MISSING)
 
 
 def _create(case: Case, reason: Reason) -> Decision:

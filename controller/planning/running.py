@@ -58,9 +58,14 @@ def _restart(case: Case, container: Container, repairs: tuple[Action, ...]) -> D
 
 
 def _may_replace(case: Case, container: Container) -> bool:
-    """With `changes: Manual` only a person's word replaces; a container that never ran holds nothing."""
+    """With `changes: Manual` only a person's word replaces; a container that never ran holds nothing.
+
+    On a full disk what ran before is not replaced: that is no reason not to start it.
+    """
     if proving.is_pinned(case) or proving.has_failed(case) is not None:
         return False
+    if container.started_at is not None and obstacles.space(case) is not None:
+        return False  # it is started as it is
     manual = case.design.effective.changes is ChangePolicy.MANUAL and not case.approved
     return not manual or case.name in case.memory.restart_requests or container.started_at is None
 
@@ -89,7 +94,7 @@ def restart_requested(case: Case) -> Decision | None:
         done = (actions_of.CompleteRestart(case.name),)
         return case.decide(Verdict.UPDATE, Reason.RESTART_REQUESTED, "done already", actions=done)
     outdated = replacement.needed(case.drifts)
-    hold = obstacles.host(case) or (obstacles.image(case) if outdated else None)
+    hold = obstacles.new(case) if outdated else obstacles.host(case)
     if hold is not None:
         return hold
     return case.decide(
@@ -108,7 +113,7 @@ def image_wanted(case: Case) -> Decision | None:
     if not lacking or case.container.configuration.image == effective.image:
         return None
     repairs = chains.repair(case)
-    if effective.pull is PullPolicy.NEVER:
+    if effective.pull is PullPolicy.NEVER or obstacles.space(case) is not None:
         return drifted(case) if repairs else obstacles.image(case)
     message = f"{effective.image} is pulled first"
     return case.decide(Verdict.UPDATE, Reason.IMAGE_MISSING, message, actions=(*repairs, *chains.pull(case)))

@@ -10,6 +10,7 @@ from typing import Final
 
 from controller.api.conditions import ConditionStatus, ConditionType, Reason
 from controller.model.memory import Cause
+from controller.model.observed import Disk
 from controller.model.status import PassReport, WorkspaceStatus
 from controller.reporting import instruments
 
@@ -78,6 +79,18 @@ def _found(reason: Reason) -> Callable[[PassReport | None], Iterator[Line]]:
 
 def _docker_up(report: PassReport | None) -> Iterator[Line]:
     yield "", float(report is not None and all(part != _ENGINE for part, _, _ in report.unseen))
+
+
+def _disk(read: Callable[[Disk], float]) -> Callable[[PassReport | None], Iterator[Line]]:
+    def lines(report: PassReport | None) -> Iterator[Line]:
+        if report is not None and isinstance(report.disk, Disk):
+            yield "", read(report.disk)
+
+    return lines
+
+
+def _pressure(report: PassReport | None) -> Iterator[Line]:
+    yield "", float(report is not None and isinstance(report.disk, Disk) and report.disk.pressed)
 
 
 def _of_each(
@@ -150,6 +163,10 @@ _FAMILIES: Final[Mapping[str, Callable[[PassReport | None], Iterator[Line]]]] = 
     "orphan_containers": _found(Reason.ORPHANED),
     "foreign_containers": _found(Reason.FOREIGN_CONTAINER),
     "docker_up": _docker_up,
+    "disk_size_bytes": _disk(lambda disk: float(disk.size)),
+    "disk_used_bytes": _disk(lambda disk: float(disk.used)),
+    "disk_used_ratio": _disk(lambda disk: disk.share),
+    "disk_pressure": _pressure,
     "workspace_info": _of_each(_info),
     "workspace_created_timestamp_seconds": _of_each(_value(lambda status: status.created_at.timestamp())),
     "workspace_spec_running": _of_each(_value(lambda status: float(status.desired_running))),

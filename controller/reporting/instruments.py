@@ -266,6 +266,11 @@ DECLARED: Final[tuple[Instrument, ...]] = (
         "reason",
         known=(("lost",),),
     ),
+    # the Engine's disk
+    _passing("disk_size_bytes", "Size of the file system that holds the Engine's data; absent if unseen."),
+    _passing("disk_used_bytes", "Bytes in use on it; absent if unseen."),
+    _passing("disk_used_ratio", "Share in use of what can be used, as df counts it; absent if unseen."),
+    _passing("disk_pressure", "Whether it is fuller than the high watermark, so that nothing new is made."),
     # HTTP and ledger
     _counter(
         "http_requests_total",

@@ -47,6 +47,7 @@ def look_at(path: Path) -> Place:
         mode=stat.S_IMODE(found.st_mode) if found else 0,
         file_system=_file_system(holder.resolve()),
         free=space.f_bavail * space.f_frsize,
+        used=(space.f_blocks - space.f_bfree) * space.f_frsize,
         size=space.f_blocks * space.f_frsize,
     )
 

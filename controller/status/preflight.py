@@ -23,6 +23,7 @@ _BY_GROUP, _BY_OTHERS = 0o020, 0o002
 """Who else may write: bits of a mode."""
 _CROWDED: Final = 0.8
 """Share of a pool's blocks from which on it is nearly full."""
+_ENGINE_DISK: Final = "Docker's disk"
 _SCARCE, _EXHAUSTED = 0.10, 0.03
 """Shares of free disk below which there is a warning, and a failure."""
 
@@ -64,7 +65,7 @@ def _judge(facts: Preflight) -> Iterator[Check]:
     yield from _engine(facts.engine)
     if not isinstance(facts.engine, Unseen):
         yield _ok("controller", facts.holder or "none has this Engine")
-    yield from _files(facts.files)
+    yield from _files(facts.files, facts.high_watermark)
     yield (
         _fail("policy", facts.policy, "mend it; `wharf validate` tells more")
         if facts.policy
@@ -119,14 +120,15 @@ def _cgroups(engine: EngineFacts) -> Iterator[Check]:
         yield _warn("limits", f"the Engine cannot set {', '.join(engine.lacks)}", remedy)
 
 
-def _files(files: Files) -> Iterator[Check]:
+def _files(files: Files, high: int) -> Iterator[Check]:
     yield from _state(files.places["state"])
     yield from _runtime(files.places["runtime"])
     yield from _secrets(files.places["secrets"])
     yield from _specs(files.places["specs"])
-    for name, what in (("docker", "Docker's disk"), ("state", "state disk")):
-        if name in files.places and files.places[name].size:
-            yield _disk(what, files.places[name])
+    if "docker" in files.places and files.places["docker"].size:
+        yield _engine_disk(files.places["docker"], high)
+    if files.places["state"].size:
+        yield _disk("state disk", files.places["state"])
     yield _clock(synchronised=files.clock_synchronised)
     yield from _roots(files)
     yield from _jobs(files)
@@ -179,6 +181,17 @@ def _owned(what: str, place: Place, forbidden: int, missing: str) -> Iterator[Ch
         yield _fail(what, f"{place.path} has mode {place.mode:04o}", f"chmod {closed} {place.path}")
     else:
         yield _ok(what, f"{place.path}, {place.file_system}")
+
+
+def _engine_disk(place: Place, high: int) -> Check:
+    found = _disk(_ENGINE_DISK, place)
+    if found.level is Level.FAIL or place.used * 100 <= high * (place.used + place.free):
+        return found
+    detail = (
+        f"{wording.size(place.free)} free of {wording.size(place.size)} at {place.path}, fuller than "
+        f"disk.highWatermark ({high} %): pulls and new workspaces wait"
+    )
+    return _warn(_ENGINE_DISK, detail, "make room: `wharf gc`, logs, kept containers (`wharf get retained`)")
 
 
 def _disk(what: str, place: Place) -> Check:

@@ -18,6 +18,7 @@ from controller.model.observed import (
     Configuration,
     Container,
     ContainerState,
+    Disk,
     Health,
     Image,
     Network,
@@ -117,6 +118,13 @@ def standing(catalog: Mapping[str, Any] | None = None, **spec: Any) -> Standing:
 def memory(**fields: Any) -> Memory:  # noqa: ANN401 - fields of one class
     """The ledger of a controller that just began."""
     return Memory(epoch=1, claim_key=KEY, nonce=b"n" * 32, **fields)
+
+
+def disk(percent: int, rules: Rules = RULES) -> Disk:
+    """A disk of 100 GiB that is so full."""
+    unit = 1 << 30
+    free = 100 - percent
+    return Disk("/var/lib/docker", 100 * unit, percent * unit, free * unit, percent > rules.high_watermark)
 
 
 def account(name: str) -> Account:

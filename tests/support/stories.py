@@ -20,6 +20,7 @@ from controller.model.memory import (
     Suspension,
 )
 from controller.model.observed import (
+    NOT_LOOKED_AT,
     Account,
     Bind,
     Container,
@@ -355,6 +356,10 @@ def _engine(world: World, ago: str, _: dict[str, Any]) -> None:
     world.seen_ago = _length(ago)
 
 
+def _disk(world: World, percent: int | str, _: dict[str, Any]) -> None:
+    world.disk = NOT_LOOKED_AT if percent == "unseen" else builders.disk(int(percent), world.rules)
+
+
 def _ledger_lost(world: World, what: str, _: dict[str, Any]) -> None:
     world.remember(**{what: type(getattr(world.memory, what))()})
 
@@ -394,6 +399,7 @@ _VERBS: dict[str, Callable[[World, Any, dict[str, Any]], None]] = {
     "passes": _passes,
     "wait": _wait,
     "engine seen ago": _engine,
+    "disk": _disk,
     "fleet": _fleet,
     "edit each": _each(_edit),
     "specs gone": _each(_remove),

@@ -15,9 +15,11 @@ from controller.model import actions
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, Desired, RejectedFile, SpecScan
 from controller.model.memory import Disruption, Memory, Retained
 from controller.model.observed import (
+    NOT_LOOKED_AT,
     Account,
     Container,
     ContainerState,
+    Disk,
     EngineView,
     Health,
     HostView,
@@ -88,6 +90,7 @@ class World:
     routes: dict[str, str] | Unseen | None = None
     unknown: frozenset[str] = frozenset()
     runtimes: frozenset[str] = frozenset({"io.containerd.runc.v2", "runc"})
+    disk: Disk | Unseen = NOT_LOOKED_AT
     memory: Memory = field(default_factory=builders.memory)
     unseen: dict[str, Unseen] = field(default_factory=dict)
     seen_ago: timedelta = timedelta(0)
@@ -120,6 +123,7 @@ class World:
             unknown=self.unknown,
             runtimes=self.runtimes,
             default_runtime="runc",
+            disk=self.disk,
         )
         owners = {spec.workspace.spec.owner or spec.name for spec in self.specs.values()}
         known = {owner: self.accounts.get(owner, builders.account(owner)) for owner in owners}

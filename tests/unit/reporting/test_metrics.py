@@ -18,7 +18,7 @@ from controller.model.plan import Drift, HostFinding, Remedy, Verdict
 from controller.model.status import ChainReport, PassReport
 from controller.reporting import instruments, metrics
 from controller.status import summary
-from tests.support import reports
+from tests.support import builders, reports
 
 START = reports.start("alice")
 CREATED = re.compile("_created$")
@@ -55,6 +55,19 @@ def drifted_report(**fields: object) -> PassReport:
     decision = reports.decision(verdict=Verdict.WAIT, reason=Reason.CHANGE_PENDING, drifts=(drift,))
     dirty = summary.summarize(clean, clean.spec, decision, clean.container, summary.Facts(), reports.later(1))
     return replace(reports.report([dirty]), **fields)  # type: ignore[arg-type] # by name
+
+
+def test_the_disk_of_the_engine_is_measured_and_absent_while_it_cannot_be_seen(
+    published: metrics.Metrics,
+) -> None:
+    published.publish(reports.report([]))
+    assert value(published, "disk_used_ratio") is None
+    assert value(published, "disk_pressure") == 0
+    published.publish(replace(reports.report([]), disk=builders.disk(93)))
+    assert value(published, "disk_used_ratio") == 0.93
+    assert value(published, "disk_used_bytes") == 93 * 2**30
+    assert value(published, "disk_size_bytes") == 100 * 2**30
+    assert value(published, "disk_pressure") == 1
 
 
 def test_every_declared_metric_is_published_and_no_other(published: metrics.Metrics) -> None:

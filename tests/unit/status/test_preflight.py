@@ -67,6 +67,8 @@ def test_on_a_good_host_everything_is_ok() -> None:
         (place("specs", exists=False), Level.FAIL, "spec dir", "specDir"),
         (place("specs", exists=False, error="Permission denied"), Level.FAIL, "spec dir", "as root"),
         (place("docker", free=9 * GIB), Level.WARN, "Docker's disk", "9.0GiB free of 100GiB"),
+        (place("docker", free=11 * GIB, used=100 * GIB), Level.WARN, "Docker's disk", "workspaces wait"),
+        (place("docker", free=2 * GIB, used=98 * GIB), Level.FAIL, "Docker's disk", "make room"),
         (place("state", free=2 * GIB), Level.FAIL, "state disk", "make room"),
         (files(clock_synchronised=False), Level.WARN, "clock", "timedatectl"),
         (files(clock_synchronised=None), Level.WARN, "clock", "NTP"),
