@@ -48,7 +48,7 @@ class Key:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
-    """The configuration in force. All paths are absolute.
+    """The configuration in force. All paths are absolute; `proxy_dir` is None where there is no proxy.
 
     `origins` names the origin of each key by its path (`metrics.listen`): "default", the file, the variable
     or the flag. `file` is None where no file was read.
@@ -62,6 +62,7 @@ class Settings:
     secrets_dir: Path
     state_dir: Path
     runtime_dir: Path
+    proxy_dir: Path | None
     origins: Mapping[str, str]
 
 
@@ -108,6 +109,7 @@ def _settle(
         secrets_dir=base / value.secrets_dir,
         state_dir=base / value.state_dir,
         runtime_dir=base / value.runtime_dir,
+        proxy_dir=None if value.proxy.directory is None else base / value.proxy.directory,
         origins=MappingProxyType(origins),
     )
 

@@ -45,6 +45,14 @@ def host_listeners(proc: Path = PROC) -> frozenset[int]:
     return listening(own, proc)
 
 
+def host_listeners_if_known() -> frozenset[int] | None:
+    """The same, None where the namespace cannot be read."""
+    try:
+        return host_listeners()
+    except errors.EffectError:
+        return None
+
+
 def _ports(table: Path) -> frozenset[int]:
     with table.open(encoding="ascii") as lines:
         next(lines, None)  # the heading

@@ -4,6 +4,7 @@ Refuses to choose: each action says exactly what to make, and everything is chec
 """
 
 import time
+from pathlib import Path
 
 from controller.model import actions, errors
 from controller.model.outcomes import Failed, Outcome, Succeeded
@@ -13,7 +14,7 @@ from controller.sources import mounts, routes, secrets
 class HostExecutor:
     """Executes host actions; those on routes need the directory of the site's proxy."""
 
-    def __init__(self, secrets_dir: str, runtime_dir: str, proxy_dir: str | None = None) -> None:
+    def __init__(self, secrets_dir: str, runtime_dir: str, proxy_dir: Path | None = None) -> None:
         self._secrets_dir = secrets_dir
         self._runtime_dir = runtime_dir
         self._proxy_dir = proxy_dir
@@ -40,6 +41,6 @@ class HostExecutor:
             case actions.RemoveRoute():
                 return routes.remove_route(action, self._proxy())
 
-    def _proxy(self) -> str:
+    def _proxy(self) -> Path:
         assert self._proxy_dir is not None, "nothing is planned in a directory that is not configured"
         return self._proxy_dir

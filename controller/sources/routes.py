@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from controller.api.conditions import Reason
@@ -29,7 +30,7 @@ _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOE
 class Directory:
     """Looks at one directory; a file that is as before is not read again."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._known: dict[str, tuple[tuple[int, ...], str]] = {}
         self._unseen: Unseen | None = None
@@ -69,7 +70,7 @@ class Directory:
         return None
 
 
-def write_route(action: WriteRoute, path: str) -> bool:
+def write_route(action: WriteRoute, path: Path) -> bool:
     """Put a document in place, mode 0644, by rename; True if it was there. Raises Retryable."""
     with _effect(path, action.file), _opened(path) as directory:
         unfinished = f".{action.file}{_UNFINISHED}"
@@ -89,7 +90,7 @@ def write_route(action: WriteRoute, path: str) -> bool:
         return False
 
 
-def remove_route(action: RemoveRoute, path: str) -> bool:
+def remove_route(action: RemoveRoute, path: Path) -> bool:
     """Remove a document; True if it was gone. Raises Retryable."""
     with _effect(path, action.file), _opened(path) as directory:
         gone = True
@@ -102,7 +103,7 @@ def remove_route(action: RemoveRoute, path: str) -> bool:
 
 
 @contextlib.contextmanager
-def _effect(path: str, file: str) -> Iterator[None]:
+def _effect(path: Path, file: str) -> Iterator[None]:
     assert _is_ours(file), f"{file} is not ours"
     try:
         yield
@@ -112,7 +113,7 @@ def _effect(path: str, file: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[int]:
+def _opened(path: Path) -> Iterator[int]:
     descriptor = os.open(path, _DIRECTORY)
     try:
         yield descriptor
