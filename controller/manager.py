@@ -42,7 +42,7 @@ from controller.reporting import http, logs, metrics, narrator, notify
 from controller.service import Facts, Service
 from controller.settings import Settings
 from controller.slices import limits
-from controller.sources import directory, disks, host, policies, preparation, proposals, watcher
+from controller.sources import directory, disks, host, members, policies, preparation, proposals, watcher
 from controller.status import events as event_texts
 from controller.surroundings import Crew, Engine, Surroundings
 from controller.surroundings import Ledger as LedgerPort
@@ -118,7 +118,7 @@ def survey(settings: Settings, spec_dir: Path | None = None) -> PassReport:
     opened = ledgers.Ledger.open_read_only(settings.state_dir)
     if opened is not None:
         known = opened.recall(nonce, clock())
-        kinds = ("ResourcePolicy", "ImageCatalog")
+        kinds = ("ResourcePolicy", "ImageCatalog", members.KIND)
         texts = {kind: text for kind in kinds if (text := opened.remembered_source(kind)) is not None}
         opened.close()
     memories = (texts.get, lambda *_: None)
@@ -163,9 +163,10 @@ class Controller:
             self._execute, self._on_defect, lambda: self.queue.add("chain"), clock, config.docker.workers
         )
         stack.callback(self.workers.close)
+        directories = (str(settings.secrets_dir), str(settings.runtime_dir))
         self._executors = (
             engine_executor.EngineExecutor(self._client, limits.read_limits, self._owns),
-            preparation.HostExecutor(str(settings.secrets_dir), str(settings.runtime_dir)),
+            preparation.HostExecutor(*directories, settings.proxy_dir),
         )
         memories = (self.ledger.remembered_source, self.ledger.remember_source)
         around = _look(settings, self.gate, self.ledger, self.workers, memories)
@@ -350,7 +351,12 @@ def _look(
             str(settings.policy_file), str(settings.image_catalog_file), settle, recall, remember
         ),
         engine=engine,
-        host=host.Host(str(settings.secrets_dir), str(settings.runtime_dir), _host_listeners),
+        host=host.Host(
+            str(settings.secrets_dir),
+            str(settings.runtime_dir),
+            listening.host_listeners_if_known,
+            settings.proxy_dir,
+        ),
         ledger=ledger,
         crew=crew,
     )
@@ -366,16 +372,10 @@ def _reconciler(settings: Settings, around: Surroundings, mode: str) -> Reconcil
         retain=safety.retain_replaced,
         high_watermark=settings.config.disk.high_watermark,
         low_watermark=settings.config.disk.low_watermark,
+        proxied=settings.proxy_dir is not None,
     )
     setup = Setup(mode, rules, f"{host.boot_id()}/{len(ledger_schema.steps())}")
     return Reconciler(around, Planner(rules), lambda: os.urandom(NONCE_BYTES), _since_boot, setup)
-
-
-def _host_listeners() -> frozenset[int] | None:
-    try:
-        return listening.host_listeners()
-    except errors.EffectError:
-        return None
 
 
 def _since_boot() -> float:
