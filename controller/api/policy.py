@@ -14,7 +14,17 @@ from pydantic import AfterValidator, Field, model_validator
 
 from controller.api import fields, meta, workspace
 from controller.api.hostnames import Hostnames
-from controller.api.presets import Aggregate, Enforcement, Grant, Group, LimitName, Preset, Quotas, User
+from controller.api.presets import (
+    Aggregate,
+    Enforcement,
+    Grant,
+    Group,
+    LimitName,
+    Preset,
+    Quotas,
+    User,
+    contradiction,
+)
 
 
 class PortProfile(enum.StrEnum):
@@ -175,6 +185,29 @@ class PolicySpec(meta.ApiModel):
             if names.count(name) > 1:
                 raise fields.refusal(f'two grants are called "{name}"')
         return self
+
+    @model_validator(mode="after")
+    def _later_grants_win(self) -> Self:
+        """Of two grants for somebody the one that ends later counts; as one they must not disagree."""
+        for first, second in itertools.combinations(self.grants, 2):
+            if first.expires != second.expires or not self._holders(first) & self._holders(second):
+                continue
+            path = contradiction(first, second)
+            if path:
+                raise fields.refusal(
+                    f'the grants "{first.name}" and "{second.name}" end at the same time and differ in {path}'
+                    "; let the one that shall count end later"
+                )
+        return self
+
+    def _holders(self, grant: Grant) -> frozenset[tuple[str, str]]:
+        """Return groups and login names that have a grant, as far as the file tells."""
+        groups = grant.groups or ()
+        members = {
+            login for name in groups if name in self.groups for login in self.groups[name].members or ()
+        }
+        named = {("group", name) for name in groups}
+        return frozenset(named | {("user", login) for login in {*members, *(grant.users or ())}})
 
     @model_validator(mode="after")
     def _pools_are_apart(self) -> Self:

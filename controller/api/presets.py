@@ -4,7 +4,7 @@ It knows the shape of one of them; how they are laid over each other is decided 
 """
 
 import enum
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
@@ -163,3 +163,24 @@ class Grant(Preset):
         if self.starts is not None and self.starts >= self.expires:
             raise fields.refusal("starts must be before expires")
         return self
+
+
+_OF_A_GRANT: Final = frozenset({*Preset.model_fields, "quotas", "aggregate"})
+
+
+def contradiction(first: Grant, second: Grant) -> str:
+    """Path of a field that two grants set to different values; empty where they set none."""
+    return _differing(first, second, _OF_A_GRANT)
+
+
+def _differing(first: meta.ApiModel, second: meta.ApiModel, among: frozenset[str]) -> str:
+    for name in sorted(first.model_fields_set & second.model_fields_set & among):
+        one, other = getattr(first, name), getattr(second, name)
+        path = type(first).model_fields[name].alias or name
+        if isinstance(one, meta.ApiModel) and isinstance(other, meta.ApiModel):
+            below = _differing(one, other, one.model_fields_set)
+            if below:
+                return f"{path}.{below}"
+        elif one != other:
+            return path
+    return ""

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from decimal import Decimal
+from typing import Any
 
 import pydantic
 import pytest
@@ -109,3 +110,33 @@ def test_a_broken_rule_is_named_at_its_place(path: str, value: object, place: st
     where, message = refused(path, value)
     assert where == place
     assert needed in message
+
+
+GRANT = {"users": ["alice"], "reason": "thesis", "approvedBy": "prof", "expires": "2027-03-31T00:00:00Z"}
+MORE = {"resources": {"memory": "64g", "pids": 100}}
+LESS = {"resources": {"memory": "32g"}}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "path"),
+    [
+        (MORE, LESS, "resources.memory"),
+        (MORE, {**LESS, "users": ["bob"]}, ""),
+        (MORE, {**LESS, "expires": "2027-03-31T01:00:00Z"}, ""),
+        (MORE, {**LESS, "expires": "2027-03-31T01:00:00+01:00"}, "resources.memory"),
+        (MORE, {"resources": {"memory": "64g"}}, ""),
+        (MORE, {"resources": {"cpus": "2"}}, ""),
+        (MORE, {**LESS, "users": ["bob"], "groups": ["students"]}, "resources.memory"),
+        ({**MORE, "users": [], "groups": ["students"]}, {**LESS, "users": ["bob"]}, "resources.memory"),
+        ({**MORE, "groups": ["faculty"]}, {**LESS, "users": [], "groups": ["faculty"]}, "resources.memory"),
+        ({"priority": 50}, {"priority": 60}, "priority"),
+        ({"quotas": {"cpus": None}}, {"quotas": {"cpus": "4"}}, "quotas.cpus"),
+    ],
+)
+def test_grants_that_end_together_agree(first: dict[str, Any], second: dict[str, Any], path: str) -> None:
+    grants = [{**GRANT, "name": "a", **first}, {**GRANT, "name": "b", **second}]
+    if not path:
+        assert len(load("spec.grants", grants).grants) == 2
+        return
+    where, message = refused("spec.grants", grants)
+    assert (where, f"end at the same time and differ in {path};" in message) == ("spec", True)
