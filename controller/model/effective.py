@@ -75,7 +75,8 @@ class Effective:
     Attributes:
         image: the reference to give to the Engine.
         shm: bytes.
-        account: of the owner, where the host or the ledger knows it.
+        account: of the owner, where spec, policy, ledger or host say it.
+        ids_stated: spec or policy say the owner's ids, whatever the host says.
         profile: what the container may do to its host.
         runtime: the Engine's name of what runs it, None for its default.
         nosuid_mounts: mount sources must lie on file systems without set-uid programs and devices.
@@ -110,6 +111,7 @@ class Effective:
     stop_grace: timedelta
     changes: ChangePolicy
     account: Account | None
+    ids_stated: bool = False
     profile: SecurityProfile = SecurityProfile.STANDARD
     runtime: str | None = None
     not_enforced: tuple[NotEnforced, ...] = ()

@@ -18,6 +18,7 @@ from controller.model.observed import Container, EngineView, HostView, Unseen
 from controller.model.plan import Decision, Drift, Note, NotEnforced, Verdict
 from controller.model.routes import NO_NAMES, Names
 from controller.model.status import ServiceAddress
+from controller.planning import identity
 from controller.planning.budget import Budget
 from controller.planning.ports import Assignment
 
@@ -269,10 +270,23 @@ class Case:
             container_id=self.ours.main.id if self.ours.main else None,
             key=f"{self.key}:{verdict}:{reason}",
             not_enforced=self._not_enforced(),
-            notes=(*(effective.notes if effective else ()), *self._over_quota()),
+            notes=(*(effective.notes if effective else ()), *self._over_quota(), *self._account_note()),
             cause=Cause.APPROVED if cause is not None and self.approved else cause,
             change=self.change,
         )
+
+    @property
+    def account_trouble(self) -> tuple[Reason, str] | None:
+        """What became of the owner's account since it was recorded, if that keeps it from a start."""
+        if not isinstance(self.blueprint, Blueprint):
+            return None
+        effective, told = self.blueprint.effective, self.scene.host.accounts
+        return identity.trouble(effective, self.memory.accounts.get(effective.owner), told)
+
+    def _account_note(self) -> tuple[Note, ...]:
+        """What runs is left alone, and says why it would not be started again."""
+        found = self.account_trouble if self.ours.running() else None
+        return () if found is None else (Note(found[0], f"{found[1]}; until then it is not started again"),)
 
     def _over_quota(self) -> tuple[Note, ...]:
         return (Note(Reason.OVER_QUOTA, self.excess),) if self.excess else ()

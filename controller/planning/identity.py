@@ -10,7 +10,7 @@ from typing import Final, cast
 from controller.api import policy as policies
 from controller.api import workspace
 from controller.api.conditions import Reason
-from controller.model.effective import Refusal
+from controller.model.effective import Effective, Refusal
 from controller.model.observed import Account, AccountSeen, Unseen
 from controller.planning.origins import Value
 
@@ -72,6 +72,32 @@ def person(spec: workspace.Workspace, rules: policies.PolicySpec, owner: str, se
     if told is None:
         return Person(owner, None, None, home, silence=silence)
     return Person(owner, told.uid, told.gid, home)
+
+
+def trouble(
+    effective: Effective, recorded: Account | None, told: Mapping[str, AccountSeen]
+) -> tuple[Reason, str] | None:
+    """Say what became of an account that was recorded, where nobody but the host says the owner's ids.
+
+    A host that does not tell says nothing.
+    """
+    owner = effective.owner
+    if effective.ids_stated or recorded is None or owner not in told:
+        return None
+    now, remedy = told[owner], f"users.{owner} in the policy"
+    if now is None:
+        message = (
+            f'the host no longer has the account "{owner}"; create it with uid {recorded.uid}, '
+            f"or give {remedy} uid and gid, or remove the spec"
+        )
+        return Reason.ACCOUNT_GONE, message
+    if isinstance(now, Account) and now.uid != recorded.uid:
+        message = (
+            f'the account "{owner}" had uid {recorded.uid} and has {now.uid} now; put it back, or say '
+            f"which uid and gid count: spec.uid and spec.gid, or {remedy}"
+        )
+        return Reason.ACCOUNT_CHANGED, message
+    return None
 
 
 def class_refusal(name: str, placeholders: Iterable[str], who: Person) -> Refusal | None:

@@ -33,7 +33,22 @@ def beside(case: Case) -> Decision | None:
 
 def host(case: Case) -> Decision | None:
     """Find the first obstacle on the host, the image apart."""
-    return _mounts(case) or _secrets(case) or _ports(case) or _network(case)
+    rules = (_account, _quotas, _mounts, _secrets, _ports, _network, _runtime)
+    return next((found for rule in rules if (found := rule(case)) is not None), None)
+
+
+def _account(case: Case) -> Decision | None:
+    """Find that the owner's account is gone, or is another one."""
+    found = case.account_trouble
+    return None if found is None else case.decide(Verdict.HOLD, *found)
+
+
+def _quotas(case: Case) -> Decision | None:
+    """What runs beyond its owner's quotas is not stopped for a start that could not be made."""
+    if case.beyond is None:
+        return None
+    message = f"{case.beyond.message}; it runs on, and could not be started again"
+    return case.decide(Verdict.HOLD, case.beyond.reason, message)
 
 
 def _mounts(case: Case) -> Decision | None:
@@ -83,6 +98,17 @@ def _network(case: Case) -> Decision | None:
         "remove it and it is made anew"
     )
     return case.decide(Verdict.HOLD, Reason.NETWORK_UNUSABLE, message)
+
+
+def _runtime(case: Case) -> Decision | None:
+    wanted, view = case.design.template.runtime, case.scene.view
+    if wanted is None or wanted in view.runtimes:
+        return None
+    message = (
+        f'the Engine has no runtime "{wanted}" (the policy\'s dockerInDockerRuntime); it has: '
+        f"{', '.join(sorted(view.runtimes)) or 'none'}"
+    )
+    return case.decide(Verdict.HOLD, Reason.RUNTIME_MISSING, message)
 
 
 def kept(case: Case, container: Container) -> Decision | None:

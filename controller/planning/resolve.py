@@ -14,7 +14,7 @@ from controller.api.conditions import Reason
 from controller.model import effective
 from controller.model.desired import AcceptedSpec
 from controller.model.effective import Effective, Refusal
-from controller.model.observed import Account, AccountSeen, Limits
+from controller.model.observed import AccountSeen, Limits
 from controller.model.plan import NotEnforced
 from controller.planning import caps, choice, identity, layers, origins, security
 from controller.planning.layers import Layer
@@ -55,7 +55,7 @@ def resolve(accepted: AcceptedSpec, standing: Standing, account: AccountSeen) ->
     )
     if refusal or isinstance(image, Refusal):
         return refusal or cast("Refusal", image)
-    return _build(accepted, standing, place, who.account, values, image)
+    return _build(accepted, standing, place, who, values, image)
 
 
 def _target_refusal(values: Mapping[str, Value]) -> Refusal | None:
@@ -74,7 +74,7 @@ def _build(  # noqa: PLR0913 - all that a workspace is made of
     accepted: AcceptedSpec,
     standing: Standing,
     place: Profile,
-    account: Account | None,
+    who: identity.Person,
     values: Mapping[str, Value],
     image: choice.Chosen,
 ) -> Effective:
@@ -107,7 +107,8 @@ def _build(  # noqa: PLR0913 - all that a workspace is made of
         open_network=one("network.isolation") is workspace.Isolation.OPEN,
         stop_grace=cast("timedelta", one("lifecycle.stopGrace")),
         changes=cast("workspace.ChangePolicy", one("lifecycle.changes")),
-        account=account,
+        account=who.account,
+        ids_stated=who.stated,
         profile=profile,
         runtime=security.runtime(profile, rules),
         not_enforced=tuple(_not_enforced(values)),

@@ -22,6 +22,7 @@ from controller.model.memory import (
 from controller.model.observed import (
     NOT_LOOKED_AT,
     Account,
+    AccountSeen,
     Bind,
     Container,
     ContainerState,
@@ -157,6 +158,11 @@ _CHANGES: dict[str, Callable[[World, Container, Any], Container]] = {
     "restart_policy": _configured("restart_policy"),
     "network_mode": _configured("network_mode"),
     "hostname": _configured("hostname"),
+    "privileged": _configured("privileged"),
+    "runtime": _configured("runtime"),
+    "capabilities": lambda world, found, value: _configured("capabilities")(
+        world, found, None if value is None else tuple(value)
+    ),
     "networks": lambda world, found, value: _configured("networks")(world, found, frozenset(value)),
     "command": lambda world, found, value: _configured("command")(world, found, tuple(value)),
     "bind": lambda world, found, value: _configured("binds")(
@@ -242,6 +248,15 @@ def _image(world: World, reference: str, rest: dict[str, Any]) -> None:
         world.images[reference] = None if held == "missing" else builders.image_id(held)
 
 
+def _asked(world: World, reference: str, rest: dict[str, Any]) -> None:
+    if "in_vain" in rest:
+        wait = BackOff(2, world.now + _length(rest.pop("in_vain")), Reason.IMAGE_UNAVAILABLE, "no route", "")
+        world.remember(backoffs={**world.memory.backoffs, f"registry/{reference}": wait})
+    else:
+        at = world.now - _length(rest.pop("ago"))
+        world.remember(asked={**world.memory.asked, reference: at})
+
+
 def _network(world: World, name: str, rest: dict[str, Any]) -> None:
     if rest.pop("gone", False):
         world.networks.pop(name, None)
@@ -280,10 +295,14 @@ def _unknown(world: World, name: str, _: dict[str, Any]) -> None:
 
 
 def _account(world: World, name: str, rest: dict[str, Any]) -> None:
+    now = rest.pop("now", "gone")
     if rest.pop("recorded", False):
         world.remember(accounts={**world.memory.accounts, name: Account(name, 5000, 5000, "/home/old")})
-    else:
-        world.accounts[name] = None
+    failure = "the host's name service fails: Connection refused"
+    silence = Unseen(Reason.NAME_SERVICE_SILENT, failure, world.now)
+    told: dict[str, AccountSeen] = {"gone": None, "silent": silence}
+    told |= {uid: Account(name, int(uid), int(uid), "/home/new") for uid in (now,) if uid.isdecimal()}
+    world.accounts[name] = told[now]
 
 
 def _rejected(world: World, path: str, rest: dict[str, Any]) -> None:
@@ -294,6 +313,10 @@ def _rejected(world: World, path: str, rest: dict[str, Any]) -> None:
 
 def _policy(world: World, keys: Mapping[str, Any], rest: dict[str, Any]) -> None:
     world.policy = builders.policy(rest.pop("catalog", None), **keys)
+
+
+def _runtime(world: World, name: str, _: dict[str, Any]) -> None:
+    world.runtimes |= {name}
 
 
 def _removals_held(world: World, why: str, _: dict[str, Any]) -> None:
@@ -383,6 +406,7 @@ _VERBS: dict[str, Callable[[World, Any, dict[str, Any]], None]] = {
     "restarts": _restarts,
     "intent": _intent,
     "image": _image,
+    "asked": _asked,
     "network": _network,
     "mount": _mount,
     "secret missing": _secret,
@@ -393,6 +417,7 @@ _VERBS: dict[str, Callable[[World, Any, dict[str, Any]], None]] = {
     "account": _account,
     "rejected": _rejected,
     "policy": _policy,
+    "runtime": _runtime,
     "removals held": _removals_held,
     "block": _block,
     "grant": _grant,

@@ -16,7 +16,7 @@ from controller.model.desired import AcceptedPolicy, AcceptedSpec, Desired, Reje
 from controller.model.memory import Disruption, Memory, Retained
 from controller.model.observed import (
     NOT_LOOKED_AT,
-    Account,
+    AccountSeen,
     Container,
     ContainerState,
     Disk,
@@ -73,8 +73,10 @@ class World:
     images: dict[str, str | None] = field(
         default_factory=lambda: {builders.IMAGE: builders.image_id(builders.IMAGE)}
     )
+    registry: dict[str, str] = field(default_factory=dict)
+    """What a reference names at its registry, by the name of the image, where that is not the reference."""
     networks: dict[str, Network] = field(default_factory=builders.networks)
-    accounts: dict[str, Account | None] = field(default_factory=dict)
+    accounts: dict[str, AccountSeen] = field(default_factory=dict)
     mounts: dict[tuple[str, str], MountCheck] = field(default_factory=dict)
     secrets: dict[str, Obstacle] = field(default_factory=dict)
     listeners: frozenset[int] | None = None
@@ -255,7 +257,9 @@ class World:
             raise RefusedError("fault")
         match action:
             case actions.PullImage():
-                self.images[action.reference] = builders.image_id(action.reference)
+                found = self.registry.get(action.reference, action.reference)
+                self.images[action.reference] = builders.image_id(found)
+                self.remember(asked={**self.memory.asked, action.reference: self.now})
             case (
                 actions.PrepareMount() | actions.WriteSecrets() | actions.WriteRoute() | actions.RemoveRoute()
             ):
