@@ -74,6 +74,8 @@ class DriftKind(StrEnum):
     """The Engine would restart it by itself."""
     NETWORK = "network"
     """It is not on its network, or on others."""
+    SECURITY = "security"
+    """Its capabilities, its privileges or its runtime differ."""
 
 
 class Reason(StrEnum):
@@ -202,6 +204,16 @@ class Reason(StrEnum):
     GROUP_UNSEEN = "GroupUnseen"
     """The members of a group could not be read yet and the owner may be one of them. What runs stays as it
     is. It is tried again. Bring the group's file or the name service back."""
+    PRIVILEGE_REFUSED = "PrivilegeRefused"
+    """The security profile asks for more than the owner may have: the policy's `privileged` does not name
+    them (any more), or it names no `dockerInDockerRuntime`. What runs goes on; it is tried again when either
+    changes. Use profile Standard, or ask the administrator."""
+    PRIVILEGED_SHARES_GPUS = "PrivilegedSharesGpus"
+    """A privileged container sees every GPU of the host, so none can be promised to it alone or kept from
+    it. Nothing is done. Use another `gpu.mode`, or profile Standard."""
+    RUNTIME_MISSING = "RuntimeMissing"
+    """The Engine lacks the runtime that the policy's `dockerInDockerRuntime` names. It is tried again. Install
+    it and enter it under `runtimes` of the Engine's configuration, or name one that is there."""
     PORT_OUTSIDE_POOL = "PortOutsidePool"
     """A service's `hostPort` lies neither in the owner's block nor in a pool for that service. It is tried
     again when either changes. Name another port, or none."""
@@ -236,6 +248,9 @@ class Reason(StrEnum):
     """There is no container. One is created. Nothing to do."""
     IMAGE_MISSING = "ImageMissing"
     """The image is not on this host. It is pulled. Nothing to do."""
+    IMAGE_ASKED = "ImageAsked"
+    """With `pull: Always` a registry is asked at most every ten minutes whether a tag has moved. A moved one
+    is pulled. Nothing to do."""
     FIRST_START = "FirstStart"
     """The container was created and never ran. It is started. Nothing to do."""
     CONTAINER_EXITED = "ContainerExited"

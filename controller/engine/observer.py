@@ -167,6 +167,8 @@ class Observer:
             total_memory=facts.memory,
             total_cpus=facts.cpus,
             unknown=unknown,
+            runtimes=facts.runtimes,
+            default_runtime=facts.default_runtime,
             disk=self._read_disk(facts.data_root, now),
         )
 

@@ -18,6 +18,8 @@ DEFAULT_CPU_PERIOD = 100_000
 BILLION = 10**9
 _FRACTION = re.compile(r"\.(\d+)")
 _ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - the Engine's default, read and not bound
+ALL = "ALL"
+"""Every capability, in `CapAdd` and `CapDrop`."""
 ICC = "com.docker.network.bridge.enable_icc"
 
 
@@ -32,6 +34,7 @@ class HostFacts:
         enforced: fields of `Limits` that the kernel can enforce here.
         time: the Engine's clock.
         data_root: where it keeps images and containers, on its own host.
+        runtimes, default_runtime: names of what can run a container here.
     """
 
     engine_id: str
@@ -41,6 +44,8 @@ class HostFacts:
     enforced: frozenset[str]
     time: datetime
     data_root: str = ""
+    runtimes: frozenset[str] = frozenset()
+    default_runtime: str = ""
 
 
 def parse_facts(info: transport.Row) -> HostFacts:
@@ -61,6 +66,8 @@ def parse_facts(info: transport.Row) -> HostFacts:
         enforced=frozenset(name for name, there in supported.items() if there),
         time=parse_time(str(info["SystemTime"])) or datetime.min.replace(tzinfo=UTC),
         data_root=str(info.get("DockerRootDir") or ""),
+        runtimes=frozenset(info.get("Runtimes") or {}),
+        default_runtime=str(info.get("DefaultRuntime") or ""),
     )
 
 
@@ -128,12 +135,19 @@ def parse_ports(host_config: transport.Row) -> tuple[observed.PublishedPort, ...
     return tuple(sorted(ports))
 
 
+def parse_capabilities(host_config: transport.Row) -> tuple[str, ...] | None:
+    """What is added where all are dropped, sorted, without CAP_; None where all are not."""
+    dropped, added = (_capabilities(host_config.get(field)) for field in ("CapDrop", "CapAdd"))
+    return tuple(sorted(added)) if ALL in dropped else None
+
+
+def _capabilities(names: list[str] | None) -> set[str]:
+    return {name.upper().removeprefix("CAP_") for name in names or ()}
+
+
 _HARMLESS_MODES = {"", "private", "shareable"}
 
 _OTHER: tuple[tuple[str, Callable[[Any], bool]], ...] = (
-    ("Privileged", bool),
-    ("CapAdd", bool),
-    ("CapDrop", bool),
     ("Devices", bool),
     ("DeviceCgroupRules", bool),
     ("DeviceRequests", bool),
@@ -151,7 +165,6 @@ _OTHER: tuple[tuple[str, Callable[[Any], bool]], ...] = (
     ("IpcMode", lambda mode: mode not in _HARMLESS_MODES),
     ("UTSMode", lambda mode: mode not in _HARMLESS_MODES),
     ("UsernsMode", lambda mode: mode not in _HARMLESS_MODES),
-    ("SecurityOpt", bool),
 )
 """Fields of HostConfig that the controller never writes, and when they differ from the Engine's default."""
 
@@ -163,6 +176,7 @@ def parse_other(host_config: transport.Row) -> tuple[str, ...]:
         for field, differs in _OTHER
         if host_config.get(field) is not None and differs(host_config[field])
     ]
+    texts += [f"{field}={value}" for field, value in _parse_security(host_config).items() if value]
     texts += [
         f"Mount {mount['Type']}:{mount.get('Target')}"
         for mount in host_config.get("Mounts") or []
@@ -171,6 +185,16 @@ def parse_other(host_config: transport.Row) -> tuple[str, ...]:
     texts += [f"Volume {text}" for text in host_config.get("Binds") or [] if not text.startswith("/")]
     texts += [f"Port {port}" for port in host_config.get("PortBindings") or {} if not port.endswith("/tcp")]
     return tuple(sorted(texts))
+
+
+def _parse_security(host_config: transport.Row) -> dict[str, list[str]]:
+    """What is given beside the Engine's own; it marks what is privileged with an option by itself."""
+    own = ["label=disable"] if host_config.get("Privileged") else []
+    options = [option for option in host_config.get("SecurityOpt") or () if option not in own]
+    if parse_capabilities(host_config) is not None:
+        return {"SecurityOpt": options}
+    given = {field: host_config.get(field) or [] for field in ("CapAdd", "CapDrop")}
+    return {**given, "SecurityOpt": options}
 
 
 def parse_configuration(row: transport.Row) -> observed.Configuration:
@@ -197,6 +221,9 @@ def parse_configuration(row: transport.Row) -> observed.Configuration:
                 for device in request.get("DeviceIDs") or []
             )
         ),
+        capabilities=parse_capabilities(host_config),
+        privileged=bool(host_config.get("Privileged")),
+        runtime=host_config.get("Runtime") or "",
         other=parse_other(host_config),
     )
 
@@ -257,6 +284,7 @@ def parse_image(row: transport.Row) -> observed.Image:
         command=tuple(config.get("Cmd") or ()),
         user=config.get("User") or "",
         health_check=bool(test) and test[0] not in {"", "NONE"},
+        digests=tuple(sorted(row.get("RepoDigests") or ())),
     )
 
 
@@ -270,4 +298,3 @@ def parse_network(row: transport.Row) -> observed.Network:
         subnet=ranges[0].get("Subnet") or "",
         inter_container=(row.get("Options") or {}).get(ICC, "true") == "true",
     )
-        digests=tuple(sorted(row.get("RepoDigests") or ())),

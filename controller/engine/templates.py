@@ -1,7 +1,7 @@
 """Knows how a template, a network and limits are written in the Engine's words.
 
-It refuses what the controller never asks for: volumes, privileges, restart policies, and `Binds`, which make
-a missing host directory.
+It refuses what the controller never asks for: volumes, devices, the host's namespaces, other security options
+than the Engine's own, restart policies, and `Binds`, which make a missing host directory.
 """
 
 from controller.api import quantities
@@ -48,8 +48,21 @@ def _render_host_config(template: actions.Template) -> transport.Row:
             "Config": {"max-size": template.log_max_size, "max-file": str(template.log_max_files)},
         },
         **NO_RESTART,
+        **_render_security(template),
         **_render_limits(template.limits),
     }
+
+
+def _render_security(template: actions.Template) -> dict[str, object]:
+    """Not a word where the Engine's own choice is meant."""
+    written: dict[str, object] = {}
+    if template.capabilities is not None:
+        written |= {"CapDrop": [parsing.ALL], "CapAdd": list(template.capabilities)}
+    if template.privileged:
+        written["Privileged"] = True
+    if template.runtime is not None:
+        written["Runtime"] = template.runtime
+    return written
 
 
 def _render_ports(ports: tuple[observed.PublishedPort, ...]) -> dict[str, list[dict[str, str]]]:

@@ -110,7 +110,7 @@ class Configuration:
             Engine's own choice is in force.
         privileged: it has every capability and every device.
         runtime: the Engine's name of what runs it, empty where it does not say.
-        other: differences from what this controller ever writes (devices, host namespaces, ...), as short texts.
+        other: differences from what this controller ever writes (devices, host namespaces), as short texts.
     """
 
     image: str

@@ -11,6 +11,7 @@ from controller.api.conditions import DriftKind
 from controller.model.actions import LEAST_RESERVATION, Template
 from controller.model.observed import Container, ContainerState, EngineView, Image, Limits
 from controller.model.plan import Drift, Remedy
+from controller.planning import template as template_module
 
 PAGE = 4096
 """The kernel keeps memory limits in whole pages, bytes."""
@@ -31,6 +32,9 @@ FIELD_REMEDIES: Mapping[str, Remedy] = {
     "shm": Remedy.REPLACE,
     "limits": Remedy.LIVE,
     "stop_grace": Remedy.LIVE,
+    "capabilities": Remedy.REPLACE,
+    "privileged": Remedy.REPLACE,
+    "runtime": Remedy.REPLACE,
     "log_max_size": Remedy.REPORT,
     "log_max_files": Remedy.REPORT,
 }
@@ -49,6 +53,7 @@ class Subject:
     image: Image | None
     total_memory: int
     total_cpus: int
+    default_runtime: str = ""
 
 
 def subject(
@@ -68,6 +73,7 @@ def subject(
         view.image_details.get(container.image_id),
         view.total_memory,
         view.total_cpus,
+        view.default_runtime,
     )
 
 
@@ -216,10 +222,33 @@ def _labels(case: Subject) -> Iterator[Drift]:
 
 
 def _template_hash(case: Subject) -> Iterator[Drift]:
-    before, after = case.container.labels.get(labels.TEMPLATE_HASH, ""), case.identity[labels.TEMPLATE_HASH]
-    same_version = before.split(":")[0] == after.split(":")[0]
-    if same_version and before != after:
+    before, version = case.container.labels.get(labels.TEMPLATE_HASH, ""), _version(case)
+    if version not in template_module.PROJECTIONS:
+        return
+    after = template_module.digest(case.template, version)
+    if before != after:
         yield Drift(DriftKind.LABELS, labels.TEMPLATE_HASH, before[:15], after[:15], Remedy.REPLACE)
+
+
+def _version(case: Subject) -> str:
+    """Which rendering a container was made with: what that did not know of is not compared."""
+    return case.container.labels.get(labels.TEMPLATE_HASH, "").partition(":")[0]
+
+
+def _security(case: Subject) -> Iterator[Drift]:
+    observed, template = case.container.configuration, case.template
+    if observed.privileged != template.privileged:
+        texts = ["yes" if privileged else "no" for privileged in (observed.privileged, template.privileged)]
+        yield Drift(DriftKind.SECURITY, "privileged", texts[0], texts[1], Remedy.REPLACE)
+    if _version(case) != "v1" and observed.capabilities != template.capabilities:
+        texts = [
+            "<default>" if names is None else " ".join(names) or "<none>"
+            for names in (observed.capabilities, template.capabilities)
+        ]
+        yield Drift(DriftKind.SECURITY, "capabilities", texts[0], texts[1], Remedy.REPLACE)
+    wanted = template.runtime or case.default_runtime
+    if observed.runtime != wanted and (template.runtime is not None or any(_template_hash(case))):
+        yield Drift(DriftKind.SECURITY, "runtime", observed.runtime, wanted, Remedy.REPLACE)
 
 
 def _restart_policy(case: Subject) -> Iterator[Drift]:
@@ -238,7 +267,19 @@ def _network(case: Subject) -> Iterator[Drift]:
         yield Drift(DriftKind.NETWORK, name, "connected", "<none>", Remedy.REPORT)
 
 
-RULES = (_image, _env, _command, _mounts, _ports, _shm, _limits, _labels, _restart_policy, _network)
+RULES = (
+    _image,
+    _env,
+    _command,
+    _mounts,
+    _ports,
+    _shm,
+    _security,
+    _limits,
+    _labels,
+    _restart_policy,
+    _network,
+)
 """All of them are asked, in this order."""
 
 

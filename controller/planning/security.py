@@ -14,14 +14,14 @@ from controller.planning.origins import Value
 
 CAPABILITIES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "AUDIT_WRITE": "sshd writes each login to the kernel's audit log, and closes the session if it may not",
+        "AUDIT_WRITE": "sshd writes each login to the kernel's audit log, or closes the session",
         "CHOWN": "sshd gives the terminal to who logs in; useradd and passwd renew files; dpkg",
         "DAC_OVERRIDE": "sudo and dpkg read and write files of other accounts, such as homes of mode 0700",
         "FOWNER": "dpkg and sudo chmod set modes and times of files of other accounts",
         "FSETID": "dpkg and chmod keep the set-group-id bit on files of groups such as crontab and mail",
         "KILL": "sudo kill, and a supervisor that runs as root, end processes of other accounts",
-        "NET_BIND_SERVICE": "services bind ports below 1024 where the Engine leaves those to root, and programs "
-        "with this file capability, as some web servers have it, can start",
+        "NET_BIND_SERVICE": "services bind ports below 1024 where the Engine leaves those to root; programs that "
+        "carry it as a file capability, as some web servers do, can start",
         "SETGID": "sshd, su, sudo and apt change to the groups of another account",
         "SETUID": "sshd, su, sudo and apt change to another account",
         "SYS_CHROOT": "sshd locks its half without privileges into an empty directory",

@@ -5,17 +5,18 @@ Refuses to choose ports or devices: they are given to it.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from controller.api import labels
+from controller.api.workspace import SecurityProfile
 from controller.model.actions import Template
 from controller.model.desired import AcceptedSpec
 from controller.model.effective import Effective
 from controller.model.observed import Bind, PublishedPort
-from controller.planning import claims
+from controller.planning import claims, security
 
-HASH_VERSION = "v1"
-"""Names the projection below. A container with a hash of another version is not compared by hash."""
+HASH_VERSION = "v2"
+"""Names the projection of new containers; each container is compared by the one that it was made with."""
 
 
 def render(effective: Effective, ports: tuple[PublishedPort, ...], secrets_dir: str) -> Template:
@@ -42,15 +43,23 @@ def render(effective: Effective, ports: tuple[PublishedPort, ...], secrets_dir: 
         shm=effective.shm,
         limits=effective.limits,
         stop_grace=effective.stop_grace,
+        capabilities=security.capabilities(effective.profile),
+        privileged=effective.profile is SecurityProfile.PRIVILEGED,
+        runtime=effective.runtime,
     )
 
 
-def digest(template: Template) -> str:
-    """Return `v1:` and the SHA-256 of all that needs a new container when it changes.
+def digest(template: Template, version: str = HASH_VERSION) -> str:
+    """Return the version and the SHA-256 of all that needs a new container when it changes: `v2:…`.
 
     The image is not in it (a reference that names the same image is no change), nor what can be changed live.
     """
-    projection = {
+    text = json.dumps(PROJECTIONS[version](template), sort_keys=True, separators=(",", ":"))
+    return f"{version}:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _first(template: Template) -> dict[str, object]:
+    return {
         "hostname": template.hostname,
         "command": template.command,
         "env": template.env,
@@ -61,8 +70,19 @@ def digest(template: Template) -> str:
         "network": template.network,
         "shm": template.shm,
     }
-    text = json.dumps(projection, sort_keys=True, separators=(",", ":"))
-    return f"{HASH_VERSION}:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _second(template: Template) -> dict[str, object]:
+    return {
+        **_first(template),
+        "capabilities": template.capabilities,
+        "privileged": template.privileged,
+        "runtime": template.runtime,
+    }
+
+
+PROJECTIONS: Mapping[str, Callable[[Template], dict[str, object]]] = {"v1": _first, "v2": _second}
+"""None of these ever changes: a field that needs a new container begins a new version."""
 
 
 def identity(

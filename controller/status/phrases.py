@@ -35,6 +35,10 @@ def _limits(limits: observed.Limits) -> Iterator[str]:
 
 
 def _template(template: actions.Template) -> Iterator[str]:
+    if template.privileged:
+        yield "PRIVILEGED"
+    if template.runtime is not None:
+        yield f"runtime {template.runtime}"
     yield f"network {template.network}"
     if template.user:
         yield f"user {template.user}"

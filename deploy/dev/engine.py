@@ -14,7 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deploy.dev import api, host, image
@@ -62,8 +62,11 @@ class PrivateEngine:
         """The process id of our containerd, if it runs."""
         return host.recorded_pid(self.directory / "containerd.pid", str(self._containerd_config))
 
-    def up(self, *, live_restore: bool | None) -> str:
-        """Starts the Engine unless it runs; says what was done. `None`: live restore as last time."""
+    def up(self, *, live_restore: bool | None, runtimes: Sequence[str] = ()) -> str:
+        """Starts the Engine unless it runs; says what was done. `None`: live restore as last time.
+
+        `runtimes` are further names for its own runtime; it keeps them.
+        """
         if os.geteuid() != 0:
             raise host.SetupError("a private Docker Engine needs root")
         host.ensure_programs(PACKAGES)
@@ -75,7 +78,7 @@ class PrivateEngine:
                 if live_restore not in (None, self._settings()["live-restore"]):
                     raise host.SetupError("the Engine runs with the other live-restore; `down` it first")
                 return f"Engine already running at {self.socket}"
-            self._start(live_restore=live_restore)
+            self._start(live_restore=live_restore, runtimes=runtimes)
         return f"Engine started at {self.socket}"
 
     def kill(self) -> str:
@@ -128,7 +131,7 @@ class PrivateEngine:
             "log": str(self.log),
         }
 
-    def _start(self, *, live_restore: bool | None) -> None:
+    def _start(self, *, live_restore: bool | None, runtimes: Sequence[str] = ()) -> None:
         for place in (self.runtime, self.data_root, self.exec_root):
             place.mkdir(parents=True, exist_ok=True)
         self.runtime.chmod(0o711)
@@ -137,7 +140,7 @@ class PrivateEngine:
             self._write_containerd_config()
             containerd = self._spawn("containerd", "--config", self._containerd_config, self.containerd_log)
             self._await(containerd, self._containerd_socket.exists, self.containerd_log)
-        self._write_docker_config(live_restore=live_restore)
+        self._write_docker_config(live_restore=live_restore, runtimes=runtimes)
         # The Engine refuses a pid file whose number any process has by now; ours was checked by the caller.
         (self.exec_root / "dockerd.pid").unlink(missing_ok=True)
         dockerd = self._spawn("dockerd", "--config-file", self._docker_config, self.log)
@@ -176,7 +179,7 @@ class PrivateEngine:
             return {}
         return loaded if isinstance(loaded, dict) else {}
 
-    def _write_docker_config(self, *, live_restore: bool | None) -> None:
+    def _write_docker_config(self, *, live_restore: bool | None, runtimes: Sequence[str]) -> None:
         before = self._settings()
         driver = before.get("storage-driver") or (
             "overlay2" if host.supports_overlay(self.data_root) else "vfs"
@@ -194,6 +197,9 @@ class PrivateEngine:
             "storage-driver": driver,
             "live-restore": before.get("live-restore", True) if live_restore is None else live_restore,
         }
+        named = {name: {"path": "runc"} for name in runtimes} or before.get("runtimes")
+        if named:
+            settings["runtimes"] = named
         if "--ip6tables" in host.call("dockerd", "--help"):
             settings["ip6tables"] = False
         if _takes_its_id_from_a_key():  # of the host, by default: all its Engines would have the same id
@@ -256,6 +262,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     up.add_argument(
         "--live-restore", action=argparse.BooleanOptionalAction, help="containers outlive dockerd"
     )
+    up.add_argument(
+        "--runtime", action="append", default=[], metavar="NAME", help="another name for its own runtime"
+    )
     down = verbs.add_parser("down", help="remove its containers and end it")
     down.add_argument("--purge", action="store_true", help="remove its data too")
     verbs.add_parser("kill", help="SIGKILL dockerd alone")
@@ -272,7 +281,7 @@ def main() -> int:
     try:
         match arguments.verb:
             case "up":
-                print(engine.up(live_restore=arguments.live_restore))
+                print(engine.up(live_restore=arguments.live_restore, runtimes=arguments.runtime))
             case "down":
                 print(engine.down(purge=arguments.purge))
             case "kill":

@@ -23,7 +23,7 @@ from controller.model import observed
 from controller.slices import limits
 from tests.support import dockerd as dockerd_support
 from tests.support import engine_actions as act
-from tests.support import sim_engine
+from tests.support import sim_engine, sim_security
 from tests.support.sim_container import SimImage
 
 DEADLINE = 20.0
@@ -42,6 +42,7 @@ class World(Protocol):
 
     def read_limits(self, pid: int) -> observed.Limits: ...
     def listening(self, pid: int) -> frozenset[int]: ...
+    def bounding(self, pid: int | None = None) -> frozenset[str]: ...
     def now(self) -> datetime: ...
     def seconds(self) -> float: ...
     def break_source(self, path: Path) -> None: ...
@@ -67,6 +68,15 @@ class RealWorld:
 
     def listening(self, pid: int) -> frozenset[int]:
         return listening.listening(pid)
+
+    def bounding(self, pid: int | None = None) -> frozenset[str]:
+        """What /proc/PID/status says of the capabilities beyond which no program of a process comes.
+
+        Without a process: what the Engine, which the tests start, can give away.
+        """
+        lines = Path("/proc", str(pid or "self"), "status").read_text(encoding="utf-8").splitlines()
+        bits = int(next(line.split()[1] for line in lines if line.startswith("CapBnd")), 16)
+        return frozenset(name for bit, name in enumerate(sim_security.KERNEL) if bits >> bit & 1)
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -112,6 +122,7 @@ class SimWorld:
 
     def __init__(self) -> None:
         self.engine = sim_engine.SimEngine(lambda: datetime.now(UTC))
+        self.engine.runtimes.add(dockerd_support.RUNTIME)
         self.carrier: transport.Transport = self.engine
         self.subnet = "172.28.0.0/24"
         for number, reference in enumerate((IMAGE, OTHER_IMAGE), 1):
@@ -123,6 +134,9 @@ class SimWorld:
 
     def listening(self, pid: int) -> frozenset[int]:
         return self.engine.listening(pid)
+
+    def bounding(self, pid: int | None = None) -> frozenset[str]:
+        return self.engine.bounding(pid) if pid else self.engine.capabilities
 
     def now(self) -> datetime:
         return datetime.now(UTC)

@@ -19,6 +19,8 @@ from deploy.dev import host
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / ".dev" / "tests"
 VERB_DEADLINE = 300.0
+RUNTIME = "wharf-other"
+"""A second name that the Engine has for its own runtime."""
 
 
 class DockerdError(AssertionError):
@@ -50,7 +52,8 @@ class Dockerd:
         `live_restore` is as at its construction unless it is given, then it stays so.
         """
         self._live_restore = self._live_restore if live_restore is None else live_restore
-        self._call("up", "--live-restore" if self._live_restore else "--no-live-restore")
+        switch = "--live-restore" if self._live_restore else "--no-live-restore"
+        self._call("up", switch, "--runtime", RUNTIME)
         self._call("image")
 
     def stop(self) -> None:

@@ -17,7 +17,7 @@ from controller.api.conditions import Reason
 from controller.engine import transport
 from controller.engine.transport import Answer
 from controller.model import errors, observed
-from tests.support import sim_events, sim_networks, sim_routes, sim_signals, sim_updates
+from tests.support import sim_events, sim_networks, sim_routes, sim_security, sim_signals, sim_updates
 from tests.support.sim_container import SimContainer, SimImage, stamp
 
 BUILT_IN_NETWORK = "bridge"
@@ -44,6 +44,8 @@ class SimEngine:
     Attributes:
         down: nobody listens on the socket.
         disk_full: changes of state do not reach the list.
+        runtimes: names of those that it has.
+        capabilities: what the kernel gives the Engine, and it can give away.
         stuck: ids whose inspect hangs.
         missing_paths: host paths that do not exist.
         host_ports: ports on which others on the host listen.
@@ -59,6 +61,8 @@ class SimEngine:
         self.down = False
         self.disk_full = False
         self.live_restore = True
+        self.runtimes = {"runc", "io.containerd.runc.v2"}
+        self.capabilities = frozenset(sim_security.KERNEL)
         self.stuck: set[str] = set()
         self.missing_paths: set[str] = set()
         self.host_ports: set[int] = set()
@@ -135,6 +139,10 @@ class SimEngine:
     def read_limits(self, pid: int) -> observed.Limits:
         """What the simulated kernel enforces on a process."""
         return self._process(pid).kernel
+
+    def bounding(self, pid: int) -> frozenset[str]:
+        """Capabilities beyond which no program of a simulated process comes."""
+        return sim_security.bounding(self._process(pid).host_config)
 
     def listening(self, pid: int) -> frozenset[int]:
         """Ports on which a simulated process listens."""
@@ -302,6 +310,8 @@ class SimEngine:
             "MemTotal": self.memory,
             "CgroupVersion": "1",
             "LiveRestoreEnabled": self.live_restore,
+            "Runtimes": {name: {"path": "runc"} for name in sorted(self.runtimes)},
+            "DefaultRuntime": "runc",
             "SystemTime": stamp(self.clock()),
             **able,
         }

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from controller.engine import transport
 from controller.engine.transport import Answer
-from tests.support import sim_networks, sim_signals, sim_updates
+from tests.support import sim_networks, sim_security, sim_signals, sim_updates
 from tests.support.sim_container import SimContainer
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _create(engine: "SimEngine", request: transport.Request) -> Answer:
     name = request.query["name"]
     host = dict(body.get("HostConfig") or {})
     refusal = _refuse_mounts(engine, host) or sim_updates.refuse_policy(host)
-    refusal = refusal or sim_updates.refuse_numbers(engine, host)
+    refusal = refusal or sim_security.refuse(engine, host) or sim_updates.refuse_numbers(engine, host)
     if refusal is not None:
         return refusal
     image = engine.find_image(body["Image"])
@@ -78,6 +78,7 @@ def _create(engine: "SimEngine", request: transport.Request) -> Answer:
         host["MemorySwap"] = 2 * host["Memory"]
     host.setdefault("ShmSize", 64 * 2**20)
     host.setdefault("NetworkMode", "default")
+    sim_security.complete(engine, host)
     host.setdefault("RestartPolicy", {"Name": "", "MaximumRetryCount": 0})
     given = body.get("Env") or []
     names = {item.partition("=")[0] for item in given}
@@ -148,6 +149,9 @@ def _launch(engine: "SimEngine", container: SimContainer) -> Answer:
     if container.either:
         return _fail_start(engine, container, container.either[0])
     sim_networks.attach(engine, container)
+    refusal = sim_security.refuse_start(engine, container.host_config)
+    if refusal is not None:
+        return _fail_start(engine, container, refusal)
     refusal = _refuse_program(engine, container)
     if refusal is not None:
         container.exit_code = 127

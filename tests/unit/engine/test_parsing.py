@@ -106,8 +106,8 @@ def test_ports_without_an_address_are_on_every_one_and_without_a_number_any() ->
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("Privileged", True),
         ("CapAdd", ["SYS_ADMIN"]),
+        ("CapDrop", ["CHOWN"]),
         ("Devices", [{"PathOnHost": "/dev/sda"}]),
         ("DeviceRequests", [{"Count": -1}]),
         ("VolumesFrom", ["other"]),
@@ -123,6 +123,20 @@ def test_ports_without_an_address_are_on_every_one_and_without_a_number_any() ->
 )
 def test_what_the_controller_never_writes_is_named(field: str, value: object) -> None:
     assert parsing.parse_other({field: value}) == (f"{field}={value}",)
+
+
+def test_capabilities_are_known_where_all_are_dropped_and_some_added() -> None:
+    given = {"CapDrop": ["ALL"], "CapAdd": ["CAP_KILL", "chown"]}
+    assert parsing.parse_capabilities(given) == ("CHOWN", "KILL")
+    assert parsing.parse_other(given) == ()
+    assert parsing.parse_capabilities({"CapDrop": ["ALL"]}) == ()
+    assert parsing.parse_capabilities({"CapDrop": None, "CapAdd": ["CAP_KILL"]}) is None
+
+
+def test_the_option_that_the_engine_gives_the_privileged_is_no_difference() -> None:
+    option = {"SecurityOpt": ["label=disable"]}
+    assert parsing.parse_other({"Privileged": True, **option}) == ()
+    assert parsing.parse_other(option) == ("SecurityOpt=['label=disable']",)
 
 
 def test_an_engine_s_defaults_are_no_difference() -> None:
