@@ -137,8 +137,8 @@ class Wire:
 
     def settle(self) -> None:
         """Whatever nobody waits for is carried out now, or never."""
-        for call in [call for call in self.calls if call.resume is None]:
-            self._apply(call)
+        while given_up := [call for call in self.calls if call.resume is None]:
+            self._apply(given_up[0])
 
     def cut(self) -> None:
         """The Engine died: whatever it had not carried out it forgets, and nobody gets an answer."""
