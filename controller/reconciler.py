@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from controller.api.conditions import Reason
 from controller.bookkeeping import Bookkeeping
 from controller.looking import Host, Look, Looker
-from controller.model.actions import Action, LedgerAction
+from controller.model.actions import Action, LedgerAction, PullImage
 from controller.model.observed import Container, EngineView, Seen, Unseen
-from controller.model.outcomes import Failed
+from controller.model.outcomes import Failed, Succeeded
 from controller.model.plan import Decision, Plan, Verdict
 from controller.model.status import ChainReport, PassReport, WorkspaceStatus
 from controller.planning import backoff, contents
@@ -133,6 +133,7 @@ class Reconciler:
                 for chain in finished:
                     self._around.ledger.resolve_intent(chain.intent_id, chain.report.outcomes, now)
                     self._settle(chain.report, now)
+                    self._note_answers(chain.report)
 
         self._unwritten = () if not finished or self._books.write(write, now) else finished
         return tuple(chain.report for chain in ended)
@@ -147,6 +148,12 @@ class Reconciler:
         before = self._around.ledger.recall(b"", now).backoffs.get(name)
         if before is not None and before.key == chain.decision.key:
             self._around.ledger.set_backoff(name, None)
+
+    def _note_answers(self, chain: ChainReport) -> None:
+        """Write when registries were asked and answered."""
+        for outcome in chain.outcomes:
+            if isinstance(outcome, Succeeded) and isinstance(outcome.action, PullImage):
+                self._around.ledger.record_asked(outcome.action.reference, chain.started_at)
 
     def _back_off(self, decision: Decision, failure: Failed, now: datetime) -> None:
         before = self._around.ledger.recall(b"", now).backoffs.get(decision.workspace)

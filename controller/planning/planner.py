@@ -19,6 +19,7 @@ from controller.model.plan import Decision, Drift, HostFinding, Plan
 from controller.model.routes import Names
 from controller.model.status import ServiceAddress
 from controller.planning import (
+    asking,
     budget,
     classify,
     drift,
@@ -97,20 +98,36 @@ class Planner:
         return Plan(
             decisions=decisions,
             held=(*rationed.held, *_held_removals(decisions, scene)),
-            upkeep=()
-            if memory.host_pause or observed.unproven or now - seen_at > classify.OLD
-            else (
-                *retention.upkeep(view, observed.layers, memory, self._rules.retain, now),
-                *routes.upkeep(observed.host.value.routes, self.designs, index, memory, now),
-            ),
+            upkeep=self._upkeep(observed, index, scene),
             host_actions=() if memory.host_pause or observed.unproven else self._networks(view),
-            findings=(
-                *findings,
-                *obstacles.pressure(view, self._rules),
-                *routes.findings(observed.host.value.routes),
-                *(standing.over if standing else ()),
-            ),
+            findings=self._findings(findings, scene, standing),
             next_look=_next_look(decisions, standing),
+        )
+
+    def _upkeep(self, observed: Observed, index: Mapping[str, Ours], scene: Scene) -> tuple[Decision, ...]:
+        """Decide for tags that may have moved, for kept containers and for what leads to workspaces."""
+        memory, now = scene.memory, scene.now
+        if memory.host_pause or observed.unproven:
+            return ()
+        questions = asking.upkeep(self.designs, index, scene.view, memory, now)
+        if now - scene.seen_at > classify.OLD:
+            return questions
+        return (
+            *questions,
+            *retention.upkeep(scene.view, observed.layers, memory, self._rules.retain, now),
+            *routes.upkeep(scene.host.routes, self.designs, index, memory, now),
+        )
+
+    def _findings(
+        self, found: tuple[HostFinding, ...], scene: Scene, standing: Standing | None
+    ) -> tuple[HostFinding, ...]:
+        """Say what of the host concerns everybody."""
+        return (
+            *found,
+            *obstacles.pressure(scene.view, self._rules),
+            *asking.findings(self.designs, scene.memory),
+            *routes.findings(scene.host.routes),
+            *(standing.over if standing else ()),
         )
 
     def _scene(  # noqa: PLR0913 - a scene has this many sides

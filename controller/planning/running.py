@@ -11,7 +11,7 @@ from controller.model import actions as actions_of
 from controller.model.actions import Action
 from controller.model.observed import Container, ContainerState, Unseen
 from controller.model.plan import Decision, Remedy, Verdict
-from controller.planning import backoff, chains, obstacles, proving, replacement, stops
+from controller.planning import asking, backoff, chains, obstacles, proving, replacement, stops
 from controller.planning.case import Case
 
 EXPECTED_TO_LISTEN = timedelta(seconds=10)
@@ -25,7 +25,7 @@ def not_running(case: Case) -> Decision | None:
     container = case.container
     if container.running:
         return None
-    hold = obstacles.beside(case) or obstacles.host(case)
+    hold = obstacles.beside(case) or obstacles.host(case) or asking.first(case)
     if hold is not None:
         return hold
     if replacement.needed(case.drifts) and _may_replace(case, container):
@@ -94,7 +94,7 @@ def restart_requested(case: Case) -> Decision | None:
         done = (actions_of.CompleteRestart(case.name),)
         return case.decide(Verdict.UPDATE, Reason.RESTART_REQUESTED, "done already", actions=done)
     outdated = replacement.needed(case.drifts)
-    hold = obstacles.new(case) if outdated else obstacles.host(case)
+    hold = asking.first(case) or (obstacles.new(case) if outdated else obstacles.host(case))
     if hold is not None:
         return hold
     return case.decide(

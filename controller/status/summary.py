@@ -65,8 +65,7 @@ def summarize(
     `prior` is the status of the pass before, returned itself if nothing changes but the times of looking;
     else conditions whose status is as before keep their times. `spec` is None if none was ever accepted.
     """
-    if prior is not None and spec is not None and prior.uid != spec.uid:
-        prior = None
+    prior = _of_the_same(prior, spec)
     running, requested = _desired(spec, facts)
     generation = spec.generation if spec else 0
     situation = conditions.Situation(
@@ -93,6 +92,11 @@ def summarize(
         next_attempt=_next_attempt(decision, facts.backoff),
     )
     return prior if prior is not None and _says_nothing_new(prior, fresh) else fresh
+
+
+def _of_the_same(prior: WorkspaceStatus | None, spec: AcceptedSpec | None) -> WorkspaceStatus | None:
+    """Leave out the status of another workspace that had the name."""
+    return None if prior is not None and spec is not None and prior.uid != spec.uid else prior
 
 
 def _says_nothing_new(prior: WorkspaceStatus, fresh: WorkspaceStatus) -> bool:
