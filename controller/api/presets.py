@@ -4,7 +4,7 @@ It knows the shape of one of them; how they are laid over each other is decided 
 """
 
 import enum
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
@@ -174,7 +174,7 @@ def contradiction(first: Grant, second: Grant) -> str:
     return _differing(first, second, _OF_A_GRANT)
 
 
-def _differing(first: meta.ApiModel, second: meta.ApiModel, among: Set[str]) -> str:
+def _differing(first: meta.ApiModel, second: meta.ApiModel, among: AbstractSet[str]) -> str:
     for name in sorted(first.model_fields_set & second.model_fields_set & among):
         one, other = getattr(first, name), getattr(second, name)
         path = type(first).model_fields[name].alias or name
