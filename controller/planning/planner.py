@@ -4,17 +4,16 @@ Refuses every effect. What it remembers between passes are results of pure funct
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from operator import is_
 
 from controller.api import labels
 from controller.api.conditions import Reason
 from controller.model.actions import EnsureNetwork
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, Desired
 from controller.model.effective import Effective, Refusal
-from controller.model.memory import Cause, Held, Memory, PortBlock, PortGrant
-from controller.model.observed import Account, AccountSeen, EngineView, HostView, Image, Observed, Unseen
+from controller.model.memory import Cause, Held, Memory
+from controller.model.observed import AccountSeen, EngineView, HostView, Image, Observed, Unseen
 from controller.model.plan import Decision, Drift, HostFinding, Plan
 from controller.model.routes import Names
 from controller.model.status import ServiceAddress
@@ -27,13 +26,16 @@ from controller.planning import (
     inventory,
     obstacles,
     ports,
+    quotas,
     resolve,
     retention,
     routes,
     template,
+    tightening,
 )
 from controller.planning import case as case_module
 from controller.planning.case import Blueprint, Case, Ours, Rules, Scene
+from controller.planning.drafts import Draft, Grounds
 from controller.planning.memo import Memo
 from controller.planning.standing import Standing, Standings
 
@@ -47,13 +49,13 @@ class Planner:
         self.designs: Mapping[str, Blueprint | Refusal] = {}
         """What every workspace of the latest plan gets, or why it gets nothing; for those who tell."""
         self._rules = rules
-        self._grounds: _Grounds | None = None
-        self._designs: Mapping[str, Blueprint | Refusal] = {}
+        self._draft, self._evasive = Draft(), Draft()
         self._effective: Memo[Effective | Refusal] = Memo()
         self._blueprints: Memo[Blueprint] = Memo()
         self._drifts: Memo[tuple[Drift, ...]] = Memo()
         self._images: dict[str, Image] = {}
         self._inventory = inventory.Inventory()
+        self._quotas = quotas.Register()
         self._standings = Standings()
 
     def effective(self, spec: AcceptedSpec, standing: Standing, account: AccountSeen) -> Effective | Refusal:
@@ -85,7 +87,13 @@ class Planner:
             return _hold_all(names, observed.host.reason, observed.host.message)
         standing = None if isinstance(desired.policy, Unseen) else self.standing(desired.policy, now)
         self.designs = self._design(desired, standing, observed.host.value, memory)
-        scene = self._scene(desired, observed.host.value, view, memory, seen_at, now)
+        self._evade(desired, observed.host.value, view, memory)
+        enforce = {} if isinstance(desired.policy, Unseen) else desired.policy.policy.spec.enforce
+        scene = replace(
+            self._scene(desired, observed.host.value, view, memory, seen_at, now),
+            beyond=self._quotas.beyond(desired.specs, self.designs, index, memory, enforce),
+            enforce=enforce,
+        )
         decisions = {
             name: self._decide(name, index.get(name, _NOTHING), desired, scene) for name in sorted(names)
         }
@@ -167,7 +175,7 @@ class Planner:
         try:
             drifts = self._differences(name, spec, ours, scene)
             case = Case(name, spec, desired.rejected.get(name), blueprint, ours, drifts, scene)
-            return classify.classify(case)
+            return classify.classify(tightening.weighed(case))
         except Exception as defect:  # noqa: BLE001 - our own defect holds one workspace and no other
             return classify.unseen(name, Reason.INTERNAL_ERROR, f"{type(defect).__name__}: {defect}")
 
@@ -178,7 +186,7 @@ class Planner:
         if standing is None:
             assert isinstance(desired.policy, Unseen), "who has a policy has a standing"
             return dict.fromkeys(desired.specs, Refusal(desired.policy.reason, desired.policy.message))
-        rests_on = _Grounds(
+        rests_on = Grounds(
             tuple(desired.specs.values()),
             standing,
             memory.epoch,
@@ -187,17 +195,27 @@ class Planner:
             memory.accounts,
             host.accounts,
         )
-        if self._grounds is None or not rests_on.same(self._grounds):
-            self._designs = self._design_anew(rests_on, desired, host, memory)
-            self._grounds = rests_on
-        return self._designs
+        return self._draft.get(rests_on, lambda: self._design_anew(rests_on, desired, host, memory))
+
+    def _evade(self, desired: Desired, host: HostView, view: EngineView, memory: Memory) -> None:
+        """Design once more where somebody is on a port that would be given anew."""
+        fresh = [d.assignment for d in self.designs.values() if isinstance(d, Blueprint)]
+        fresh = [assignment for assignment in fresh if assignment.new_grants]
+        if not fresh or self._draft.grounds is None:
+            return
+        busy = ports.busy(host.listeners or (), view.containers.values(), memory.port_grants)
+        if any(ports.is_in_the_way(assignment, busy) for assignment in fresh):
+            rests_on = replace(self._draft.grounds, busy=busy)
+            self.designs = self._evasive.get(
+                rests_on, lambda: self._design_anew(rests_on, desired, host, memory)
+            )
 
     def _design_anew(
-        self, grounds: "_Grounds", desired: Desired, host: HostView, memory: Memory
+        self, grounds: Grounds, desired: Desired, host: HostView, memory: Memory
     ) -> Mapping[str, Blueprint | Refusal]:
         standing = grounds.standing
         pools = tuple(standing.policy.policy.spec.port_pools)
-        book = ports.Book(memory.port_blocks, memory.port_grants, pools)
+        book = ports.Book(memory.port_blocks, memory.port_grants, pools, grounds.busy)
         designs: dict[str, Blueprint | Refusal] = {}
         effectives = {
             spec.name: self.effective(spec, standing, self.account(spec, host, memory))
@@ -276,32 +294,6 @@ class Planner:
     def _forget(self, names: frozenset[str]) -> None:
         for memo in (self._effective, self._blueprints, self._drifts):
             memo.keep_only(names)
-
-
-@dataclass(frozen=True, slots=True)
-class _Grounds:
-    """All that the designs of one pass rest on."""
-
-    specs: tuple[AcceptedSpec, ...]
-    standing: Standing
-    epoch: int
-    port_blocks: tuple[PortBlock, ...]
-    port_grants: tuple[PortGrant, ...]
-    recorded: Mapping[str, Account]
-    known: Mapping[str, AccountSeen]
-
-    def same(self, other: "_Grounds") -> bool:
-        """Tell whether both give the same designs; specs and standing must be the very same objects."""
-        return (
-            len(self.specs) == len(other.specs)
-            and all(map(is_, self.specs, other.specs))
-            and self.standing is other.standing
-            and self.epoch == other.epoch
-            and self.port_blocks == other.port_blocks
-            and self.port_grants == other.port_grants
-            and self.recorded == other.recorded
-            and self.known == other.known
-        )
 
 
 def _render(  # noqa: PLR0913 - a blueprint has this many parts

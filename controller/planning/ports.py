@@ -4,14 +4,19 @@ Refuses to derive a port from a list index or a uid: what was granted once is re
 """
 
 import bisect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
+from controller.api import labels
 from controller.api.conditions import Reason
 from controller.api.policy import FIRST_FREE_OFFSET, PORT_OFFSETS, PortPool
 from controller.model.effective import Effective, Refusal, Service
 from controller.model.memory import PortBlock, PortGrant
-from controller.model.observed import PublishedPort
+from controller.model.observed import Container, PublishedPort
+
+NOBODY: Final[Mapping[int, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +33,18 @@ class Book:
     """The port ledger of one pass: what is granted, and what this pass grants on top of it.
 
     A workspace that is refused leaves nothing in it. A block that the ledger lacks is new for each workspace
-    that uses it, so that none of them depends on another's being written.
+    that uses it, so that none of them depends on another's being written. `busy` tells who is on a port, a
+    workspace or a stranger (empty): nobody else is given it anew.
     """
 
     def __init__(
-        self, blocks: Iterable[PortBlock], grants: Iterable[PortGrant], pools: tuple[PortPool, ...]
+        self,
+        blocks: Iterable[PortBlock],
+        grants: Iterable[PortGrant],
+        pools: tuple[PortPool, ...],
+        busy: Mapping[int, str] = NOBODY,
     ) -> None:
+        self._busy = busy
         self._written = frozenset(blocks)
         self._blocks: dict[str, list[PortBlock]] = {}
         self._bounds: list[tuple[int, int]] = []
@@ -103,7 +114,12 @@ class Book:
             span = f"{owned[0].base} to {owned[0].base + owned[0].size - 1}"
             message = f"{effective.owner}'s ports {span} are all given"
             return Refusal(Reason.PORT_POOL_EXHAUSTED, message)
-        made = self._new_block(effective.owner, pool, fresh)
+        made = self._new_block(
+            effective.owner,
+            pool,
+            fresh,
+            lambda block: self._free(effective, service, block) is not None,
+        )
         port = None if made is None else self._free(effective, service, made)
         return _exhausted(pool) if port is None else port
 
@@ -114,15 +130,21 @@ class Book:
             return block.base + offset
         first = FIRST_FREE_OFFSET if block.size > FIRST_FREE_OFFSET else 0
         candidates = range(block.base + first, block.base + block.size)
-        return next((port for port in candidates if port not in self._taken), None)
+        idle = (
+            port for port in candidates if self._busy.get(port, effective.workspace) == effective.workspace
+        )
+        return next((port for port in idle if port not in self._taken), None)
 
-    def _new_block(self, owner: str, pool: PortPool, fresh: list[PortBlock]) -> PortBlock | None:
-        """Return the lowest block of the pool that touches no other block and no port that was given."""
+    def _new_block(
+        self, owner: str, pool: PortPool, fresh: list[PortBlock], serves: Callable[[PortBlock], bool]
+    ) -> PortBlock | None:
+        """Return the lowest block that serves and touches no other block and no port that was given."""
         first = self._lowest.get(pool.name, pool.first)
         for base in range(first, pool.last - pool.block + 2, pool.block):
             end = base + pool.block
-            if self._apart(base, end) and not any(port in self._taken for port in range(base, end)):
-                block = PortBlock(owner, pool.name, base, pool.block)
+            block = PortBlock(owner, pool.name, base, pool.block)
+            given = any(port in self._taken for port in range(base, end))
+            if self._apart(base, end) and not given and serves(block):
                 self._lowest[pool.name] = end
                 self._hold(block)
                 fresh.append(block)
@@ -166,7 +188,7 @@ class Book:
         if owner is None and service.name in pool.services and pool.first <= port <= pool.last:
             return port
         owned = self._blocks.get(effective.owner, [])
-        if not owned and self._new_block(effective.owner, pool, fresh) is None:
+        if not owned and self._new_block(effective.owner, pool, fresh, lambda _: True) is None:
             return _exhausted(pool)
         owned = self._blocks[effective.owner]
         if any(block.base <= port < block.base + block.size for block in owned):
@@ -176,6 +198,30 @@ class Book:
             Reason.PORT_OUTSIDE_POOL,
             f"hostPort {port} of {service.name} is not in {effective.owner}'s ports ({spans})",
         )
+
+
+def busy(
+    listeners: Iterable[int], containers: Iterable[Container], grants: Iterable[PortGrant]
+) -> Mapping[int, str]:
+    """Return who is on which port: the workspace whose container publishes it, or a stranger (empty).
+
+    A port that a workspace was granted and has is left out.
+    """
+    users = dict.fromkeys(listeners, "")
+    for container in containers:
+        workspace = container.labels.get(labels.WORKSPACE, "")
+        users |= {port.host_port: workspace for port in container.configuration.ports}
+    for grant in grants:
+        if users.get(grant.port) == grant.workspace:
+            del users[grant.port]
+    return users
+
+
+def is_in_the_way(assignment: Assignment, busy_ports: Mapping[int, str]) -> bool:
+    """Tell whether a port that is given anew is in use by somebody else."""
+    return any(
+        busy_ports.get(grant.port, grant.workspace) != grant.workspace for grant in assignment.new_grants
+    )
 
 
 def _keeps(effective: Effective, holder: tuple[str, str], port: int) -> bool:
