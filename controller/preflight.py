@@ -97,6 +97,8 @@ def _files(settings: Settings, engine: EngineFacts | Unseen, policy: PolicySpec 
         "secrets": settings.secrets_dir,
         "specs": settings.spec_dir,
     }
+    if settings.proxy_dir is not None:
+        places["proxy"] = settings.proxy_dir
     if isinstance(engine, EngineFacts) and engine.root_dir:
         places["docker"] = Path(engine.root_dir)
     jobs, unread = hostfiles.prune_jobs(_ROOT)

@@ -72,7 +72,8 @@ class Files:
     """What was found on the host's disks.
 
     Attributes:
-        places: by what each is for: state, runtime, secrets, specs, policy, docker.
+        places: by what each is for: state, runtime, secrets, specs, policy, docker, and
+            proxy where there is one.
         mount_roots: by path, what keeps any mount beneath it from use, and what one with root in it.
         clock_synchronised: None where the host cannot tell.
         prune_jobs: cron entries and timers.

@@ -127,14 +127,16 @@ def _read(directory: int, name: str) -> str | None:
         descriptor = os.open(name, _READ, dir_fd=directory)
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as stream:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
             return None
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
             return stream.read(LARGEST).decode()
-        except (OSError, UnicodeDecodeError):
-            return None
+    except (OSError, UnicodeDecodeError):
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def _is_ours(name: str) -> bool:

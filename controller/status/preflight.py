@@ -125,6 +125,8 @@ def _files(files: Files, high: int) -> Iterator[Check]:
     yield from _runtime(files.places["runtime"])
     yield from _secrets(files.places["secrets"])
     yield from _specs(files.places["specs"])
+    if "proxy" in files.places:
+        yield from _proxy(files.places["proxy"])
     if "docker" in files.places and files.places["docker"].size:
         yield _engine_disk(files.places["docker"], high)
     if files.places["state"].size:
@@ -164,6 +166,19 @@ def _specs(place: Place) -> Iterator[Check]:
         yield _fail(what, f"{place.path} does not exist", "make it, or correct specDir")
     else:
         yield from _owned(what, place, _BY_OTHERS, missing="")
+
+
+def _proxy(place: Place) -> Iterator[Check]:
+    """Who can write there decides which requests go where."""
+    what = "proxy dir"
+    if not place.exists and not place.error:
+        remedy = f"install -d -m 0755 {place.path}, or correct proxy.directory: names are not published"
+        yield _fail(what, f"{place.path} does not exist", remedy)
+    elif place.is_directory and place.file_system in _NETWORKED:
+        detail = f"{place.path} is on {place.file_system}: the proxy may not hear of changes"
+        yield _warn(what, detail, "use a local directory, and run the proxy on this host")
+    else:
+        yield from _owned(what, place, _BY_GROUP | _BY_OTHERS, missing="")
 
 
 def _owned(what: str, place: Place, forbidden: int, missing: str) -> Iterator[Check]:

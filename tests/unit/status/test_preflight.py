@@ -18,6 +18,7 @@ PLACES = {
     "runtime": Place("/run/wharfinger", True, True, 0, 0o755, "tmpfs", GIB, GIB),  # noqa: FBT003
     "secrets": Place("/etc/wharfinger/secrets", True, True, 0, 0o700, "ext4"),  # noqa: FBT003
     "specs": Place("/etc/wharfinger/workspaces.d", True, True, 0, 0o775, "ext4"),  # noqa: FBT003
+    "proxy": Place("/etc/traefik/dynamic", True, True, 0, 0o755, "ext4"),  # noqa: FBT003
     "docker": Place("/var/lib/docker", True, True, 0, 0o711, "ext4", 50 * GIB, 100 * GIB),  # noqa: FBT003
 }
 FILES = Files(PLACES, {"/mnt/storage": (None, None)}, clock_synchronised=True)
@@ -66,6 +67,11 @@ def test_on_a_good_host_everything_is_ok() -> None:
         (place("specs", mode=0o777), Level.FAIL, "spec dir", "chmod 0775"),
         (place("specs", exists=False), Level.FAIL, "spec dir", "specDir"),
         (place("specs", exists=False, error="Permission denied"), Level.FAIL, "spec dir", "as root"),
+        (place("proxy", exists=False), Level.FAIL, "proxy dir", "proxy.directory"),
+        (place("proxy", is_directory=False), Level.FAIL, "proxy dir", "no directory"),
+        (place("proxy", uid=1000), Level.FAIL, "proxy dir", "chown root /etc/traefik/dynamic"),
+        (place("proxy", mode=0o775), Level.FAIL, "proxy dir", "chmod 0755"),
+        (place("proxy", file_system="nfs4"), Level.WARN, "proxy dir", "hear of changes"),
         (place("docker", free=9 * GIB), Level.WARN, "Docker's disk", "9.0GiB free of 100GiB"),
         (place("docker", free=11 * GIB, used=100 * GIB), Level.WARN, "Docker's disk", "workspaces wait"),
         (place("docker", free=2 * GIB, used=98 * GIB), Level.FAIL, "Docker's disk", "make room"),
