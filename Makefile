@@ -32,6 +32,7 @@ check: bootstrap  ## format, lint, types, import contracts, generated files curr
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	$(PYTHON) -m controller.cli.generate --check
+	$(PYTHON) -m tests.policies --check
 
 .PHONY: format
 format: bootstrap  ## format the code and mend what lint can mend
@@ -66,6 +67,7 @@ sim: bootstrap  ## simulated hosts with faults: STEPS=n (a million), SEED=n (dra
 .PHONY: generate
 generate: bootstrap  ## crds/ and every generated reference page
 	@$(PYTHON) -m controller.cli.generate
+	@$(PYTHON) -m tests.policies
 
 .PHONY: golden
 golden: bootstrap  ## write the golden plans anew; read the difference before you commit it
