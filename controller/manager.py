@@ -166,7 +166,7 @@ class Controller:
         directories = (str(settings.secrets_dir), str(settings.runtime_dir))
         self._executors = (
             engine_executor.EngineExecutor(self._client, limits.read_limits, self._owns),
-            preparation.HostExecutor(*directories, settings.proxy_dir),
+            preparation.HostExecutor(*directories, settings.proxy_dir, settings.closed),
         )
         memories = (self.ledger.remembered_source, self.ledger.remember_source)
         around = _look(settings, self.gate, self.ledger, self.workers, memories)
@@ -356,6 +356,7 @@ def _look(
             str(settings.runtime_dir),
             listening.host_listeners_if_known,
             settings.proxy_dir,
+            settings.closed,
         ),
         ledger=ledger,
         crew=crew,

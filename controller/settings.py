@@ -65,6 +65,15 @@ class Settings:
     proxy_dir: Path | None
     origins: Mapping[str, str]
 
+    @property
+    def closed(self) -> tuple[str, ...]:
+        """What no container may see: the controller's own files and directories, and the Engine's socket."""
+        own = (self.file, self.spec_dir, self.policy_file, self.image_catalog_file, self.secrets_dir)
+        others = (self.state_dir, self.runtime_dir, self.proxy_dir)
+        scheme, _, socket = self.config.docker.host.partition("://")
+        paths = tuple(str(path) for path in (*own, *others) if path is not None)
+        return (*paths, socket) if scheme == "unix" else paths
+
 
 def known_keys() -> tuple[Key, ...]:
     """Every key that a variable or a flag can set, in the order of the documentation."""

@@ -187,6 +187,10 @@ class Reason(StrEnum):
     MOUNT_OUTSIDE_ROOTS = "MountOutsideRoots"
     """A mount's source lies beneath none of the policy's `mountRoots`. It is tried again when either
     changes. Correct the source, or add the root."""
+    MOUNT_FORBIDDEN = "MountForbidden"
+    """A mount's source is, holds or lies in the Engine's socket or a directory of the controller's own: with
+    that a container would be root on the host. It is tried again when either changes. Name another
+    directory; no policy allows this one."""
     MOUNT_UNSAFE = "MountUnsafe"
     """A directory above a mount's source can be swapped by others than root, or is a link. It is tried
     again. Change its owner and mode as the message says."""
@@ -212,8 +216,8 @@ class Reason(StrEnum):
     """A privileged container sees every GPU of the host, so none can be promised to it alone or kept from
     it. Nothing is done. Use another `gpu.mode`, or profile Standard."""
     RUNTIME_MISSING = "RuntimeMissing"
-    """The Engine lacks the runtime that the policy's `dockerInDockerRuntime` names. It is tried again. Install
-    it and enter it under `runtimes` of the Engine's configuration, or name one that is there."""
+    """The Engine lacks the runtime that the policy's `dockerInDockerRuntime` names. It is tried again.
+    Install it and enter it under `runtimes` of the Engine's configuration, or name one that is there."""
     PORT_OUTSIDE_POOL = "PortOutsidePool"
     """A service's `hostPort` lies neither in the owner's block nor in a pool for that service. It is tried
     again when either changes. Name another port, or none."""

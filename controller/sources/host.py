@@ -21,7 +21,8 @@ def boot_id() -> str:
 class Host:
     """Looks at the host; `listeners` tells the TCP ports on which any process listens, None if it cannot.
 
-    `proxy_dir` is the directory of the site's proxy, None where there is none.
+    `proxy_dir` is the directory of the site's proxy, None where there is none; `closed` are paths that no
+    container may see.
     """
 
     def __init__(
@@ -30,11 +31,13 @@ class Host:
         runtime_dir: str,
         listeners: Callable[[], frozenset[int] | None],
         proxy_dir: Path | None = None,
+        closed: Iterable[str] = (),
     ) -> None:
         self._secrets_dir = secrets_dir
         self._runtime_dir = runtime_dir
         self._listeners = listeners
         self._routes = None if proxy_dir is None else routes.Directory(proxy_dir)
+        self._closed = mounts.closed(closed)
         self._accounts = names.Names(names.account)
 
     def accounts(self, logins: Iterable[str], now: datetime) -> dict[str, AccountSeen]:
@@ -55,7 +58,8 @@ class Host:
         for effective in waiting:
             for mount in effective.mounts:
                 request = mounts.Request(mount.source, mount.create, mount.required, effective.nosuid_mounts)
-                checks[effective.workspace, mount.name] = mounts.check_mount(request, effective.mount_roots)
+                check = mounts.check_mount(request, effective.mount_roots, self._closed)
+                checks[effective.workspace, mount.name] = check
             obstacle = secrets.check_secrets(self._secrets_dir, effective.secrets)
             if obstacle is not None:
                 obstacles[effective.workspace] = obstacle

@@ -11,6 +11,7 @@ import dataclasses
 import os
 import stat
 from collections.abc import Iterable
+from typing import Final
 
 from controller.api.conditions import Reason
 from controller.model import errors
@@ -18,6 +19,8 @@ from controller.model.actions import PrepareMount
 from controller.model.observed import MountCheck, Obstacle
 from controller.sources import descents
 
+ENGINES: Final = ("/run/docker.sock", "/var/run/docker.sock", "/run/containerd", "/var/run/containerd")
+"""Whoever reaches one of these is root on the host."""
 _UNSAFE_FLAGS = (("nosuid", os.ST_NOSUID), ("nodev", os.ST_NODEV))
 
 
@@ -54,9 +57,18 @@ class Missing:
     path: str
 
 
-def check_mount(request: Request, roots: Iterable[str]) -> MountCheck:
+def closed(paths: Iterable[str] = ()) -> tuple[str, ...]:
+    """Paths that no container may see: these and those of Engines, as written and as they really lie."""
+    return tuple(
+        dict.fromkeys(
+            way for path in (*ENGINES, *paths) for way in (os.path.normpath(path), os.path.realpath(path))
+        )
+    )
+
+
+def check_mount(request: Request, roots: Iterable[str], closed_paths: Iterable[str] = ENGINES) -> MountCheck:
     """What a source is: usable, to be made, left out (not required), or an obstacle with its remedy."""
-    found = inspect_source(request, roots)
+    found = inspect_source(request, roots, closed_paths)
     if isinstance(found, Obstacle):
         return MountCheck(usable=False, obstacle=found)
     if isinstance(found, Found):
@@ -69,8 +81,16 @@ def check_mount(request: Request, roots: Iterable[str]) -> MountCheck:
     return MountCheck(usable=False, obstacle=Obstacle(Reason.MOUNT_MISSING, message))
 
 
-def inspect_source(request: Request, roots: Iterable[str]) -> Found | Missing | Obstacle:
-    """The source as it is now, reached without following any link. Never raises OSError."""
+def inspect_source(
+    request: Request, roots: Iterable[str], closed_paths: Iterable[str] = ENGINES
+) -> Found | Missing | Obstacle:
+    """The source as it is now, reached without following any link. Never raises OSError.
+
+    None of the closed paths may be the source, lie in it or hold it, whatever the roots are.
+    """
+    shown = _shown(request.source, closed_paths)
+    if shown is not None:
+        return shown
     known = tuple(roots)
     root = find_root(request.source, known)
     if root is None:
@@ -90,24 +110,41 @@ def inspect_source(request: Request, roots: Iterable[str]) -> Found | Missing | 
         return Obstacle(Reason.MOUNT_MISSING, f"{request.source} cannot be looked at: {error.strerror}")
 
 
+def _shown(source: str, closed_paths: Iterable[str]) -> Obstacle | None:
+    """An obstacle where a source would show a container what none may see."""
+    for path in closed_paths:
+        how = "is" if source == path else "holds" if _is_beneath(path, source) else "lies in"
+        if how != "lies in" or _is_beneath(source, path):
+            message = (
+                f"{source} {how} {path}, through which a container could take over the host; name another "
+                "directory"
+            )
+            return Obstacle(Reason.MOUNT_FORBIDDEN, message)
+    return None
+
+
+def _is_beneath(path: str, directory: str) -> bool:
+    return path.startswith(directory.rstrip("/") + "/")
+
+
 def find_root(source: str, roots: Iterable[str]) -> str | None:
     """The longest root that `source` lies beneath (not: is), or None."""
-    fitting = [root for root in roots if source.startswith(root.rstrip("/") + "/")]
+    fitting = [root for root in roots if _is_beneath(source, root)]
     return max(fitting, key=len, default=None)
 
 
-def prepare_mount(action: PrepareMount) -> bool:
+def prepare_mount(action: PrepareMount, closed_paths: Iterable[str] = ENGINES) -> bool:
     """Checks a source once more and makes what is missing of it; True where nothing had to be made.
 
     The last directory gets the action's owner and mode 0700; those above it are root's, 0755. Raises
-    Terminal where the source is outside the roots, unsafe, or missing and not to be made; Retryable for what
-    else the kernel says.
+    Terminal where the source is closed, outside the roots, unsafe, or missing and not to be made; Retryable
+    for what else the kernel says.
     """
     request = Request(action.source, action.create, required=True, contained=action.nosuid)
-    found = inspect_source(request, action.roots)
+    found = inspect_source(request, action.roots, closed_paths)
     if isinstance(found, Missing) and action.create:
         _create(action)
-        found = inspect_source(request, action.roots)
+        found = inspect_source(request, action.roots, closed_paths)
         if isinstance(found, Found):
             return False
     if isinstance(found, Missing):

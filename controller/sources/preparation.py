@@ -4,6 +4,7 @@ Refuses to choose: each action says exactly what to make, and everything is chec
 """
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from controller.model import actions, errors
@@ -12,12 +13,22 @@ from controller.sources import mounts, routes, secrets
 
 
 class HostExecutor:
-    """Executes host actions; those on routes need the directory of the site's proxy."""
+    """Executes host actions; those on routes need the directory of the site's proxy.
 
-    def __init__(self, secrets_dir: str, runtime_dir: str, proxy_dir: Path | None = None) -> None:
+    `closed` are paths that no container may see.
+    """
+
+    def __init__(
+        self,
+        secrets_dir: str,
+        runtime_dir: str,
+        proxy_dir: Path | None = None,
+        closed: Iterable[str] = (),
+    ) -> None:
         self._secrets_dir = secrets_dir
         self._runtime_dir = runtime_dir
         self._proxy_dir = proxy_dir
+        self._closed = mounts.closed(closed)
 
     def execute(self, action: actions.HostAction) -> Outcome:
         """Do one action and say what came of it."""
@@ -33,7 +44,7 @@ class HostExecutor:
     def _make(self, action: actions.HostAction) -> bool:
         match action:
             case actions.PrepareMount():
-                return mounts.prepare_mount(action)
+                return mounts.prepare_mount(action, self._closed)
             case actions.WriteSecrets():
                 return secrets.write_secrets(action, self._secrets_dir, self._runtime_dir).already
             case actions.WriteRoute():

@@ -139,3 +139,10 @@ def test_the_default_file_may_be_absent(tmp_path: Path, monkeypatch: pytest.Monk
     assert loaded.spec_dir == tmp_path / "workspaces.d"
     write(tmp_path, "mode: Observe\n")
     assert settings.load(None, {}, {}).config.mode is config.Mode.OBSERVE
+
+
+def test_no_container_may_see_the_controller_s_own_files_or_the_engine_s_socket(tmp_path: Path) -> None:
+    loaded = settings.load(write(tmp_path, "docker: {host: unix:///srv/engine.sock}\n"), {}, {})
+    own = {tmp_path / name for name in ("controller.yaml", "workspaces.d", "policy.yaml", "images.yaml")}
+    kept = {tmp_path / "secrets", Path("/var/lib/wharfinger"), Path("/run/wharfinger")}
+    assert set(loaded.closed) == {*map(str, own | kept), "/srv/engine.sock"}

@@ -10,7 +10,8 @@ from controller.api.conditions import Reason
 from controller.model import errors
 from controller.model.actions import PrepareMount
 from controller.model.observed import MountCheck
-from controller.sources import mounts
+from controller.model.outcomes import Failed
+from controller.sources import mounts, preparation
 
 OWNER = 4711
 
@@ -59,7 +60,7 @@ def test_the_found_source_is_known_by_device_and_inode(root: pathlib.Path) -> No
     assert mounts.inspect_source(request, [str(root)]) == mounts.Found(status.st_dev, status.st_ino)
 
 
-@pytest.mark.parametrize("source", ["/etc", "{root}", "{root}x/a", "/"])
+@pytest.mark.parametrize("source", ["/etc", "{root}", "{root}x/a"])
 def test_a_source_must_lie_beneath_a_root(root: pathlib.Path, source: str) -> None:
     reason, message = _refusal(source.format(root=root), root)
     assert reason == Reason.MOUNT_OUTSIDE_ROOTS
@@ -198,3 +199,52 @@ def test_preparing_makes_nothing_that_may_not_be_made(root: pathlib.Path) -> Non
         _prepare(root / "homes" / "bob", root, create=False)
     assert missing.value.reason == Reason.MOUNT_MISSING
     assert not (root / "homes" / "bob").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "closed"),
+    [
+        ("/run/docker.sock", "/run/docker.sock"),
+        ("/run", "/run/docker.sock"),
+        ("/var/run", "/var/run/docker.sock"),
+        ("/", "/run/docker.sock"),
+        ("/run/containerd/containerd.sock", "/run/containerd"),
+        ("/srv/wharf/state", "/srv/wharf/state"),
+        ("/srv/wharf/state/state.db", "/srv/wharf/state"),
+        ("/srv/wharf", "/srv/wharf/state"),
+    ],
+)
+def test_what_would_hand_over_the_host_is_refused_whatever_the_roots_are(source: str, closed: str) -> None:
+    request = mounts.Request(source, create=True, required=False, contained=False)
+    check = mounts.check_mount(request, ["/", "/run", "/srv"], mounts.closed(["/srv/wharf/state"]))
+    assert check.obstacle is not None
+    assert (check.usable, check.to_create) == (False, False)
+    assert check.obstacle.reason is Reason.MOUNT_FORBIDDEN
+    assert closed in check.obstacle.message
+
+
+def test_a_neighbour_of_what_is_closed_is_not(root: pathlib.Path) -> None:
+    (root / "homes" / "alice2").mkdir()
+    request = mounts.Request(str(root / "homes" / "alice2"), create=False, required=True, contained=False)
+    assert mounts.check_mount(request, [str(root)], mounts.closed([str(root / "homes" / "alice")])).usable
+
+
+def test_what_is_closed_is_closed_by_every_way_that_leads_there(
+    root: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "link").symlink_to(root / "homes")
+    request = mounts.Request(str(root / "homes"), create=False, required=True, contained=False)
+    check = mounts.check_mount(request, [str(root)], mounts.closed([str(tmp_path / "link")]))
+    assert check.obstacle is not None
+    assert check.obstacle.reason is Reason.MOUNT_FORBIDDEN
+
+
+def test_what_is_closed_is_refused_again_when_it_is_prepared(root: pathlib.Path) -> None:
+    source = root / "homes" / "alice"
+    action = PrepareMount(
+        "alice", "home", str(source), (str(root),), create=True, nosuid=False, uid=OWNER, gid=OWNER
+    )
+    executor = preparation.HostExecutor("/nowhere", "/nowhere", closed=[str(root / "homes")])
+    outcome = executor.execute(action)
+    assert isinstance(outcome, Failed)
+    assert (outcome.reason, outcome.retryable) == (Reason.MOUNT_FORBIDDEN, False)
