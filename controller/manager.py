@@ -1,4 +1,4 @@
-"""Knows how the parts fit: the only place that builds adapters and threads and reads the clock.
+"""Knows how the parts fit: the only place that builds threads, opens the ledger and takes the time of day.
 
 Refuses to decide anything about a workspace, and to run passes: `loop` has their rhythm.
 """
@@ -17,40 +17,28 @@ from pathlib import Path
 
 import structlog
 
-from controller import __version__, footprint, loop
-from controller.activity import listening
-from controller.engine import calls as engine_calls
-from controller.engine import client as engine_client
+from controller import __version__, assembly, footprint, loop
 from controller.engine import events as engine_events
 from controller.engine import executor as engine_executor
 from controller.engine import inquiries
-from controller.engine import observer as engine_observer
 from controller.gate import Gate, Occupied
 from controller.ledger import ledger as ledgers
 from controller.ledger import lock, sketch
-from controller.ledger import schema as ledger_schema
 from controller.model import actions, errors, memory, outcomes
 from controller.model.actions import Action
 from controller.model.plan import Decision
 from controller.model.status import PassReport
 from controller.planning import inventory
-from controller.planning.budget import Budget
-from controller.planning.case import Rules
-from controller.planning.planner import Planner
-from controller.reconciler import Reconciler, Setup
 from controller.reporting import http, logs, metrics, narrator, notify
 from controller.service import Facts, Service
 from controller.settings import Settings
 from controller.slices import limits
-from controller.sources import directory, disks, host, members, policies, preparation, proposals, watcher
+from controller.sources import members, preparation, proposals, watcher
 from controller.status import events as event_texts
-from controller.surroundings import Crew, Engine, Surroundings
-from controller.surroundings import Ledger as LedgerPort
 from controller.workers import Finished, Workers
 from controller.workqueue import WorkQueue
 
 LOCK_DIR = Path("/run/lock")
-NONCE_BYTES = 32
 QUEUE = "workspaces"
 """Name of the work queue in metrics."""
 SURVEY_LOOKS = 4
@@ -114,7 +102,7 @@ def survey(settings: Settings, spec_dir: Path | None = None) -> PassReport:
 
     With `spec_dir`, as if its files, and no others, were the specs.
     """
-    nonce, known, texts = os.urandom(NONCE_BYTES), None, dict[str, tuple[str, str]]()
+    nonce, known, texts = os.urandom(assembly.NONCE_BYTES), None, dict[str, tuple[str, str]]()
     opened = ledgers.Ledger.open_read_only(settings.state_dir)
     if opened is not None:
         known = opened.recall(nonce, clock())
@@ -122,13 +110,13 @@ def survey(settings: Settings, spec_dir: Path | None = None) -> PassReport:
         texts = {kind: text for kind in kinds if (text := opened.remembered_source(kind)) is not None}
         opened.close()
     memories = (texts.get, lambda *_: None)
-    paper = sketch.Sketch(known or memory.Memory(0, os.urandom(NONCE_BYTES), nonce))
-    client = _connect(settings, lambda *_: None)
-    around = _look(settings, _observer(settings, client), paper, _Nobody(), memories)
+    paper = sketch.Sketch(known or memory.Memory(0, os.urandom(assembly.NONCE_BYTES), nonce))
+    client = assembly.connect(settings, lambda *_: None)
+    around = assembly.look(settings, assembly.observer(settings, client), paper, _Nobody(), memories)
     if spec_dir is not None:
         grace = settings.config.safety.deletion_grace
         around = replace(around, specs=proposals.Proposal(str(spec_dir), grace))
-    reconciler = _reconciler(settings, around, "Observe")
+    reconciler = assembly.reconciler(settings, around, "Observe")
     report = reconciler.run_pass(clock(), "startup")
     for _ in range(SURVEY_LOOKS):
         wait = _until_settled(report)
@@ -155,9 +143,9 @@ class Controller:
         logs.configure(options, sys.stderr, clock, self.metrics.count_log)
         self.ledger = ledgers.Ledger.open(settings.state_dir, clock())
         stack.callback(self.ledger.close)
-        self._client = _connect(settings, self.metrics.count_request)
+        self._client = assembly.connect(settings, self.metrics.count_request)
         stack.callback(self._client.close)
-        self._observer = _observer(settings, self._client)
+        self._observer = assembly.observer(settings, self._client)
         self.gate = Gate(self._observer, self._identify, partial(self._enter, stack))
         self.workers = Workers(
             self._execute, self._on_defect, lambda: self.queue.add("chain"), clock, config.docker.workers
@@ -169,8 +157,8 @@ class Controller:
             preparation.HostExecutor(*directories, settings.proxy_dir, settings.closed),
         )
         memories = (self.ledger.remembered_source, self.ledger.remember_source)
-        around = _look(settings, self.gate, self.ledger, self.workers, memories)
-        self._reconciler = _reconciler(settings, around, config.mode)
+        around = assembly.look(settings, self.gate, self.ledger, self.workers, memories)
+        self._reconciler = assembly.reconciler(settings, around, config.mode)
         self.service = Service(
             self.ledger,
             inquiries.Inquiries(self._client),
@@ -187,7 +175,7 @@ class Controller:
     def listen(self, stack: ExitStack) -> None:
         """Begin to hear of changes: of the Engine's containers and of the files."""
         self._reader = reader = engine_events.EventReader(
-            lambda: _connect(self._settings, self.metrics.count_request),
+            lambda: assembly.connect(self._settings, self.metrics.count_request),
             self._note,
             self._on_reconnect,
             lambda: self.metrics.beat("events", clock()),
@@ -317,71 +305,6 @@ class _Nobody:
 
     def collect(self) -> tuple[Finished, ...]:
         return ()
-
-
-def _connect(settings: Settings, on_request: engine_client.OnRequest) -> engine_calls.EngineClient:
-    docker = settings.config.docker
-    return engine_client.connect(docker.host, docker.request_timeout, on_request)
-
-
-def _observer(settings: Settings, client: engine_calls.EngineClient) -> engine_observer.Observer:
-    config = settings.config
-    return engine_observer.Observer(
-        client,
-        config.inspect_interval,
-        config.resync_interval,
-        limits.read_limits,
-        listening.listening,
-        disks.Reader(config.docker.host, config.disk.high_watermark).read,
-    )
-
-
-def _look(
-    settings: Settings,
-    engine: Engine,
-    ledger: LedgerPort,
-    crew: Crew,
-    memories: tuple[policies.Recall, policies.Remember],
-) -> Surroundings:
-    """Put the adapters together that a pass looks through."""
-    settle, (recall, remember) = settings.config.settle, memories
-    return Surroundings(
-        specs=directory.SpecDirectory(str(settings.spec_dir), settle),
-        policies=policies.Policies(
-            str(settings.policy_file), str(settings.image_catalog_file), settle, recall, remember
-        ),
-        engine=engine,
-        host=host.Host(
-            str(settings.secrets_dir),
-            str(settings.runtime_dir),
-            listening.host_listeners_if_known,
-            settings.proxy_dir,
-            settings.closed,
-        ),
-        ledger=ledger,
-        crew=crew,
-    )
-
-
-def _reconciler(settings: Settings, around: Surroundings, mode: str) -> Reconciler:
-    safety = settings.config.safety
-    rules = Rules(
-        runtime_secrets=f"{settings.runtime_dir}/secrets",
-        subnet=settings.config.network.subnet,
-        deletion_grace=safety.deletion_grace,
-        budget=Budget(safety.max_disruptions_per_minute, safety.max_disruptions_percent),
-        retain=safety.retain_replaced,
-        high_watermark=settings.config.disk.high_watermark,
-        low_watermark=settings.config.disk.low_watermark,
-        proxied=settings.proxy_dir is not None,
-    )
-    setup = Setup(mode, rules, f"{host.boot_id()}/{len(ledger_schema.steps())}")
-    return Reconciler(around, Planner(rules), lambda: os.urandom(NONCE_BYTES), _since_boot, setup)
-
-
-def _since_boot() -> float:
-    """Return seconds that never go back and count while the host sleeps: clock_gettime(2), CLOCK_BOOTTIME."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _until_settled(report: PassReport) -> float | None:

@@ -1,0 +1,92 @@
+"""Knows how the adapters of one host are put together, from the configuration alone.
+
+Refuses to start a thread, to open the ledger and to run a pass: `manager` does.
+"""
+
+import os
+import time
+
+from controller.activity import listening
+from controller.engine import calls as engine_calls
+from controller.engine import client as engine_client
+from controller.engine import observer as engine_observer
+from controller.ledger import schema as ledger_schema
+from controller.planning.budget import Budget
+from controller.planning.case import Rules
+from controller.planning.planner import Planner
+from controller.reconciler import Reconciler, Setup
+from controller.settings import Settings
+from controller.slices import limits
+from controller.sources import directory, disks, host, policies
+from controller.surroundings import Crew, Engine, Surroundings
+from controller.surroundings import Ledger as LedgerPort
+
+NONCE_BYTES = 32
+
+
+def connect(settings: Settings, on_request: engine_client.OnRequest) -> engine_calls.EngineClient:
+    """Return a client of the configured Engine; `on_request` is told of each of its requests."""
+    docker = settings.config.docker
+    return engine_client.connect(docker.host, docker.request_timeout, on_request)
+
+
+def observer(settings: Settings, client: engine_calls.EngineClient) -> engine_observer.Observer:
+    """Return an observer of the Engine behind a client."""
+    config = settings.config
+    return engine_observer.Observer(
+        client,
+        config.inspect_interval,
+        config.resync_interval,
+        limits.read_limits,
+        listening.listening,
+        disks.Reader(config.docker.host, config.disk.high_watermark).read,
+    )
+
+
+def look(
+    settings: Settings,
+    engine: Engine,
+    ledger: LedgerPort,
+    crew: Crew,
+    memories: tuple[policies.Recall, policies.Remember],
+) -> Surroundings:
+    """Put the adapters together that a pass looks through."""
+    settle, (recall, remember) = settings.config.settle, memories
+    return Surroundings(
+        specs=directory.SpecDirectory(str(settings.spec_dir), settle),
+        policies=policies.Policies(
+            str(settings.policy_file), str(settings.image_catalog_file), settle, recall, remember
+        ),
+        engine=engine,
+        host=host.Host(
+            str(settings.secrets_dir),
+            str(settings.runtime_dir),
+            listening.host_listeners_if_known,
+            settings.proxy_dir,
+            settings.closed,
+        ),
+        ledger=ledger,
+        crew=crew,
+    )
+
+
+def reconciler(settings: Settings, around: Surroundings, mode: str) -> Reconciler:
+    """Return a reconciler with the rules of the configuration, in a mode of its own."""
+    safety = settings.config.safety
+    rules = Rules(
+        runtime_secrets=f"{settings.runtime_dir}/secrets",
+        subnet=settings.config.network.subnet,
+        deletion_grace=safety.deletion_grace,
+        budget=Budget(safety.max_disruptions_per_minute, safety.max_disruptions_percent),
+        retain=safety.retain_replaced,
+        high_watermark=settings.config.disk.high_watermark,
+        low_watermark=settings.config.disk.low_watermark,
+        proxied=settings.proxy_dir is not None,
+    )
+    setup = Setup(mode, rules, f"{host.boot_id()}/{len(ledger_schema.steps())}")
+    return Reconciler(around, Planner(rules), lambda: os.urandom(NONCE_BYTES), _since_boot, setup)
+
+
+def _since_boot() -> float:
+    """Return seconds that never go back and count while the host sleeps: clock_gettime(2), CLOCK_BOOTTIME."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
