@@ -11,10 +11,10 @@ from controller.api.conditions import DriftKind, Reason
 from controller.api.workspace import PullPolicy
 from controller.model import actions
 from controller.model.actions import Action
-from controller.model.memory import Replacement, Restarts
+from controller.model.memory import GivenLimits, Replacement, Restarts
 from controller.model.observed import Container, ContainerState
 from controller.model.plan import Remedy
-from controller.planning import claims, template
+from controller.planning import claims, template, tightening
 from controller.planning.case import Blueprint, Case, expected, main_name
 
 DEFAULT_GRACE = timedelta(seconds=60)
@@ -164,7 +164,8 @@ def start(case: Case, restarts: int, before: tuple[Action, ...] = ()) -> tuple[A
     `restarts` is how often it was started again since it last ran well.
     """
     container = case.container
-    record = actions.RecordRestarts(case.name, Restarts(container.id, restarts, case.now))
+    given = GivenLimits.of(container.id, case.design.template.limits)
+    record = actions.RecordRestarts(case.name, Restarts(container.id, restarts, case.now), given)
     asked = case.name in case.memory.restart_requests
     done = (actions.CompleteRestart(case.name),) if asked else ()
     begin = actions.StartContainer(case.name, container.id, container.name, expected(container))
@@ -208,7 +209,10 @@ def repair(case: Case) -> tuple[Action, ...]:
     container, steps = case.container, list[Action]()
     kinds = {found.kind for found in case.drifts if found.remedy is Remedy.LIVE}
     if DriftKind.RESOURCES in kinds:
-        limits = case.design.template.limits
+        limits = tightening.limits(case)
+        given = GivenLimits.of(container.id, limits)
+        if container.running and case.memory.given_limits.get(case.name) != given:  # else its start does it
+            steps.append(actions.RecordLimits(case.name, given))
         steps.append(
             actions.UpdateLimits(case.name, container.id, container.name, limits, expected(container))
         )

@@ -13,7 +13,7 @@ from controller.model.effective import Refusal
 from controller.model.memory import Pause
 from controller.model.observed import ContainerState
 from controller.model.plan import Decision, Verdict
-from controller.planning import backoff, obstacles, proving, replacement, rollback, running, stops
+from controller.planning import backoff, excess, obstacles, proving, replacement, rollback, running, stops
 from controller.planning.case import Case
 
 Rule = Callable[[Case], Decision | None]
@@ -110,6 +110,8 @@ RULES: tuple[Rule, ...] = (
     refused,  # nothing below this line lacks a blueprint
     foreign,
     busy,
+    excess.waits,  # nothing below this line starts what is beyond its owner's quotas
+    excess.ends,
     rollback.under_way,  # a kept container on its way back is not one that somebody renamed
     replacement.renamed,
     stops.stopped,  # nothing below this line shall be stopped

@@ -179,7 +179,8 @@ def as_specified(case: Case) -> Decision:
     if case.container.id in case.memory.retained:
         forget = (actions_of.ForgetRetained(case.name, case.container.id),)
         return case.decide(Verdict.UPDATE, Reason.RETURNED, "it is in use again", actions=forget)
-    return case.decide(Verdict.KEEP, Reason.AS_SPECIFIED, retry_at=_next_look(case))
+    reason = Reason.OVER_QUOTA if case.excess else Reason.AS_SPECIFIED
+    return case.decide(Verdict.KEEP, reason, case.excess, retry_at=_next_look(case))
 
 
 def _next_look(case: Case) -> datetime | None:

@@ -34,7 +34,10 @@ _PENDING: Final = frozenset(
     }
 )
 """Reasons of decisions behind which there is a change that is not made."""
-_NOTED: Final = {Reason.IMAGE_DEPRECATED: ConditionType.IMAGE_DEPRECATED}
+_NOTED: Final = {
+    Reason.IMAGE_DEPRECATED: ConditionType.IMAGE_DEPRECATED,
+    Reason.OVER_QUOTA: ConditionType.OVER_QUOTA,
+}
 """Notes that are conditions as well."""
 _NEEDS_A_NEW_RUN: Final = frozenset({Remedy.REPLACE, Remedy.RESTART})
 _WORDS_OF_STATE: Final = {

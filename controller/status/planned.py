@@ -17,7 +17,7 @@ from controller.status import objects, phrases
 NEEDS_A_NEW_RUN: Final = frozenset({Remedy.REPLACE, Remedy.RESTART})
 """Remedies that stop what runs."""
 _HELD: Final = frozenset({Reason.BUDGET_EXCEEDED, Reason.REMOVALS_HELD})
-_ENDS: Final = frozenset({Reason.SPEC_STOPPED, Reason.SPEC_REMOVED})
+_ENDS: Final = frozenset({Reason.SPEC_STOPPED, Reason.SPEC_REMOVED, Reason.OVER_QUOTA})
 """Stops after which nothing is started."""
 _WAITS_FOR: Final[Mapping[Reason, str]] = {
     Reason.CHANGE_PENDING: "parked until the workspace is stopped, or `wharf approve {name}`",
@@ -26,6 +26,8 @@ _WAITS_FOR: Final[Mapping[Reason, str]] = {
     Reason.REMOVALS_HELD: "held as an accident until `wharf approve {name}` or the file is back",
     Reason.REPLACEMENT_FAILED: "held until the spec or the image changes, or `wharf restart {name}`",
     Reason.PAUSED: "held until `wharf resume`",
+    Reason.USER_AT_LIMIT: "held until the owner's quotas have room",
+    Reason.QUOTA_EXCEEDED: "held until the owner's quotas have room",
     Reason.IN_PROGRESS: "under way",
 }
 

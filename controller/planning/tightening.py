@@ -1,0 +1,215 @@
+"""Knows how far the limits of a running container may be changed at once, and what waits for its next start.
+
+Refuses to lower what runs because the policy was tightened, and to raise what its owner's quotas lack.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Final
+
+from controller.api import workspace
+from controller.api.conditions import DriftKind
+from controller.api.presets import Enforcement, LimitName
+from controller.api.workspace import Resources
+from controller.model.observed import Container, Limits
+from controller.model.plan import Drift, Remedy
+from controller.planning import drift, origins
+from controller.planning.case import Blueprint, Case
+
+CLASS_OF: Final[Mapping[str, LimitName]] = {
+    "nano_cpus": LimitName.CPUS,
+    "cpuset": LimitName.CPUS,
+    "memory": LimitName.MEMORY,
+    "memory_reservation": LimitName.MEMORY,
+    "memory_swap": LimitName.SWAP,
+    "pids": LimitName.PIDS,
+}
+"""By which word of `enforce` each limit goes."""
+PATHS: Final[Mapping[str, str]] = {
+    "nano_cpus": "cpus",
+    "cpuset": "cpuset",
+    "memory": "memory",
+    "memory_reservation": "memoryReservation",
+    "memory_swap": "swap",
+    "pids": "pids",
+}
+"""What each limit is called in files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is said of the limits of one workspace, beside what they shall be.
+
+    Attributes:
+        own: what the workspace's own file says; that is done at once.
+        given: what the controller gave to this very container last; None if nobody knows. What the container
+            has above it, somebody else gave to it, and that is taken back at once.
+        enforce: which limits the policy lowers at once.
+        uncovered: limits, by their name in the policy, that its owner's quotas do not let grow.
+    """
+
+    own: Resources
+    given: Limits | None
+    enforce: Mapping[LimitName, Enforcement]
+    uncovered: frozenset[str] = frozenset()
+
+    def at_once(self, field: str) -> bool:
+        """Tell whether the policy lowers a limit while the container runs."""
+        return self.enforce.get(CLASS_OF[field]) is Enforcement.NOW
+
+
+def reachable(want: Limits, container: Container, terms: Terms) -> Limits:
+    """Return what a running container may have now; None is unlimited.
+
+    What is to grow grows. What is to shrink shrinks as far as the workspace's own file says, or as far as the
+    controller had given it, and the rest of the way at the next start.
+    """
+    have, own, given = present(container), terms.own, terms.given or Limits()
+    memory = _amount("memory", want.memory, have.memory, (own.memory, given.memory), terms)
+    swap = _swap(want)
+    if have.memory is not None and (terms.given is None or given.memory is not None):  # else it had no bounds
+        swap = _amount("memory_swap", swap, _swap(have), (own.swap, _swap(given)), terms)
+    return Limits(
+        nano_cpus=_amount("nano_cpus", want.nano_cpus, have.nano_cpus, (own.cpus, given.nano_cpus), terms),
+        cpuset=_cpuset(want.cpuset, have.cpuset, terms),
+        memory=memory,
+        memory_reservation=_reservation(want.memory_reservation, have.memory_reservation, memory, terms),
+        memory_swap=_with_swap(memory, swap, _most(want.memory_swap, have.memory_swap)),
+        pids=_amount("pids", want.pids, have.pids, (own.pids, given.pids), terms),
+    )
+
+
+def limits(case: Case) -> Limits:
+    """Return what the container of a workspace may have now: all that it shall have, unless it runs."""
+    want, container = case.design.template.limits, case.container
+    return reachable(want, container, _terms(case)) if container.running else want
+
+
+def _terms(case: Case) -> Terms:
+    given = case.memory.given_limits.get(case.name)
+    known = given.limits if given is not None and given.container_id == case.container.id else None
+    own = case.accepted.workspace.spec.resources or Resources()
+    rules = {one.path: one.rule for one in case.design.effective.values}
+    if known is None and rules.get("resources.swap") == origins.DEFAULT:  # no policy tightened it
+        own = own.model_copy(update={"swap": workspace.CONTRACT_DEFAULTS["resources.swap"]})
+    return Terms(
+        own=own,
+        given=known,
+        enforce=case.scene.enforce,
+        uncovered=case.beyond.uncovered if case.beyond is not None else frozenset(),
+    )
+
+
+def weighed(case: Case) -> Case:
+    """Return the case of a workspace that runs with what of its limits waits, and what it has too much of."""
+    if case.ours.main is None or not case.container.running or not isinstance(case.blueprint, Blueprint):
+        return case
+    drifts = case.drifts
+    if any(map(is_limit, drifts)):
+        design, view = case.design, case.scene.view
+        subject = drift.subject(
+            design.template, design.identity, design.optional_targets, case.container, view
+        )
+        drifts = soften(drifts, subject, limits(case))
+    excess = (case.beyond.message if case.beyond is not None else "", _tightened(case, drifts))
+    return replace(case, drifts=drifts, excess="; ".join(filter(None, excess)))
+
+
+def _tightened(case: Case, drifts: tuple[Drift, ...]) -> str:
+    """Say which limits wait for the next start, and who tightened them; the sum with swap follows memory."""
+    uncovered = case.beyond.uncovered if case.beyond is not None else frozenset()
+    waits = {one.field: one for one in drifts if one.remedy is Remedy.RESTART}
+    if "memory" in waits:
+        waits.pop("memory_swap", None)
+    waiting = [
+        f"{PATHS[field]} {one.observed} -> {one.desired} ({_origin(case, field)})"
+        for field, one in waits.items()
+        if CLASS_OF[field].value not in uncovered
+    ]
+    return f"from its next start on: {', '.join(waiting)}" if waiting else ""
+
+
+def _origin(case: Case, field: str) -> str:
+    path = f"resources.{PATHS[field]}"
+    return next((one.origin for one in case.design.effective.values if one.path == path), "policy")
+
+
+def soften(found: tuple[Drift, ...], subject: drift.Subject, now: Limits) -> tuple[Drift, ...]:
+    """Mark the limits that wait for the next start: those in which a container is already as it may be."""
+    compared = drift.detect(replace(subject, template=replace(subject.template, limits=now)))
+    changed = {one.field for one in compared if is_limit(one)}
+    return tuple(
+        replace(one, remedy=Remedy.RESTART) if is_limit(one) and one.field not in changed else one
+        for one in found
+    )
+
+
+def is_limit(found: Drift) -> bool:
+    """Tell whether a difference is one of limits that can be changed in place."""
+    return found.kind is DriftKind.RESOURCES and found.remedy is Remedy.LIVE
+
+
+def present(container: Container) -> Limits:
+    """Return the limits of a container as the kernel has them, or, where it cannot tell, the Engine."""
+    configured, kernel = container.configuration.limits, container.kernel_limits
+    if not isinstance(kernel, Limits):
+        return configured
+    unreadable = {
+        item.name: getattr(configured, item.name)
+        for item in fields(Limits)
+        if getattr(kernel, item.name) is None and item.name in drift.MAY_BE_UNREADABLE
+    }
+    return replace(kernel, **unreadable)
+
+
+def _swap(limits: Limits) -> int | None:
+    """Return the swap alone; None is unlimited."""
+    if limits.memory is None or limits.memory_swap is None:
+        return None
+    return max(0, limits.memory_swap - limits.memory)
+
+
+def _with_swap(memory: int | None, swap: int | None, most: int | None) -> int | None:
+    """Return memory and swap together, no more than the larger of what is and what shall be."""
+    return None if memory is None or swap is None else _least(memory + swap, most)
+
+
+def _amount(
+    field: str, want: int | None, have: int | None, bounds: tuple[int | None, ...], terms: Terms
+) -> int | None:
+    if _most(want, have) == want:  # it grows, or stays
+        return have if CLASS_OF[field].value in terms.uncovered else want
+    if terms.at_once(field):
+        return want
+    return _most(want, _least(have, *bounds))
+
+
+def _reservation(want: int | None, have: int | None, memory: int | None, terms: Terms) -> int | None:
+    """Return the guaranteed part: None is nothing, and no more than all of it can be."""
+    given = None if terms.given is None else terms.given.memory_reservation or 0
+    bounds = terms.own.memory_reservation, given
+    amount = _amount("memory_reservation", want or 0, have or 0, bounds, terms)
+    return _least(amount, memory) or None
+
+
+def _most(*amounts: int | None) -> int | None:
+    known = [amount for amount in amounts if amount is not None]
+    return max(known) if len(known) == len(amounts) else None
+
+
+def _least(*amounts: int | None) -> int | None:
+    return min((amount for amount in amounts if amount is not None), default=None)
+
+
+def _cpuset(want: str | None, have: str | None, terms: Terms) -> str | None:
+    given = terms.given.cpuset if terms.given is not None else have
+    wider = want is None or (have is not None and _processors(have) <= _processors(want))
+    if wider or terms.at_once("cpuset") or want in {terms.own.cpuset, given}:
+        return want
+    return given  # what somebody else changed since is put back
+
+
+def _processors(cpuset: str) -> frozenset[int]:
+    """Return the members of a canonical list such as `0-3,8`."""
+    ends = (part.partition("-")[::2] for part in cpuset.split(","))
+    return frozenset(one for low, high in ends for one in range(int(low), int(high or low) + 1))
