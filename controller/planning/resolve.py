@@ -1,4 +1,4 @@
-"""Knows what a workspace really gets: all that policy and spec say of it, in the contract's order; capped.
+"""Knows what a workspace really gets: what policy and spec say of it, in the contract's order, and capped.
 
 Refuses to look anything up: accounts are arguments, and what cannot be resolved is a refusal with a reason.
 """
@@ -6,7 +6,7 @@ Refuses to look anything up: accounts are arguments, and what cannot be resolved
 import functools
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import cast
+from typing import Final, NamedTuple, cast
 
 from controller.api import policy as policies
 from controller.api import workspace
@@ -55,7 +55,7 @@ def resolve(accepted: AcceptedSpec, standing: Standing, account: AccountSeen) ->
     )
     if refusal or isinstance(image, Refusal):
         return refusal or cast("Refusal", image)
-    return _build(accepted, standing, place, who, values, image)
+    return _build(_Given(accepted, standing, place, who), values, image)
 
 
 def _target_refusal(values: Mapping[str, Value]) -> Refusal | None:
@@ -70,18 +70,25 @@ def _target_refusal(values: Mapping[str, Value]) -> Refusal | None:
     return None
 
 
-def _build(  # noqa: PLR0913 - all that a workspace is made of
-    accepted: AcceptedSpec,
-    standing: Standing,
-    place: Profile,
-    who: identity.Person,
-    values: Mapping[str, Value],
-    image: choice.Chosen,
-) -> Effective:
-    def one(path: str) -> object:
-        value = values.get(path)
-        return None if value is None else value.value
+class _Given(NamedTuple):
+    """What a workspace is made of, beside its values."""
 
+    accepted: AcceptedSpec
+    standing: Standing
+    place: Profile
+    who: identity.Person
+
+
+_NOTHING: Final = origins.by_default(None)
+
+
+def _one(values: Mapping[str, Value], path: str) -> object:
+    return values.get(path, _NOTHING)[0]
+
+
+def _build(given: _Given, values: Mapping[str, Value], image: choice.Chosen) -> Effective:
+    one = functools.partial(_one, values)
+    accepted, standing, place, who = given
     rules = standing.policy.policy.spec
     run_as_owner = one("security.runAs") is workspace.RunAs.OWNER
     profile = cast("workspace.SecurityProfile", one("security.profile"))
@@ -96,7 +103,7 @@ def _build(  # noqa: PLR0913 - all that a workspace is made of
         secrets=_secrets(values),
         init=one("init") is workspace.InitMode.ENGINE,
         pull=cast("workspace.PullPolicy", one("pull")),
-        limits=_limits(one("resources.memory"), one("resources.swap"), values),
+        limits=_limits(values),
         shm=cast("int", one("resources.shm")),
         mounts=tuple(_mount(m) for m in cast("tuple[workspace.Mount, ...]", one("mounts") or ())),
         mount_roots=rules.mount_roots,
@@ -127,20 +134,18 @@ def _secrets(values: Mapping[str, Value]) -> tuple[tuple[str, str], ...]:
     return tuple((secret.name, secret.file) for secret in given)
 
 
-def _limits(memory: object, swap: object, values: Mapping[str, Value]) -> Limits:
+def _limits(values: Mapping[str, Value]) -> Limits:
     def number(path: str) -> int | None:
-        value = values.get(f"resources.{path}")
-        return None if value is None else cast("int | None", value.value)
+        return cast("int | None", _one(values, path))
 
-    cpuset = values.get("resources.cpuset")
-    unlimited_swap = memory is None or swap is None
+    memory, swap = number("resources.memory"), number("resources.swap")
     return Limits(
-        nano_cpus=number("cpus"),
-        cpuset=None if cpuset is None else cast("str | None", cpuset.value),
-        memory=cast("int | None", memory),
-        memory_reservation=number("memoryReservation"),
-        memory_swap=None if unlimited_swap else cast("int", memory) + cast("int", swap),
-        pids=number("pids"),
+        nano_cpus=number("resources.cpus"),
+        cpuset=cast("str | None", _one(values, "resources.cpuset")),
+        memory=memory,
+        memory_reservation=number("resources.memoryReservation"),
+        memory_swap=None if memory is None or swap is None else memory + swap,
+        pids=number("resources.pids"),
     )
 
 

@@ -51,28 +51,32 @@ class Profile:
     quotas: OwnerQuotas
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Base:
     """What a class and a profile give a workspace before its own file is looked at.
 
     Attributes:
         class_name: empty for no class.
-        values: folded; not to be changed.
         needs: placeholders anywhere in the class.
-        open: paths of values in which there are placeholders.
     """
 
-    class_name: str
-    values: Mapping[str, Value]
-    needs: frozenset[str]
-    open: tuple[str, ...]
+    def __init__(self, class_name: str, values: Mapping[str, Value], mine: Mapping[str, Value]) -> None:
+        self.class_name = class_name
+        self._values = values
+        blanks = {path: found for path, (value, _) in mine.items() if (found := layers.placeholders(value))}
+        self.needs = frozenset().union(*blanks.values())
+        self._open = [(path, tuple(sorted(found))) for path, found in blanks.items() if path in values]
+        self._filled: dict[tuple[str, tuple[str | None, ...]], Value] = {}
 
     def filled(self, replacements: Mapping[str, str]) -> dict[str, Value]:
         """Return a copy of the values with the placeholders replaced."""
-        values = dict(self.values)
-        for path in self.open:
-            value, origin = values[path]
-            values[path] = Value(layers.fill(value, replacements), origin)
+        values = dict(self._values)
+        for path, names in self._open:
+            key = (path, tuple(replacements.get(name) for name in names))
+            found = self._filled.get(key)
+            if found is None:
+                value, origin = values[path]
+                found = self._filled[key] = Value(layers.fill(value, replacements), origin)
+            values[path] = found
         return values
 
 
@@ -212,9 +216,7 @@ class Standing:
                 values["class"] = place["defaultClass"]
         for layer in profile.layers:
             layers.lay_over(values, layer.values())
-        blanks = {path: found for path, (value, _) in mine.items() if (found := layers.placeholders(value))}
-        left_open = tuple(path for path in blanks if values[path].value is mine[path].value)
-        return Base(name or "", values, frozenset().union(*blanks.values()), left_open)
+        return Base(name or "", values, mine)
 
 
 class Standings:
