@@ -88,7 +88,8 @@ def _container(item: trees.Object, now: datetime) -> str:
     since = f", started {_moment(started, now)}" if isinstance(started, str) else ""
     code = trees.at(container, "exitCode")
     ended = "" if code is None else f", exit code {code}"
-    return f"{trees.text(container, 'name')} ({identity}){since}{ended}"
+    privileged = ", privileged: root on the host" if trees.at(container, "privileged") else ""
+    return f"{trees.text(container, 'name')} ({identity}){privileged}{since}{ended}"
 
 
 def _moment(moment: str, now: datetime) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, cast
 
+from controller.api import workspace
 from controller.cli import tables, trees
 from controller.status import wording
 
@@ -35,16 +36,24 @@ def _workspaces(now: datetime) -> tables.Kind:
     columns = [tables.Column(header, cell(index)) for index, header in enumerate(wording.COLUMNS)]
     columns += [
         _column("CLASS", "spec", "class", wide=True),
-        tables.Column("IMAGE", _image, wide=True),
+        tables.Column("PROFILE", _profile, wide=True),
+        tables.Column("IMAGE", lambda item: _effective(item, "image"), wide=True),
         tables.Column("PORTS", _host_ports, wide=True),
         _column("ADDRESS", "status", "container", "address", wide=True),
     ]
     return tables.Kind("workspace", "workspaces", columns)
 
 
-def _image(item: trees.Object) -> str:
+def _profile(item: trees.Object) -> str:
+    """What the container has, whatever is wanted now."""
+    if trees.at(item, "status", "container", "privileged"):
+        return workspace.SecurityProfile.PRIVILEGED.value
+    return _effective(item, "security.profile")
+
+
+def _effective(item: trees.Object, path: str) -> str:
     for value in trees.each(item, "status", "effective"):
-        if value.get("path") == "image":
+        if value.get("path") == path:
             return trees.text(value, "value")
     return trees.NONE
 

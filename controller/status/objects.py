@@ -49,6 +49,7 @@ class ContainerObject(TypedDict):
     finishedAt: NotRequired[str]
     exitCode: NotRequired[int]
     address: NotRequired[str]
+    privileged: NotRequired[bool]
 
 
 class PortObject(TypedDict):
@@ -225,6 +226,8 @@ def _container(container: Container, digest: str | None) -> ContainerObject:
         described["exitCode"] = container.exit_code
     if container.address:
         described["address"] = container.address
+    if container.configuration.privileged:
+        described["privileged"] = True
     return described
 
 

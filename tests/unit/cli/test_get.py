@@ -62,8 +62,19 @@ def test_workspaces_are_one_row_each(wharf: wharf_host.Wharf, busy: controller_s
 
 def test_the_wide_format_adds_columns(wharf: wharf_host.Wharf, busy: controller_stand_in.World) -> None:
     header, alice, _ = wharf("get", "ws", "-o", "wide").out.splitlines()
-    assert header.split()[8:] == ["CLASS", "IMAGE", "PORTS", "ADDRESS"]
-    assert alice.split()[8:] == ["vm", "<none>", "10003", "172.28.0.2"]
+    assert header.split()[8:] == ["CLASS", "PROFILE", "IMAGE", "PORTS", "ADDRESS"]
+    assert alice.split()[8:] == ["vm", "<none>", "<none>", "10003", "172.28.0.2"]
+
+
+def test_a_privileged_container_is_shown_as_such_whatever_is_wanted_now(
+    wharf: wharf_host.Wharf, busy: controller_stand_in.World
+) -> None:
+    alice = busy.workspaces["alice"]["status"]
+    alice["effective"] = [{"path": "security.profile", "value": "Standard", "origin": "default"}]
+    assert wharf("get", "ws", "alice", "-o", "wide").out.splitlines()[1].split()[9] == "Standard"
+    alice["container"]["privileged"] = True
+    assert wharf("get", "ws", "alice", "-o", "wide").out.splitlines()[1].split()[9] == "Privileged"
+    assert "privileged: root on the host" in wharf("describe", "workspace", "alice").out
 
 
 def test_one_workspace_is_printed_as_its_object(
