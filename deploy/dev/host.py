@@ -46,7 +46,9 @@ def find_program(name: str) -> str | None:
     return shutil.which(name, path=SYSTEM_PATH)
 
 
-def call(*argv: str, timeout: float = 60, environment: dict[str, str] | None = None) -> str:
+def call(
+    *argv: str, timeout: float = 60, environment: dict[str, str] | None = None, cwd: Path | None = None
+) -> str:
     """Runs a program to its end without standard input; its standard output.
 
     Raises:
@@ -60,6 +62,7 @@ def call(*argv: str, timeout: float = 60, environment: dict[str, str] | None = N
             text=True,
             timeout=timeout,
             check=False,
+            cwd=cwd,
             env={**os.environ, "PATH": SYSTEM_PATH, "LC_ALL": "C", **(environment or {})},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -89,6 +92,36 @@ def ensure_programs(packages: dict[str, str]) -> None:
     except SetupError:
         call("apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "update", timeout=600, environment=quiet)
         call(*install, *missing, timeout=900, environment=quiet)
+
+
+def unpacked_program(name: str, package: str, place: Path) -> str:
+    """Where a program is; a missing one is unpacked from its Debian package to `place`.
+
+    Unlike an installed package it brings no service that would run on this host.
+
+    Raises:
+        SetupError: it is missing and cannot be downloaded.
+    """
+    found = find_program(name) or shutil.which(name, path=str(place / "usr" / "bin"))
+    if found is not None:
+        return found
+    if find_program("apt-get") is None:
+        raise SetupError(f"missing: {package}; install it, or run on Debian or Ubuntu")
+    print(f"unpacking {package}", flush=True)
+    place.mkdir(parents=True, exist_ok=True)
+    with exclusive(place / "lock"), tempfile.TemporaryDirectory(dir=place) as fetched:
+        fetch = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package]
+        try:
+            call(*fetch, timeout=300, cwd=Path(fetched))
+        except SetupError:
+            call("apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "update", timeout=600)
+            call(*fetch, timeout=300, cwd=Path(fetched))
+        for archive in Path(fetched).glob("*.deb"):
+            call("dpkg-deb", "-x", str(archive), str(place))
+    found = shutil.which(name, path=str(place / "usr" / "bin"))
+    if found is None:
+        raise SetupError(f"{package} has no program {name}")
+    return found
 
 
 def wait_until(condition: Callable[[], bool], deadline: float, interval: float = 0.05) -> bool:

@@ -29,7 +29,7 @@ class SimImage:
     health_check: bool = False
     programs: frozenset[str] = frozenset({"/bin/httpd", "/bin/sleep", "/bin/sh", "/bin/true", "/bin/false"})
 
-    def inspect(self, tags: list[str]) -> dict[str, Any]:
+    def inspect(self, tags: list[str], digests: list[str]) -> dict[str, Any]:
         config: dict[str, Any] = {
             "Cmd": list(self.command),
             "Env": list(self.env),
@@ -38,7 +38,7 @@ class SimImage:
         }
         if self.health_check:
             config["Healthcheck"] = {"Test": ["CMD", "/bin/true"]}
-        return {"Id": self.id, "RepoTags": tags, "Config": config}
+        return {"Id": self.id, "RepoTags": tags, "RepoDigests": digests, "Config": config}
 
 
 @dataclass

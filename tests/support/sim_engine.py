@@ -6,7 +6,6 @@ dockerd. It is a `transport.Transport`: give it to `calls.EngineClient`.
 
 import hashlib
 import itertools
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,15 @@ from controller.api.conditions import Reason
 from controller.engine import transport
 from controller.engine.transport import Answer
 from controller.model import errors, observed
-from tests.support import sim_events, sim_networks, sim_routes, sim_security, sim_signals, sim_updates
+from tests.support import (
+    sim_events,
+    sim_images,
+    sim_networks,
+    sim_routes,
+    sim_security,
+    sim_signals,
+    sim_updates,
+)
 from tests.support.sim_container import SimContainer, SimImage, stamp
 
 BUILT_IN_NETWORK = "bridge"
@@ -49,7 +56,9 @@ class SimEngine:
         stuck: ids whose inspect hangs.
         missing_paths: host paths that do not exist.
         host_ports: ports on which others on the host listen.
-        registry: what can be pulled.
+        registry: what can be pulled, by tag or digest.
+        silent_registries: addresses on which nobody listens.
+        images, digests: by tag, and by the digest that a registry gave it with.
         calls: operations so far, in order.
         seconds: how long calls have taken in all, in the Engine's own time.
     """
@@ -67,12 +76,14 @@ class SimEngine:
         self.missing_paths: set[str] = set()
         self.host_ports: set[int] = set()
         self.registry: dict[str, SimImage] = {}
+        self.silent_registries: set[str] = set()
         self.faults: list[Fault] = []
         self.calls: list[str] = []
         self.seconds = 0.0
         self.garbage_events = 0
         self.containers: dict[str, SimContainer] = {}
         self.images: dict[str, SimImage] = {}
+        self.digests: dict[str, SimImage] = {}
         self.networks: dict[str, dict[str, Any]] = {}
         self.events = sim_events.SimEvents(clock)
         self._replica: dict[str, dict[str, Any]] = {}
@@ -112,7 +123,7 @@ class SimEngine:
             if request.operation == "events":
                 since, until = (float(request.query[key]) for key in ("since", "until"))
                 return self.events.stream(since, until, self._take_garbage)
-            return self._pull(f"{request.query['fromImage']}:{request.query['tag']}")
+            return sim_images.pull(self, request.query["fromImage"], request.query["tag"])
 
     def close(self) -> None:
         """Nothing is open."""
@@ -183,7 +194,7 @@ class SimEngine:
     def add_image(self, reference: str, image: SimImage | None = None) -> str:
         """Put a tag on an image (by default a new one), as `docker load` or `docker tag` do; its id."""
         image = image or SimImage("sha256:" + self.new_id())
-        self.images[_tagged(reference)] = image
+        self.images[sim_images.tagged(reference)] = image
         for container in self.containers.values():
             self.checkpoint(container)
         self.events.publish("image", "tag", image.id, {"name": reference})
@@ -191,13 +202,12 @@ class SimEngine:
 
     def remove_image(self, reference: str) -> None:
         """Untag, as `docker rmi` does."""
-        image = self.images.pop(_tagged(reference))
+        image = sim_images.untag(self, reference)
         self.events.publish("image", "untag", image.id, {"name": reference})
 
     def find_image(self, reference: str) -> SimImage | None:
         """By reference or by id; the image of a container stays while that does."""
-        by_id = {image.id: image for image in self.images.values()}
-        return by_id.get(reference) or self.images.get(_tagged(reference))
+        return sim_images.find(self, reference)
 
     def add_network(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Make a network."""
@@ -286,21 +296,6 @@ class SimEngine:
                     sim_updates.run(self, container)
                 self.checkpoint(container)
 
-    def _pull(self, reference: str) -> transport.Stream | Answer:
-        image = self.registry.get(_tagged(reference))
-        if image is None:
-            return Answer(404, {"message": f"manifest for {reference} not found: manifest unknown"})
-        repository = reference.rpartition(":")[0]
-        begin = {"status": f"Pulling from {repository}"}
-        if not image.id:
-            text = "error pulling image configuration: download failed after attempts=1: unknown blob"
-            return sim_events.SimLines([begin, {"error": text, "errorDetail": {"message": text}}])
-        held = self.images.get(_tagged(reference))
-        if held is not None and held.id == image.id:
-            return sim_events.SimLines([begin, {"status": f"Status: Image is up to date for {reference}"}])
-        self.add_image(reference, image)
-        return sim_events.SimLines([begin, {"status": f"Status: Downloaded newer image for {reference}"}])
-
     def info(self) -> dict[str, Any]:
         """The Engine about itself."""
         able = dict.fromkeys(("MemoryLimit", "SwapLimit", "CpuCfsQuota", "CPUSet", "PidsLimit"), True)
@@ -315,10 +310,6 @@ class SimEngine:
             "SystemTime": stamp(self.clock()),
             **able,
         }
-
-
-def _tagged(reference: str) -> str:
-    return reference if re.search(r":[^/]+$", reference) else f"{reference}:latest"
 
 
 class ManualClock:

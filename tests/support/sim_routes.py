@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from controller.engine import transport
 from controller.engine.transport import Answer
-from tests.support import sim_networks, sim_security, sim_signals, sim_updates
+from tests.support import sim_images, sim_networks, sim_security, sim_signals, sim_updates
 from tests.support.sim_container import SimContainer
 
 if TYPE_CHECKING:
@@ -297,7 +297,7 @@ def _image(engine: "SimEngine", request: transport.Request, reference: str) -> A
     image = engine.find_image(reference)
     if image is None:
         return error(404, f"no such image: {reference}: No such image: {reference}")
-    return Answer(200, image.inspect([tag for tag, item in engine.images.items() if item.id == image.id]))
+    return Answer(200, sim_images.inspect(engine, image))
 
 
 CONTAINER = r"/containers/([^/]+)"
