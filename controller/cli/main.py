@@ -27,6 +27,7 @@ ENTRIES: Final = {
     "check": entry.Entry("controller.cli.check:check", "Look whether the host is fit for it.", _LOOK),
     "audit": entry.Entry("controller.cli.audit:audit", "Judge what was done by the promises.", _LOOK),
     "apply": entry.Entry("controller.cli.apply:apply", "Write a workspace's spec and wait for it.", _CHANGE),
+    "import": entry.Entry("controller.cli.imports:imports", "Carry over what other systems have.", _CHANGE),
     "delete": entry.Entry("controller.cli.delete:delete", "Remove a workspace; its data is kept.", _CHANGE),
     "start": entry.Entry("controller.cli.lifecycle:start", "Start a workspace.", _CHANGE),
     "stop": entry.Entry("controller.cli.lifecycle:stop", "Stop a workspace until `wharf start`.", _CHANGE),

@@ -1,11 +1,11 @@
 """The wording of the generated manual; it reads the commands' own help and runs none of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import click
 
-from controller.cli import main, pages
+from controller.cli import entry, main, pages
 
 _WIDTH: Final = 100
 _PROGRAM: Final = "wharf"
@@ -20,15 +20,17 @@ def command_page() -> str:
         max_content_width=_WIDTH,
         help_option_names=["-h", "--help"],
     )
-    parts = [pages.HEADER, f"# The command\n\n{_help(main.wharf, top)}", *_commands(top)]
+    parts = [pages.HEADER, f"# The command\n\n{_help(main.wharf, top)}", *_commands(main.ENTRIES, top)]
     return "".join(parts)
 
 
-def _commands(top: click.Context) -> Iterator[str]:
-    for name, entry in main.ENTRIES.items():
-        command = entry.load()
-        context = click.Context(command, info_name=name, parent=top)
-        yield f"\n## {_PROGRAM} {name}\n\n{entry.summary}\n\n{_help(command, context)}"
+def _commands(entries: Mapping[str, entry.Entry], above: click.Context) -> Iterator[str]:
+    for name, one in entries.items():
+        command = one.load()
+        context = click.Context(command, info_name=name, parent=above)
+        yield f"\n## {context.command_path}\n\n{one.summary}\n\n{_help(command, context)}"
+        if isinstance(command, entry.Group):
+            yield from _commands(command.entries, context)
 
 
 def _help(command: click.Command, context: click.Context) -> str:

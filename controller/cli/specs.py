@@ -95,20 +95,51 @@ def write(file: Path, text: bytes) -> None:
         raise documents.unreadable(file, error) from error
 
 
+def create(file: Path, text: bytes) -> bool:
+    """Put a new file in its place, whole and durable; False where there is one already, which is left alone.
+
+    Raises:
+        exits.Failure: the caller may not write there, or the disk cannot.
+    """
+    try:
+        temporary = _written(file, text, _NEW_FILE_MODE)
+        try:
+            os.link(temporary, file)  # unlike a rename, it never takes the place of a file
+        finally:
+            temporary.unlink()
+        _sync(file.parent)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise documents.unreadable(file, error) from error
+    return True
+
+
 def _replace(file: Path, text: bytes, mode: int) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".tmp")
+    temporary = _written(file, text, mode)
+    try:
+        temporary.rename(file)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    _sync(file.parent)
+
+
+def _written(file: Path, text: bytes, mode: int) -> Path:
+    """A finished file beside `file`, under a name that nobody looks into."""
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(text)
             os.fchmod(stream.fileno(), mode)
             stream.flush()
             os.fsync(stream.fileno())
-        Path(temporary).rename(file)
     except BaseException:
         with contextlib.suppress(OSError):
-            Path(temporary).unlink()
+            Path(name).unlink()
         raise
-    _sync(file.parent)
+    return Path(name)
 
 
 def remove(file: Path) -> None:

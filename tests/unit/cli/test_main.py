@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from controller.cli import entry, main
@@ -15,6 +16,16 @@ from tests.support import controller_stand_in, wharf_host
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMANDS = sorted(main.ENTRIES)
+
+
+def leaf_of(words: list[str]) -> click.Command:
+    """The command that a line calls, below as many groups as it names."""
+    name = next(word for word in words if word in main.ENTRIES)
+    found = main.ENTRIES[name].load()
+    for word in words[words.index(name) + 1 :]:
+        if isinstance(found, entry.Group):
+            found = found.entries[word].load()
+    return found
 
 
 def process(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -46,13 +57,14 @@ def test_help_begins_with_examples_that_call_the_command(
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_example_is_a_command_line_that_parses(command: str) -> None:
     loaded = main.ENTRIES[command].load()
-    assert isinstance(loaded, entry.Command)
-    for example in loaded.examples:
-        words = re.split(r"\s+", example.command.split("wharf ", 1)[-1])
-        called = next(main.ENTRIES[word] for word in words if word in main.ENTRIES).load()
-        options = {word for word in words if word.startswith("-") and word != "-"}
-        known = {flag for parameter in called.params for flag in parameter.opts} | {"--config"}
-        assert options <= known, example.command
+    below = [one.load() for one in loaded.entries.values()] if isinstance(loaded, entry.Group) else []
+    for one in (loaded, *below):
+        assert isinstance(one, entry.Command | entry.Group)
+        for example in one.examples:
+            words = re.split(r"\s+", example.command.split("wharf ", 1)[-1])
+            options = {word for word in words if word.startswith("-") and word != "-"}
+            known = {flag for parameter in leaf_of(words).params for flag in parameter.opts} | {"--config"}
+            assert options <= known, example.command
 
 
 def test_the_overview_names_every_command_and_every_exit_code(wharf: wharf_host.Wharf) -> None:
