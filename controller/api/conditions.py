@@ -283,6 +283,9 @@ class Reason(StrEnum):
     """A person asked for a restart. The container is stopped and started. Nothing to do."""
     PORTS_NEEDED = "PortsNeeded"
     """The workspace needs host ports. They are granted and written to the ledger. Nothing to do."""
+    PORTS_RETURNED = "PortsReturned"
+    """A workspace no longer has a service and no container of it publishes the service's host port. The port
+    is given back. Nothing to do."""
     RETURNED = "Returned"
     """The spec came back and its kept container is put back under its name. Nothing to do."""
 

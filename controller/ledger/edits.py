@@ -103,9 +103,8 @@ def carry_out(  # noqa: C901 - one case for each word of the vocabulary
         database.Conflict: a port or a block is somebody else's.
     """
     match action:
-        case actions.GrantPorts():
-            book = ports.grant(database, image.book, action.blocks, action.grants, now)
-            return image if book is image.book else image.booking(book)
+        case actions.GrantPorts() | actions.ReturnPorts():
+            return _book(database, image, action, now)
         case actions.RecordRestarts():
             if action.given is not None:
                 image = put(database, image, shelves.GIVEN_LIMITS, action.workspace, action.given)
@@ -132,6 +131,16 @@ def carry_out(  # noqa: C901 - one case for each word of the vocabulary
             image = put(database, image, shelves.ROLLBACKS, action.workspace, None)
             image = put(database, image, shelves.REPLACEMENTS, action.workspace, None)
             return put(database, image, shelves.PINS, action.workspace, action.pin)
+
+
+def _book(
+    database: Database, image: Image, action: actions.GrantPorts | actions.ReturnPorts, now: datetime
+) -> Image:
+    if isinstance(action, actions.GrantPorts):
+        book = ports.grant(database, image.book, action.blocks, action.grants, now)
+    else:
+        book = ports.give_back(database, image.book, action.grants)
+    return image if book is image.book else image.booking(book)
 
 
 def _complete_restart(database: Database, image: Image, workspace: str) -> Image:

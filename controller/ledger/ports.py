@@ -109,6 +109,14 @@ def free(database: Database, book: Book, workspace: str) -> Book:
     return dataclasses.replace(book, grants=_without(book.grants, freed))
 
 
+def give_back(database: Database, book: Book, grants: Iterable[PortGrant]) -> Book:
+    """Take back ports that are granted exactly so; the owner's block stays."""
+    freed = {one.port for one in grants if book.grants.get(one.port) == one}
+    for port in freed:
+        database.execute("DELETE FROM port_grants WHERE port = ?", (port,))
+    return dataclasses.replace(book, grants=_without(book.grants, freed)) if freed else book
+
+
 def release(database: Database, book: Book, owner: str, now: datetime) -> Book:
     """Begin the running-out of an owner's blocks, unless it has begun or the owner has grants."""
     if any(one.owner == owner for one in book.grants.values()):

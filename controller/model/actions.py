@@ -252,6 +252,14 @@ class GrantPorts:
 
 
 @dataclass(frozen=True, slots=True)
+class ReturnPorts:
+    """Write to the ledger that ports of a workspace are free. Already so: they are not granted so."""
+
+    workspace: str
+    grants: tuple[PortGrant, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RecordRestarts:
     """Write to the ledger that a container is started again, and with which limits (None: as they are)."""
 
@@ -348,6 +356,7 @@ EngineAction: TypeAlias = (
 HostAction: TypeAlias = PrepareMount | WriteSecrets | WriteRoute | RemoveRoute
 LedgerAction: TypeAlias = (
     GrantPorts
+    | ReturnPorts
     | RecordRestarts
     | RecordLimits
     | RetainContainer

@@ -29,6 +29,7 @@ from controller.planning import (
     quotas,
     resolve,
     retention,
+    returning,
     routes,
     template,
     tightening,
@@ -124,6 +125,7 @@ class Planner:
             *questions,
             *retention.upkeep(scene.view, observed.layers, memory, self._rules.retain, now),
             *routes.upkeep(scene.host.routes, self.designs, index, memory, now),
+            *returning.upkeep(memory.accepted, self.designs, index, memory.port_grants, scene.under_way),
         )
 
     def _findings(
@@ -219,7 +221,7 @@ class Planner:
         designs: dict[str, Blueprint | Refusal] = {}
         effectives = {
             spec.name: self.effective(spec, standing, self.account(spec, host, memory))
-            for spec in sorted(desired.specs.values(), key=lambda spec: (spec.accepted_at, spec.name))
+            for spec in sorted(desired.specs.values(), key=lambda spec: (spec.since, spec.name))
         }
         names = hostnames.assign(
             (one for one in effectives.values() if isinstance(one, Effective)),

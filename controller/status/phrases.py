@@ -86,6 +86,12 @@ def _grant(action: actions.Action) -> str:
     )
 
 
+def _return(action: actions.Action) -> str:
+    assert isinstance(action, actions.ReturnPorts)
+    given = ", ".join(f"port {grant.port} of {grant.service}" for grant in action.grants)
+    return f"give back {given}"
+
+
 def _end_replacement(action: actions.Action) -> str:
     assert isinstance(action, actions.EndReplacement)
     return "end replacement" if action.failed is None else f"give up replacement ({action.failed.message})"
@@ -102,6 +108,7 @@ _TOLD_AT_LENGTH: Final[Mapping[type, Callable[[actions.Action], str]]] = {
     actions.PrepareMount: _prepare_mount,
     actions.WriteSecrets: _write_secrets,
     actions.GrantPorts: _grant,
+    actions.ReturnPorts: _return,
     actions.EndReplacement: _end_replacement,
     actions.EndRollback: _end_rollback,
 }

@@ -16,8 +16,8 @@ NAMED_AFTER: Final = 120.0
 """Seconds after which what is not as wanted says why (L6)."""
 SILENT: Final = 20.0
 """Seconds for which it may be taken for as wanted: a resync and a little."""
-UPKEEP: Final = frozenset({"RemoveContainer", "ForgetRetained"})
-"""What is kept goes when its time is over, whatever else there is to do."""
+UPKEEP: Final = frozenset({"RemoveContainer", "ForgetRetained", "ReturnPorts"})
+"""What is kept goes when its time is over, and an idle port is given back, whatever else there is to do."""
 
 
 @dataclass(frozen=True, slots=True)

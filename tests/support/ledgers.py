@@ -114,6 +114,7 @@ HELD: Final = memory.Held("alice", memory.Cause.EDITED, "1:abc", NOW)
 
 LEDGER_ACTIONS: Final[dict[str, actions.LedgerAction]] = {
     "GrantPorts": grant_ports(grant(10122), blocks=(block(base=10100),)),
+    "ReturnPorts": actions.ReturnPorts("alice", (grant(10022),)),
     "RecordRestarts": actions.RecordRestarts("bob", RESTARTS, GIVEN),
     "RecordLimits": actions.RecordLimits("bob", GIVEN),
     "RetainContainer": actions.RetainContainer("bob", "d" * 64, "workspace-bob.1", Reason.SPEC_CHANGED),

@@ -270,6 +270,7 @@ class World:
                 self._create(action)
             case (
                 actions.GrantPorts()
+                | actions.ReturnPorts()
                 | actions.RecordRestarts()
                 | actions.RecordLimits()
                 | actions.RetainContainer()
@@ -405,6 +406,9 @@ class World:
         match action:
             case actions.GrantPorts():
                 self._grant(action)
+            case actions.ReturnPorts():
+                left = tuple(one for one in self.memory.port_grants if one not in action.grants)
+                self.remember(port_grants=left)
             case actions.RecordRestarts() | actions.RecordLimits():
                 self._record(action)
             case actions.RetainContainer():

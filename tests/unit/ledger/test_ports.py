@@ -77,6 +77,20 @@ def test_services_may_swap_their_ports(ledger: Ledger) -> None:
     assert ports == {"a": 10002, "b": 10001, "c": 10003}
 
 
+def test_a_port_is_given_back_only_as_it_was_granted(ledger: Ledger, tmp_path: Path) -> None:
+    give(ledger, grant_ports(grant(10022), grant(10003, "jupyter"), blocks=(block(),)))
+    for stale in (grant(10022, "shell"), grant(10022, "ssh", "other"), grant(10030)):
+        outcome = ledger.execute(actions.ReturnPorts("alice", (stale,)), NOW)
+        assert isinstance(outcome, outcomes.Succeeded)
+        assert outcome.already
+    ledger.execute(actions.ReturnPorts("alice", (grant(10022),)), NOW)
+    ledger.close()
+    ledger = Ledger.open(tmp_path / "state", NOW)
+    assert ledger.recall(NONCE, NOW).port_grants == (grant(10003, "jupyter"),)
+    assert held(ledger, NOW + 100 * DAY) == {"alice"}
+    ledger.close()
+
+
 def test_a_block_is_held_seven_days_after_the_last_workspace(ledger: Ledger, tmp_path: Path) -> None:
     ledger.accept([ledgers.spec("one", "alice"), ledgers.spec("two", "alice")])
     give(ledger, grant_ports(grant(10022, workspace="one"), blocks=(block(),)))

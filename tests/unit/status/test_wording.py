@@ -90,6 +90,10 @@ ONE_OF_EACH: tuple[tuple[actions.Action, str], ...] = (
     ),
     (actions.ForgetRetained("alice", reports.ID), "forget retained 0123456789ab"),
     (actions.ForgetWorkspace("alice"), "forget alice"),
+    (
+        actions.ReturnPorts("alice", (memory.PortGrant("alice", "alice", "web", 10030),)),
+        "give back port 10030 of web",
+    ),
     (actions.CompleteRestart("alice"), "complete restart"),
     (
         actions.BeginReplacement(
