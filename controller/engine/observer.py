@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from controller.api import labels
 from controller.api.conditions import Reason
@@ -74,6 +74,7 @@ class Observer:
         self._known: dict[str, _Known] = {}  # in the order of their last inspects, oldest first
         self._names = names.Names(client, inspect_interval)
         self._facts: parsing.HostFacts | None = None
+        self._facts_at = datetime.min.replace(tzinfo=UTC)
         self._silent: set[str] = (
             set()
         )  # did not answer their last inspect: asked last, as they cost the most time
@@ -148,7 +149,7 @@ class Observer:
 
     def _look(self, references: frozenset[str], now: datetime) -> observed.EngineView:
         noted = self._take_notes()
-        facts, rows = self._list()
+        facts, rows = self._list(now)
         for gone in self._known.keys() - rows.keys():
             del self._known[gone]
         self._silent &= rows.keys()
@@ -172,10 +173,10 @@ class Observer:
             disk=self._read_disk(facts.data_root, now),
         )
 
-    def _list(self) -> tuple[parsing.HostFacts, dict[str, transport.Row]]:
+    def _list(self, now: datetime) -> tuple[parsing.HostFacts, dict[str, transport.Row]]:
         try:
-            if self._facts is None:
-                self._facts = parsing.parse_facts(self._client.info())
+            if self._facts is None or not timedelta(0) <= now - self._facts_at < self._interval:
+                self._facts, self._facts_at = parsing.parse_facts(self._client.info()), now
             rows = self._client.list_containers()
         except errors.EffectError:
             self.forget()  # it may have been restarted meanwhile

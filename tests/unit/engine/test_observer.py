@@ -78,12 +78,14 @@ def test_200_unchanged_containers_cost_one_list_and_ten_inspects_a_pass() -> Non
     world = World(200)
     world.look(IMAGE)
     inspected: Counter[str] = Counter()
+    about_itself = 0
     for _ in range(40):
         before = {key: item.inspected_at for key, item in world.look(IMAGE).containers.items()}
-        assert world.asked == {"list_containers": 1, "inspect_container": 10}
+        about_itself += world.asked["info"]
+        assert {**world.asked, "info": 0} == {"list_containers": 1, "inspect_container": 10, "info": 0}
         inspected.update(key for key, at in before.items() if at == world.clock.now)
     assert set(inspected.values()) == {2}
-    assert len(inspected) == 200
+    assert (len(inspected), about_itself) == (200, 2)
 
 
 def test_passes_in_quick_succession_inspect_no_more_than_their_share() -> None:
@@ -406,3 +408,20 @@ def test_a_container_that_does_not_answer_has_the_name_that_the_list_shows() -> 
     view = world.look()
     assert [c.name for c in view.containers.values()] == ["workspace-other"]
     assert view.unknown == {"workspace-other"}
+
+
+def test_a_runtime_that_the_engine_got_meanwhile_is_seen_within_an_interval() -> None:
+    world = World(1)
+    assert world.look().runtimes == {"runc", "io.containerd.runc.v2"}
+    world.engine.runtimes.add("sysbox-runc")
+    world.look()
+    assert world.asked["info"] == 0
+    assert "sysbox-runc" in world.look(after=INTERVAL).runtimes
+    assert world.asked["info"] == 1
+
+
+def test_a_clock_that_was_set_back_does_not_keep_what_the_engine_said_of_itself() -> None:
+    world = World(1)
+    world.look()
+    world.look(after=-timedelta(days=1))
+    assert world.asked["info"] == 1
