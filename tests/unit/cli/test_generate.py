@@ -95,7 +95,7 @@ def test_the_samples_are_valid() -> None:
         seen.setdefault(kind, []).append(result.value)
     assert {kind: len(values) for kind, values in seen.items()} == {
         "ControllerConfig": 1,
-        "ImageCatalog": 1,
-        "ResourcePolicy": 1,
+        "ImageCatalog": 2,
+        "ResourcePolicy": 2,
         "Workspace": 3,
     }
