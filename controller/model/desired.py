@@ -92,6 +92,7 @@ class AcceptedSpec:
         accepted_at: when this generation was accepted.
         confirmed: its file was read the same 5 s later, or is terminated.
         missing_since: first complete scan in a row in which its file was gone, else None.
+        created_at: when the first generation was accepted, None if this is the first.
     """
 
     workspace: Workspace
@@ -103,6 +104,12 @@ class AcceptedSpec:
     confirmed: bool
     missing_since: datetime | None = None
     lines: Mapping[str, int] = field(default_factory=dict)
+    created_at: datetime | None = None
+
+    @property
+    def since(self) -> datetime:
+        """Since when there is the workspace, in whatever generation."""
+        return self.created_at or self.accepted_at
 
     @property
     def name(self) -> str:

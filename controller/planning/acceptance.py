@@ -84,11 +84,10 @@ def accept(
 def _accepted(
     file: SpecFile, before: AcceptedSpec | None, new_uid: Callable[[str], str], now: datetime
 ) -> AcceptedSpec:
-    name = file.workspace.metadata.name
     if before is None:
         return AcceptedSpec(
             workspace=file.workspace,
-            uid=new_uid(name),
+            uid=new_uid(file.workspace.metadata.name),
             generation=1,
             digest=file.digest,
             file=file.file,
@@ -107,6 +106,7 @@ def _accepted(
             confirmed=file.terminated,
             missing_since=None,
             lines=file.lines,
+            created_at=before.since,
         )
     waited = abs(now - max(before.accepted_at, file.settled_at))  # a clock set back is not waited for
     confirmed = before.confirmed or file.terminated or waited >= CONFIRM_AFTER

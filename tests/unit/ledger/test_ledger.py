@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import stat
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,7 @@ def test_absent_and_null_stay_apart(ledger: Ledger, tmp_path: Path) -> None:
         env={"A": "ä\x1f", "EMPTY": ""},
         services=[{"name": "ssh", "port": 22, "expose": "Port"}],
     )
+    rich = dataclasses.replace(rich, created_at=NOW - timedelta(days=400))
     ledger.accept([never, inherited, rich])
     found = reopened(ledger, tmp_path / "state").accepted
     assert found == {"never": never, "inherited": inherited, "rich": rich}

@@ -36,6 +36,16 @@ def test_a_new_file_is_accepted_and_not_yet_confirmed() -> None:
     assert found.next_look == NOW + timedelta(seconds=5)
 
 
+def test_an_edit_makes_no_workspace_younger() -> None:
+    first = builders.in_force(builders.workspace())
+    found = first
+    for number in range(2):
+        edited = builders.file(builders.workspace(env={"A": str(number)}))
+        found = accept(builders.scan(edited), found).specs["alice"]
+    assert (found.generation, found.accepted_at) == (3, NOW)
+    assert found.since == first.since == builders.LONG_AGO
+
+
 def test_a_terminated_file_is_confirmed_at_once() -> None:
     found = accept(builders.scan(builders.file(builders.workspace(), terminated=True)))
     assert found.specs["alice"].confirmed

@@ -309,6 +309,16 @@ def test_what_cannot_be_had_is_a_condition_and_disturbs_nobody() -> None:
     assert set(servers(settled(world))) == {"wharf_alice_code"}
 
 
+def test_an_edit_gives_no_name_away() -> None:
+    world = host(pattern="{service}.{owner}.{domain}")
+    add(world, "alice")
+    add(world, "thesis", OTHER, owner="alice")
+    before = world.specs["alice"]
+    edited = builders.accepted("alice", 2, services=[CODE], env={"A": "a"})
+    world.specs["alice"] = replace(edited, accepted_at=builders.NOW, created_at=before.since)
+    assert set(servers(settled(world))) == {"wharf_alice_code"}
+
+
 def test_the_status_says_where_people_find_it() -> None:
     world = host()
     add(world, "alice")
