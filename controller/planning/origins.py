@@ -66,12 +66,48 @@ def by_default(value: object) -> Value:
     return Value(value, Origin("", 0, DEFAULT))
 
 
-def in_words(values: Mapping[str, Value]) -> tuple[EffectiveValue, ...]:
-    """Return every value in words with its origin, by path."""
-    return tuple(
-        EffectiveValue(path, word(path, value), str(origin), origin.file, origin.line, origin.rule)
-        for path, (value, origin) in sorted(values.items())
-    )
+class Wording:
+    """Values in words, made once for all workspaces that have the very same ones."""
+
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        self._values = values
+        self._words: dict[str, EffectiveValue] = {}
+
+    def words(self, values: Mapping[str, Value]) -> tuple[EffectiveValue, ...]:
+        """Return every value in words with its origin, by path."""
+        return tuple(self._one(path, value) for path, value in sorted(values.items()))
+
+    def _one(self, path: str, value: Value) -> EffectiveValue:
+        if self._values.get(path) is not value:
+            return _worded(path, value)
+        found = self._words.get(path)
+        if found is None:
+            found = self._words[path] = _worded(path, value)
+        return found
+
+
+class Words:
+    """The words of one workspace's values: made when somebody asks first, and then all that is kept."""
+
+    __slots__ = ("_made", "_values", "_wording")
+
+    def __init__(self, values: Mapping[str, Value], wording: Wording) -> None:
+        self._values: Mapping[str, Value] | None = values
+        self._wording = wording
+        self._made: tuple[EffectiveValue, ...] = ()
+
+    def __call__(self) -> tuple[EffectiveValue, ...]:
+        """Return every value in words with its origin, by path; any thread may ask."""
+        values = self._values
+        if values is not None:
+            self._made = self._wording.words(values)
+            self._values = None  # after the line above: another thread that sees None finds the words
+        return self._made
+
+
+def _worded(path: str, value: Value) -> EffectiveValue:
+    origin = value.origin
+    return EffectiveValue(path, word(path, value.value), str(origin), origin.file, origin.line, origin.rule)
 
 
 def word(path: str, value: object) -> str:

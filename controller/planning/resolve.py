@@ -19,7 +19,7 @@ from controller.model.plan import NotEnforced
 from controller.planning import caps, choice, identity, layers, origins, security
 from controller.planning.layers import Layer
 from controller.planning.origins import WORKSPACE, Value
-from controller.planning.standing import Profile, Standing
+from controller.planning.standing import Base, Profile, Standing
 
 
 def owner_of(spec: workspace.Workspace) -> str:
@@ -55,7 +55,7 @@ def resolve(accepted: AcceptedSpec, standing: Standing, account: AccountSeen) ->
     )
     if refusal or isinstance(image, Refusal):
         return refusal or cast("Refusal", image)
-    return _build(_Given(accepted, standing, place, who), values, image)
+    return _build(_Given(accepted, standing, place, base, who), values, image)
 
 
 def _target_refusal(values: Mapping[str, Value]) -> Refusal | None:
@@ -76,6 +76,7 @@ class _Given(NamedTuple):
     accepted: AcceptedSpec
     standing: Standing
     place: Profile
+    base: Base
     who: identity.Person
 
 
@@ -88,7 +89,7 @@ def _one(values: Mapping[str, Value], path: str) -> object:
 
 def _build(given: _Given, values: Mapping[str, Value], image: choice.Chosen) -> Effective:
     one = functools.partial(_one, values)
-    accepted, standing, place, who = given
+    accepted, standing, place, base, who = given
     rules = standing.policy.policy.spec
     run_as_owner = one("security.runAs") is workspace.RunAs.OWNER
     profile = cast("workspace.SecurityProfile", one("security.profile"))
@@ -124,7 +125,7 @@ def _build(given: _Given, values: Mapping[str, Value], image: choice.Chosen) -> 
         priority=cast("int", one("priority")),
         storage_home=cast("int | None", one("storage.home")),
         storage_layer=cast("int | None", one("storage.layer")),
-        words=functools.cache(functools.partial(origins.in_words, values)),
+        words=origins.Words(values, base.wording),
     )
 
 

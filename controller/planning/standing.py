@@ -57,10 +57,12 @@ class Base:
     Attributes:
         class_name: empty for no class.
         needs: placeholders anywhere in the class.
+        wording: of the values that workspaces have in common.
     """
 
     def __init__(self, class_name: str, values: Mapping[str, Value], mine: Mapping[str, Value]) -> None:
         self.class_name = class_name
+        self.wording = origins.Wording(values)
         self._values = values
         blanks = {path: found for path, (value, _) in mine.items() if (found := layers.placeholders(value))}
         self.needs = frozenset().union(*blanks.values())

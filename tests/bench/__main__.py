@@ -1,7 +1,8 @@
 """Measures and prints: `python -m tests.bench [NAME...] [--quick]`; JSON goes to `.dev/bench.json`.
 
-Names: cold, repairs, deaf, restarts, downtime, calls, passes, memory; none: all, and docs/performance.md is
-written anew. It knows the sizes of a run; exit 1 where a target is missed. `--quick` tries the bench itself.
+Names: cold, repairs, deaf, restarts, downtime, calls, passes, memory, resolution; none: all, and
+docs/performance.md is written anew. It knows the sizes of a run; exit 1 where a target is missed.
+`--quick` tries the bench itself.
 """
 
 import argparse
@@ -35,9 +36,10 @@ class Sizes:
     few: int = 200
     many: int = 1000
     passes: int = 20
+    people: int = 1000
 
 
-QUICK = Sizes(fleet=3, pairs=1, samples=2, deaf=1, restarts=1, idle=3.0, few=10, many=10, passes=3)
+QUICK = Sizes(fleet=3, pairs=1, samples=2, deaf=1, restarts=1, idle=3.0, few=10, many=10, passes=3, people=10)
 
 Measure = Callable[[Path, Sizes], Iterator[figures.Figure]]
 OnEngine = Callable[[rig.Rig, Sizes], Iterator[figures.Figure]]
@@ -46,6 +48,7 @@ ON_RECORDED: dict[str, Measure] = {
     "calls": lambda base, sizes: scale.calls(base, sizes.few),
     "passes": lambda base, sizes: scale.passes(base, sizes.many, sizes.passes),
     "memory": lambda base, sizes: scale.memory(base, sizes.many),
+    "resolution": lambda _, sizes: scale.resolution(sizes.people, 3, sizes.passes),
 }
 ON_ENGINE: dict[str, OnEngine] = {
     "cold": lambda on, sizes: reactions.cold_start(on, sizes.fleet, sizes.pairs),
@@ -87,7 +90,7 @@ def main(arguments: list[str]) -> int:
                 print(figures.table([figure]).splitlines()[1], file=sys.stderr, flush=True)
         except keeper.BenchError as error:
             trouble = str(error)
-    made.sort(key=lambda figure: figure.number)
+    made.sort(key=lambda figure: int(figure.number))
     loads = f"load average {before[0]:.1f} before, {os.getloadavg()[0]:.1f} after; {os.cpu_count()} cores"
     print(f"{figures.table(made)}\n{loads}")
     if trouble:

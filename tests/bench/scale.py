@@ -7,12 +7,16 @@ import contextlib
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from controller.planning import resolve
+from controller.planning.standing import Standing
 from tests.bench import fleet, keeper, recorded
 from tests.bench.figures import Figure
+from tests.support import builders, population
 
 SUBNET = "172.28.0.0/16"
 MEGA = 1e6
@@ -51,6 +55,21 @@ def memory(base: Path, count: int) -> Iterator[Figure]:
         yield Figure(
             "8", f"resident memory, {count} workspaces", "MB", (kept.resident_bytes() / MEGA,), "max", 120.0
         )
+
+
+def resolution(people: int, each: int, repeats: int) -> Iterator[Figure]:
+    """Processor time to resolve all workspaces of a site anew, as after an edit of its policy."""
+    policy, specs = population.policy(people), list(population.workspaces(people, each))
+    accounts = {name: builders.account(name) for name in population.logins(people)}
+    times = []
+    for _ in range(repeats):
+        began = time.process_time()
+        standing = Standing(policy, builders.NOW)
+        for spec in specs:
+            resolve.resolve(spec, standing, accounts[resolve.owner_of(spec.workspace)])
+        times.append((time.process_time() - began) * 1000)
+    title = f"all {len(specs)} workspaces of {people} people resolved anew"
+    yield Figure("10", title, "ms", tuple(times), "median", 300.0)
 
 
 def _started(kept: keeper.Keeper) -> int:
