@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from controller.api import schema
-from controller.cli import main
+from controller.cli import entry, main
 from controller.sources import loader
 from deploy.dev import stage, transcript
 from tests.support.dockerd import Dockerd
@@ -65,9 +65,12 @@ def test_every_document_is_valid(page: Path, block: transcript.Block) -> None:
 def wrong_command(rest: str) -> str:
     """What is wrong with a command line of wharf, without running it; nothing if nothing is."""
     words = shlex.split(rest)
-    answer = CliRunner().invoke(main.wharf, [words[0], "--help"], standalone_mode=False)
+    called = main.ENTRIES.get(words[0])
+    has_more = called is not None and isinstance(called.load(), entry.Group)
+    command = words[: 2 if has_more else 1]
+    answer = CliRunner().invoke(main.wharf, [*command, "--help"], standalone_mode=False)
     if answer.exit_code != 0:
-        return f"no command {words[0]}"
+        return f"no command {' '.join(command)}"
     unknown = [word for word in words if word.startswith("-") and not re.search(rf"{word}\b", answer.output)]
     return f"no option {unknown}" if unknown else ""
 
@@ -85,6 +88,9 @@ def test_a_command_that_is_not_there_is_found() -> None:
     assert wrong_command("frobnicate alice") == "no command frobnicate"
     assert wrong_command("get workspaces --frob") == "no option ['--frob']"
     assert wrong_command("get workspaces -o wide") == ""
+    assert wrong_command("import frobs logins.txt") == "no command import frobs"
+    assert wrong_command("import users logins.txt --dry-run") == ""
+    assert wrong_command("import ds01 limits.yaml --dry-run") == "no option ['--dry-run']"
 
 
 @pytest.fixture(scope="module")
