@@ -15,7 +15,7 @@ from controller.model.desired import AcceptedPolicy, AcceptedSpec, Desired
 from controller.model.effective import Effective
 from controller.model.memory import Memory
 from controller.model.observed import Account, AccountSeen, Disk, EngineView, Layer, Observed, Seen, Unseen
-from controller.planning import acceptance, case, claims, contents, inventory, resolve, retention
+from controller.planning import acceptance, case, choice, claims, contents, inventory, resolve, retention
 from controller.planning.case import Rules
 from controller.planning.planner import Planner
 from controller.surroundings import Surroundings
@@ -104,7 +104,9 @@ class Looker:
         desired = Desired(specs, scan, accepted.rejected, accepted.removals_held, accepted.accident, policy)
         effectives = self._resolve(desired, {**accounts, **memory.accounts}, now)
         self._drop_wishes(effectives, memory, now)
-        engine = ports.engine.observe(frozenset(e.image for e in effectives.values()), now)
+        wanted = frozenset(e.image for e in effectives.values())
+        catalog = frozenset[str]() if isinstance(policy, Unseen) else choice.references_of(policy)
+        engine = ports.engine.observe(wanted | catalog, now)
         if isinstance(engine, Seen) and not self._intents_settled and self._books.trouble is None:
             self._intents_settled = self._books.write(lambda: ports.ledger.abandon_intents(now), now)
         memory = self._identify(engine, ports.ledger.recall(nonce, now), now)

@@ -12,6 +12,7 @@ from controller.api.conditions import Reason
 from controller.bookkeeping import Bookkeeping
 from controller.looking import Host, Look, Looker
 from controller.model.actions import Action, LedgerAction, PullImage
+from controller.model.desired import AcceptedPolicy
 from controller.model.observed import Container, EngineView, Seen, Unseen
 from controller.model.outcomes import Failed, Succeeded
 from controller.model.plan import Decision, Plan, Verdict
@@ -91,6 +92,8 @@ class Reconciler:
             chains=chains,
             in_progress=begun | self._around.crew.busy(),
             disk=look.disk(),
+            policy=look.desired.policy if isinstance(look.desired.policy, AcceptedPolicy) else None,
+            images=look.observed.engine.value.images if isinstance(look.observed.engine, Seen) else {},
         )
 
     # do
@@ -190,6 +193,7 @@ class Reconciler:
             rejected=look.desired.rejected.get(name),
             suspension=memory.suspensions.get(name),
             backoff=memory.backoffs.get(name),
+            image_reference=known.effective.image if known else None,
             image_id=view.images.get(known.effective.image) if view and known else None,
             spec_running=known.effective.running if known else None,
             image_digest=contents.of_container(container, view, memory) if view and container else None,

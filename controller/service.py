@@ -19,7 +19,7 @@ from controller.model.memory import BackOff, Memory, Pause, Suspension
 from controller.model.plan import Verdict
 from controller.model.status import Event, PassReport, WorkspaceStatus
 from controller.reporting import control
-from controller.status import planned, records, story, wording
+from controller.status import images, planned, records, story, wording
 
 T = TypeVar("T")
 
@@ -155,6 +155,10 @@ class Service:
     def ports(self) -> control.Json:
         """Port blocks and grants."""
         return _plain(records.ports_object(self._memory()))
+
+    def images(self) -> control.Json:
+        """The catalog's images."""
+        return {"items": images.image_objects(self._last(), self._memory())}
 
     def settled(self, name: str, awaited: control.Awaited) -> tuple[bool, control.Json]:
         """Whether what is awaited has settled, and the workspace's object now."""

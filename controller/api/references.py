@@ -4,6 +4,7 @@ It knows names alone; what a registry or an Engine has under them is found out e
 """
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 _HUB = "docker.io"
@@ -44,6 +45,17 @@ def read(text: str) -> Reference:
 def same(one: str, other: str) -> bool:
     """Tell whether two references mean the same by their text; a digest makes the tag beside it a remark."""
     return _meaning(read(one)) == _meaning(read(other))
+
+
+def among(digests: Iterable[str], reference: str) -> str | None:
+    """Return that of `registry/name@sha256:...` that is of the reference's own repository.
+
+    It is the digest that the reference names, where it names one.
+    """
+    wanted = read(reference)
+    own = [digest for digest in digests if read(digest).repository == wanted.repository]
+    named = [digest for digest in own if wanted.digest and digest.endswith(f"@{wanted.digest}")]
+    return min(named or own, default=None)
 
 
 def _meaning(reference: Reference) -> tuple[str, str]:

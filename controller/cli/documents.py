@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
-from controller.api import images as image_models
 from controller.api import meta
 from controller.api import policy as policy_models
 from controller.cli import control, exits, session, trees
@@ -49,12 +48,4 @@ def policy(this: session.Session) -> control.Answer:
     """The policy's object in a list; an empty list where there is no policy file."""
     found = load(this.settings.policy_file, policy_models.ResourcePolicy)
     items = [] if found is None else [found.model_dump(mode="json", exclude_unset=True)]
-    return control.Answer(cast("trees.Json", {"items": items}), _NO_TIME)
-
-
-def images(this: session.Session) -> control.Answer:
-    """The catalog's images in a list, each with its alias as `name`."""
-    found = load(this.settings.image_catalog_file, image_models.ImageCatalog)
-    entries = {} if found is None else found.spec.images
-    items = [{"name": alias, **image.model_dump(mode="json")} for alias, image in entries.items()]
     return control.Answer(cast("trees.Json", {"items": items}), _NO_TIME)

@@ -25,7 +25,7 @@ KINDS: Final[Mapping[str, Sequence[str]]] = {
 }
 _POLL_SECONDS: Final = 1.0
 _EVENT_LIMIT: Final = 1000
-_OF_FILES: Final = frozenset({"policy", "images"})
+_OF_FILES: Final = frozenset({"policy"})
 _OF_WORKSPACES: Final = frozenset({"events", "ports", "retained"})
 """Kinds whose objects are asked for by workspace, so that a name may mean several."""
 
@@ -49,6 +49,7 @@ class _Request:
         ("wharf get ws -o name", "names for a script"),
         ("wharf get events alice", "what happened to one workspace"),
         ("wharf get ports", "which host port reaches what"),
+        ("wharf get images", "what the catalog has, whether it may be used, and how many do"),
         ("wharf get retained alice", "which containers are kept of a workspace, and how large they are"),
     ],
 )
@@ -75,10 +76,10 @@ def get(this: session.Session, /, kind: str, chosen: tuple[str, ...], form: str,
 
 
 def _read_files(this: session.Session, request: _Request) -> control.Answer:
-    """The objects that are in the policy's and the catalog's files, as `{"items": [...]}`."""
+    """The objects that are in the policy's file, as `{"items": [...]}`."""
     from controller.cli import documents  # noqa: PLC0415 - the other kinds do not need it
 
-    return _chosen(request, documents.policy(this) if request.kind == "policy" else documents.images(this))
+    return _chosen(request, documents.policy(this))
 
 
 def _read(view: views.View, request: _Request) -> control.Answer:
@@ -90,6 +91,7 @@ def _read(view: views.View, request: _Request) -> control.Answer:
         "events": lambda: view.events(None, _EVENT_LIMIT),
         "ports": view.ports,
         "retained": view.retained,
+        "images": view.images,
     }
     return _chosen(request, readers[request.kind]())
 

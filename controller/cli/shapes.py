@@ -17,16 +17,20 @@ if TYPE_CHECKING:
     from controller.status import objects
 
 
+_SHORT: Final = 12
+"""Digits of a digest that a person needs."""
+
+
 def _column(header: str, *path: str, wide: bool = False) -> tables.Column:
     return tables.Column(header, lambda item: trees.text(item, *path), wide)
 
 
-def _age(header: str, now: datetime, *path: str) -> tables.Column:
+def _age(header: str, now: datetime, *path: str, wide: bool = False) -> tables.Column:
     def cell(item: trees.Object) -> str:
         since = trees.at(item, *path)
         return wording.age(datetime.fromisoformat(since), now) if isinstance(since, str) else trees.NONE
 
-    return tables.Column(header, cell)
+    return tables.Column(header, cell, wide)
 
 
 def _workspaces(now: datetime) -> tables.Kind:
@@ -128,15 +132,40 @@ def _names(value: trees.Json) -> str:
     return trees.NONE
 
 
-def _images(_: datetime) -> tables.Kind:
+def _images(now: datetime) -> tables.Kind:
     columns = [
-        _column("NAME", "name"),
+        _column("ALIAS", "name"),
         _column("REFERENCE", "reference"),
-        _column("GPU", "gpu"),
-        _column("APPROVED", "approved"),
-        _column("DIGEST", "digest", wide=True),
+        tables.Column("DIGEST", lambda item: _digest(item, whole=False)),
+        _column("STATE", "status", "state"),
+        tables.Column("LOCAL", _local),
+        tables.Column("USED-BY", lambda item: str(len(_names_in(item, "status", "usedBy")))),
+        _column("GPU", "gpu", wide=True),
+        tables.Column("WHOLE-DIGEST", lambda item: _digest(item, whole=True), wide=True),
+        _age("ASKED", now, "status", "askedAt", wide=True),
+        _column("DESCRIPTION", "description", wide=True),
     ]
     return tables.Kind("image", "images", columns)
+
+
+def _digest(item: trees.Object, *, whole: bool) -> str:
+    """The digest that is here or was last, else the one that the catalog wants; its first digits, or all."""
+    wanted = trees.text(item, "digest")
+    digest = trees.text(item, "status", "recordedDigest", default=wanted)
+    return digest if whole or digest == trees.NONE else digest.rpartition("sha256:")[2][:_SHORT]
+
+
+def _local(item: trees.Object) -> str:
+    """The id of the image here; `<none>` where the Engine did not tell."""
+    held = trees.at(item, "status", "local")
+    if held is not True:
+        return "no" if held is False else trees.NONE
+    return trees.text(item, "status", "imageID").removeprefix("sha256:")[:_SHORT]
+
+
+def _names_in(item: trees.Object, *path: str) -> Sequence[trees.Json]:
+    value = trees.at(item, *path)
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else ()
 
 
 SHAPES: Final[Mapping[str, Callable[[datetime], tables.Kind]]] = {

@@ -14,7 +14,7 @@ from controller.api.conditions import Reason
 from controller.cli import control, exits, session, trees
 from controller.model import memory, status
 from controller.model.errors import EffectError
-from controller.status import planned, records, story, wording
+from controller.status import images, planned, records, story, wording
 
 if TYPE_CHECKING:
     from controller.ledger import ledger
@@ -55,6 +55,10 @@ class View(Protocol):
         """Port blocks and grants, as `controller.status.records.PortsObject`."""
         ...
 
+    def images(self) -> control.Answer:
+        """The catalog's images as `{"items": [...]}`."""
+        ...
+
 
 class _Online:
     """Asks the controller."""
@@ -82,6 +86,9 @@ class _Online:
 
     def ports(self) -> control.Answer:
         return self._client.get("ports")
+
+    def images(self) -> control.Answer:
+        return self._client.get("images")
 
 
 class _Offline:
@@ -126,6 +133,10 @@ class _Offline:
 
     def ports(self) -> control.Answer:
         return _answer(records.ports_object(self._recall()), self._survey().at)
+
+    def images(self) -> control.Answer:
+        report = self._survey()
+        return _answer({"items": images.image_objects(report, self._recall())}, report.at)
 
     def _recall(self) -> memory.Memory:
         opened = self._open()

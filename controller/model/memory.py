@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 
+from controller.api import references
 from controller.api.conditions import Reason
 from controller.model.desired import AcceptedSpec
 from controller.model.observed import Account, Limits
@@ -320,3 +321,8 @@ class Memory:
     contents: Mapping[str, Content] = field(default_factory=dict)
     asked: Mapping[str, datetime] = field(default_factory=dict)
     given_limits: Mapping[str, GivenLimits] = field(default_factory=dict)
+
+    def digest_of(self, reference: str, image_id: str) -> str | None:
+        """Return by which digest the reference's registry gave an image, None where that was never seen."""
+        held = (one.digest for one in self.contents.values() if one.image_id == image_id)
+        return references.among(held, reference)

@@ -60,7 +60,8 @@ class WorkspaceStatus:
     Attributes:
         conditions: by type; READY always there.
         drift_since: since when each kind of drift has existed.
-        image_id: what the spec's image reference means on this host.
+        image_reference: what the Engine is asked for.
+        image_id: what that means on this host.
         image_digest: by which a registry knows what the container was made from, `registry/name@sha256:...`.
         next_attempt: of something that failed or waits, if any.
     """
@@ -76,6 +77,7 @@ class WorkspaceStatus:
     decision: Decision
     drift_since: Mapping[DriftKind, datetime] = field(default_factory=dict)
     container: Container | None = None
+    image_reference: str | None = None
     image_id: str | None = None
     image_digest: str | None = None
     services: tuple[ServiceAddress, ...] = ()
@@ -127,6 +129,8 @@ class PassReport:
         ignored_files: in the spec directory, name and why each is no spec.
         chains: finished since the pass before.
         disk: that holds the Engine's data.
+        policy: in force with its catalog, None where there is none.
+        images: image id by every reference that was looked up; None where the Engine lacks it.
     """
 
     pass_id: int
@@ -145,3 +149,5 @@ class PassReport:
     chains: tuple[ChainReport, ...] = ()
     in_progress: frozenset[str] = frozenset()
     disk: Disk | Unseen = NOT_LOOKED_AT
+    policy: AcceptedPolicy | None = None
+    images: Mapping[str, str | None] = field(default_factory=dict)

@@ -54,6 +54,11 @@ def choose(values: Mapping[str, Value], policy: AcceptedPolicy) -> Chosen | Refu
     return Chosen(reference)
 
 
+def references_of(policy: AcceptedPolicy) -> frozenset[str]:
+    """Return what the Engine would be asked for by the whole catalog."""
+    return frozenset(entry.pinned for entry in policy.catalog.spec.images.values())
+
+
 def _alias_of(wanted: workspace.ImageRef, policy: AcceptedPolicy) -> str | None:
     """Find the entry that is asked for; a full reference that an entry has means that entry, too."""
     images = policy.catalog.spec.images

@@ -121,6 +121,9 @@ class ControlService(Protocol):
     def ports(self) -> Json:
         """Port blocks and grants: `{"items": [...]}`."""
 
+    def images(self) -> Json:
+        """The catalog's images: `{"items": [...]}`."""
+
     def adoptable(self, name: str) -> Json:
         """The container on a workspace's name, or of that very name, whoever made it."""
 
@@ -249,6 +252,7 @@ ROUTES: Final = (
     Route("GET", "/v1/events", _events),
     Route("GET", "/v1/retained", lambda service, _: service.retained()),
     Route("GET", "/v1/ports", lambda service, _: service.ports()),
+    Route("GET", "/v1/images", lambda service, _: service.images()),
     Route("GET", "/v1/adoptable/{name}", lambda service, question: service.adoptable(question.name)),
     Route(
         "POST", "/v1/workspaces/{name}/start", lambda service, asked: service.start(asked.name, asked.caller)

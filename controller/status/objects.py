@@ -111,6 +111,7 @@ class StatusObject(TypedDict):
     effective: list[EffectiveObject]
     findings: list[str]
     container: NotRequired[ContainerObject]
+    imageReference: NotRequired[str]
     imageID: NotRequired[str]
     file: NotRequired[str]
     nextAttempt: NotRequired[str]
@@ -173,6 +174,8 @@ def _status(status: WorkspaceStatus) -> StatusObject:
     }
     if status.container is not None:
         described["container"] = _container(status.container, status.image_digest)
+    if status.image_reference is not None:
+        described["imageReference"] = status.image_reference
     if status.image_id is not None:
         described["imageID"] = status.image_id
     if status.spec is not None:

@@ -33,7 +33,8 @@ class Facts:
         rejected: the newer file that is not in force.
         suspension: a person's word in force.
         backoff: of the last failure, while it counts.
-        image_id: what the spec's image reference means on this host.
+        image_reference: what the Engine is asked for.
+        image_id: what that means on this host.
         image_digest: by which a registry knows what the container was made from.
         spec_running: what the spec says after inheritance; None: what its own text says.
         engine: why containers could not be looked at, if so.
@@ -45,6 +46,7 @@ class Facts:
     rejected: RejectedFile | None = None
     suspension: Suspension | None = None
     backoff: BackOff | None = None
+    image_reference: str | None = None
     image_id: str | None = None
     image_digest: str | None = None
     spec_running: bool | None = None
@@ -68,9 +70,7 @@ def summarize(
     prior = _of_the_same(prior, spec)
     running, requested = _desired(spec, facts)
     generation = spec.generation if spec else 0
-    situation = conditions.Situation(
-        decision, container, running, requested, facts.services, facts.rejected, facts.engine
-    )
+    situation = _situation(decision, container, facts, running=running, requested=requested)
     fresh = WorkspaceStatus(
         workspace=decision.workspace,
         owner=_owner(spec),
@@ -83,6 +83,7 @@ def summarize(
         decision=decision,
         drift_since=_drift_since(prior, decision, now),
         container=container,
+        image_reference=facts.image_reference,
         image_id=facts.image_id,
         image_digest=facts.image_digest,
         services=facts.services,
@@ -99,6 +100,14 @@ def _of_the_same(prior: WorkspaceStatus | None, spec: AcceptedSpec | None) -> Wo
     return None if prior is not None and spec is not None and prior.uid != spec.uid else prior
 
 
+def _situation(
+    decision: Decision, container: Container | None, facts: Facts, *, running: bool, requested: bool
+) -> conditions.Situation:
+    return conditions.Situation(
+        decision, container, running, requested, facts.services, facts.rejected, facts.engine
+    )
+
+
 def _says_nothing_new(prior: WorkspaceStatus, fresh: WorkspaceStatus) -> bool:
     return (
         fresh.conditions is prior.conditions
@@ -107,6 +116,7 @@ def _says_nothing_new(prior: WorkspaceStatus, fresh: WorkspaceStatus) -> bool:
         and fresh.created_at == prior.created_at
         and fresh.next_attempt == prior.next_attempt
         and fresh.decision == prior.decision
+        and fresh.image_reference == prior.image_reference
         and fresh.image_id == prior.image_id
         and fresh.image_digest == prior.image_digest
         and fresh.rejected == prior.rejected
@@ -137,7 +147,7 @@ def _created_at(
         return facts.created_at
     if prior is not None:
         return prior.created_at
-    return spec.accepted_at if spec else now
+    return spec.since if spec else now
 
 
 def _conditions(

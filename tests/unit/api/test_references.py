@@ -6,6 +6,7 @@ from controller.api import references
 from controller.api.references import Reference
 
 DIGEST = "sha256:" + "0" * 64
+OLD, NEW = DIGEST, "sha256:" + "1" * 64
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,21 @@ def test_a_digest_makes_the_tag_a_remark() -> None:
     assert not references.same("python:3.11", "python:3.12")
     assert not references.same("python:3.11", f"python:3.11@{DIGEST}")
     assert not references.same("python", "lab/python")
+
+
+@pytest.mark.parametrize(
+    ("digests", "reference", "expected"),
+    [
+        ((), "lab/jupyter:1", None),
+        ((f"lab/jupyter@{OLD}",), "lab/jupyter:1", f"lab/jupyter@{OLD}"),
+        ((f"lab/jupyter@{OLD}",), "docker.io/lab/jupyter", f"lab/jupyter@{OLD}"),
+        ((f"mirror:5000/jupyter@{OLD}", f"lab/jupyter@{NEW}"), "lab/jupyter:1", f"lab/jupyter@{NEW}"),
+        ((f"mirror:5000/jupyter@{OLD}",), "lab/jupyter:1", None),
+        ((f"lab/jupyter@{OLD}", f"lab/jupyter@{NEW}"), f"lab/jupyter:1@{NEW}", f"lab/jupyter@{NEW}"),
+        ((f"python@{OLD}",), "python:3.11", f"python@{OLD}"),
+    ],
+)
+def test_the_digest_is_that_of_the_reference_s_own_repository(
+    digests: tuple[str, ...], reference: str, expected: str | None
+) -> None:
+    assert references.among(digests, reference) == expected

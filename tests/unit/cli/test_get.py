@@ -160,12 +160,47 @@ def test_nothing_is_said_on_stderr_alone(wharf: wharf_host.Wharf, world: control
     assert (result.code, result.out, result.err) == (0, "", "wharf: no workspaces\n")
 
 
-def test_policy_and_images_come_from_the_files(wharf: wharf_host.Wharf) -> None:
+def test_the_policy_comes_from_its_file(wharf: wharf_host.Wharf) -> None:
     assert wharf("get", "policy").out.splitlines()[1].split()[:3] == ["lab", "small", "small"]
+
+
+def test_images_are_told_without_a_controller_and_without_an_engine(wharf: wharf_host.Wharf) -> None:
     assert [line.split() for line in wharf("get", "images", "--no-headers").out.splitlines()] == [
-        ["sample", "wharf-sample:1", "false", "true"],
-        ["draft", "wharf-draft:1", "false", "false"],
+        ["draft", "wharf-draft:1", "<none>", "not", "approved", "<none>", "0"],
+        ["sample", "wharf-sample:1", "<none>", "approved", "<none>", "0"],
     ]
+
+
+def test_images_are_rows_with_what_is_known_of_them_here(
+    wharf: wharf_host.Wharf, world: controller_stand_in.World
+) -> None:
+    digest = "lab/jupyter@sha256:" + "0123456789ab" * 5 + "cdef"
+    known = {
+        "state": "deprecated -> new",
+        "usedBy": ["alice", "bob"],
+        "local": True,
+        "imageID": "sha256:" + "f" * 64,
+        "recordedDigest": digest,
+        "askedAt": "2026-11-22T11:58:00Z",
+    }
+    world.answers["images"] = {
+        "items": [
+            {"name": "jupyter", "reference": "lab/jupyter:1", "gpu": True, "digest": None, "status": known},
+            {
+                "name": "late",
+                "reference": "lab/late:1",
+                "digest": "sha256:" + "e" * 64,
+                "status": {"state": "approved", "usedBy": [], "local": False},
+            },
+        ]
+    }
+    header, jupyter, late = wharf("get", "images").out.splitlines()
+    assert header.split() == ["ALIAS", "REFERENCE", "DIGEST", "STATE", "LOCAL", "USED-BY"]
+    assert jupyter.split()[1:3] == ["lab/jupyter:1", "0123456789ab"]
+    assert jupyter.split()[3:] == ["deprecated", "->", "new", "f" * 12, "2"]
+    assert late.split() == ["late", "lab/late:1", "e" * 12, "approved", "no", "0"]
+    assert digest in wharf("get", "images", "jupyter", "-o", "wide").out
+    assert wharf("get", "images", "nothing").code == 3
 
 
 def test_an_invalid_policy_is_told_with_line_and_column(

@@ -2,33 +2,13 @@
 
 from dataclasses import replace
 
-import pytest
-
 from controller.model.memory import Content
 from controller.model.observed import EngineView, Seen
 from controller.planning import contents
 from tests.support import builders
 from tests.support.world import World
 
-OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64
-
-
-@pytest.mark.parametrize(
-    ("digests", "reference", "expected"),
-    [
-        ((), "lab/jupyter:1", None),
-        ((f"lab/jupyter@{OLD}",), "lab/jupyter:1", f"lab/jupyter@{OLD}"),
-        ((f"lab/jupyter@{OLD}",), "docker.io/lab/jupyter", f"lab/jupyter@{OLD}"),
-        ((f"mirror:5000/jupyter@{OLD}", f"lab/jupyter@{NEW}"), "lab/jupyter:1", f"lab/jupyter@{NEW}"),
-        ((f"mirror:5000/jupyter@{OLD}",), "lab/jupyter:1", None),
-        ((f"lab/jupyter@{OLD}", f"lab/jupyter@{NEW}"), f"lab/jupyter:1@{NEW}", f"lab/jupyter@{NEW}"),
-        ((f"python@{OLD}",), "python:3.11", f"python@{OLD}"),
-    ],
-)
-def test_the_digest_is_that_of_the_reference_s_own_repository(
-    digests: tuple[str, ...], reference: str, expected: str | None
-) -> None:
-    assert contents.among(digests, reference) == expected
+OLD = "sha256:" + "0" * 64
 
 
 def seen(world: World, digests: tuple[str, ...]) -> EngineView:

@@ -57,6 +57,9 @@ class World:
     def ports(self) -> control.Json:
         raise errors.Retryable(Reason.LEDGER_UNAVAILABLE, "the disk is full")
 
+    def images(self) -> control.Json:
+        return {"items": []}
+
     def start(self, name: str, caller: control.Caller) -> control.Json:
         self.asked.append(("start", name, caller))
         return {}
