@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from controller.api.conditions import ConditionStatus, ConditionType, DriftKind, Reason
-from controller.model.desired import AcceptedSpec, Finding, RejectedFile
+from controller.model.desired import AcceptedPolicy, AcceptedSpec, Finding, RejectedFile
 from controller.model.observed import NOT_LOOKED_AT, Container, Disk, Unseen
 from controller.model.outcomes import Outcome
 from controller.model.plan import Decision, HostFinding, Plan
