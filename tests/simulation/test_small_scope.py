@@ -28,18 +28,25 @@ def test_nothing_that_two_controllers_can_do_breaks_a_promise(scope: Scope) -> N
 
 
 @pytest.mark.full
+def test_who_has_a_port_is_seen_where_its_grant_was_forgotten() -> None:
+    print(search(Scope(2, 1, 2, made=2, split=True)))
+
+
+@pytest.mark.full
 def test_nothing_that_two_controllers_can_do_to_three_workspaces_breaks_a_promise() -> None:
     print(search(Scope(3, 2, 2), keep=False))
 
 
 @pytest.mark.parametrize(("guarded", "violates"), [(True, "L1"), (False, "S1")])
 def test_what_was_decided_before_another_one_wrote_can_forget_a_workspace_that_is_back(
-    guarded: bool, violates: str
+    guarded: bool, violates: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Why the lock is needed: two on one ledger, of which one writes what it decided on an older look.
 
-    The grants of a workspace go while its container runs, and the next one is given the same unit.
+    The grants of a workspace go while its container runs, and the next one is given the same unit, unless it
+    is seen who has it.
     """
+    looks_at_no_port(monkeypatch)
     with pytest.raises(FoundError) as found:
         search(Scope(2, 1, 2, made=2, split=True, guarded=guarded))
     assert found.value.invariant == violates
@@ -75,7 +82,12 @@ def starts_what_it_makes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(chains, "create", hasty)
 
 
+def looks_at_no_port(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ports, "busy", lambda *_: {})
+
+
 def forgets_before_it_looks(patch: pytest.MonkeyPatch) -> None:
+    looks_at_no_port(patch)
     remove = stops._remove
 
     def hasty(case: Case) -> Decision:
