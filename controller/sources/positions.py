@@ -295,9 +295,21 @@ def _child_path(frame: _Frame | None) -> Path:
     return (*frame.path, frame.key or "")
 
 
+class _Dumper(yaml.CSafeDumper):
+    """Writes what `parse` reads back: quotes the texts that are numbers here and not to the library."""
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = "'" if _FLOAT.fullmatch(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
 def dump(value: object) -> str:
     """Plain values (mappings, lists, text, numbers, null) as block YAML, keys in their order."""
     text: str = yaml.dump(
-        value, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, default_flow_style=False
+        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False
     )
     return text

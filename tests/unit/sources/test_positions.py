@@ -152,3 +152,12 @@ def test_paths_are_written_as_people_write_them() -> None:
     assert paths.render_path(("metadata", "labels", 'a."b')) == 'metadata.labels["a.\\"b"]'
     assert paths.render_path((0, "a")) == "[0].a"
     assert paths.render_path(()) == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["1e3", "1E+5", "12", "0815", "0.5", "yes", "null", "~", "2027-03-31", "a: b", ""]
+)
+def test_a_text_that_is_written_is_read_as_the_same_text(text: str) -> None:
+    found = positions.parse(positions.dump({"a": text}).encode(), "f")
+    assert isinstance(found, positions.Document)
+    assert found.value == {"a": text}
