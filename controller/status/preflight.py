@@ -232,7 +232,8 @@ def _roots(files: Files) -> Iterator[Check]:
         if unsafe is not None:
             yield _fail("mount root", f"{root}: {unsafe.message}", "")
         elif suid is not None:
-            yield _warn("mount root", f"{root}: {suid.message}", "only workspaces with runAs: Image are held")
+            remedy = "only workspaces with runAs: Image, or another profile than Standard, are held"
+            yield _warn("mount root", f"{root}: {suid.message}", remedy)
         else:
             yield _ok("mount root", root)
 
