@@ -4,6 +4,7 @@ It knows no format from within: `ds01` translates limits files, `rosters` reads 
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,7 @@ from typing import Final
 import click
 
 from controller.api import policy as policies
-from controller.cli import entry, exits, session
+from controller.cli import entry, exits, session, specs
 from controller.cli.ds01 import translation
 from controller.cli.ds01.notes import Kind, Report
 from controller.model.desired import Finding
@@ -71,6 +72,7 @@ imports = entry.Group(
     "--groups", type=click.Path(path_type=Path), help="Directory of NAME.members, one login a line."
 )
 @click.option("--exemptions", type=click.Path(path_type=Path), help="Exemptions: lifecycle-exemptions.yaml.")
+@click.option("--members-dir", type=click.Path(path_type=Path), help="Write members there, a file a group.")
 @click.option("--as-written", is_flag=True, help="Lay overrides over the user's group, which DS01 did not.")
 @click.option("-o", "--output", type=click.Choice(["yaml", "json"]), default="yaml", help="Format.")
 def ds01(file: Path, as_written: bool, output: str, **beside: Path | None) -> None:  # noqa: FBT001
@@ -82,26 +84,58 @@ def ds01(file: Path, as_written: bool, output: str, **beside: Path | None) -> No
     A user with an override gets what they really had: DS01 laid it over the defaults and skipped the group.
     With --as-written it is laid over the group.
 
+    With --members-dir each group's members are written to DIR/GROUP.members, and the policy names the file;
+    it belongs beside the policy. Files that are there are left as they are: then nothing is done, and the
+    exit code is 5.
+
     Exit code 1, and nothing on stdout, if a file cannot be read or a value has no certain meaning.
     """
     report = Report()
-    groups, users, exemptions = (beside[name] for name in ("groups", "users_file", "exemptions"))
-    trees = {one: _tree(one, report) for one in (file, users, exemptions) if one is not None}
-    sources = translation.Sources(
-        limits=trees[file],
-        users=None if users is None else trees[users],
-        members=_members(groups, report) if groups is not None else {},
-        exemptions=None if exemptions is None else trees[exemptions],
-    )
-    found = translation.translate(sources, report, as_written=as_written)
+    found = translation.translate(_sources(file, beside, report), report, as_written=as_written)
+    directory = beside["members_dir"]
+    lists = {} if directory is None else _take_members(found.policy, directory)
     text = positions.dump(found.policy)
     errors = [*report.errors, *(() if report.errors else _wrong(text, file))]
     if errors:
         raise exits.Failure(exits.ExitCode.ERROR, "\n".join(map(str, errors)))
+    _write(lists)
     session.say(_format(found))
     for line in (*report.lines(), _MISSING):
         session.say(line)
     click.echo(text if output == "yaml" else f"{json.dumps(found.policy, indent=2)}\n", nl=False)
+
+
+def _sources(file: Path, beside: Mapping[str, Path | None], report: Report) -> translation.Sources:
+    groups, users, exemptions = (beside[name] for name in ("groups", "users_file", "exemptions"))
+    return translation.Sources(
+        limits=_tree(file, report),
+        users=None if users is None else _tree(users, report),
+        members={} if groups is None else _members(groups, report),
+        exemptions=None if exemptions is None else _tree(exemptions, report),
+    )
+
+
+def _take_members(policy: translation.Json, directory: Path) -> Mapping[Path, str]:
+    """Replace the members of each group by the name of a file; the files' texts."""
+    found: dict[Path, str] = {}
+    spec = policy["spec"]
+    groups = spec.get("groups", {}) if isinstance(spec, dict) else {}
+    for name, group in groups.items():
+        if "members" in group:
+            found[directory / f"{name}{_MEMBERS}"] = "".join(f"{login}\n" for login in group["members"])
+            rest = {key: value for key, value in group.items() if key != "members"}
+            groups[name] = {"membersFile": f"{directory.name}/{name}{_MEMBERS}", **rest}
+    return found
+
+
+def _write(lists: Mapping[Path, str]) -> None:
+    """Write new files, if none of them is there yet."""
+    there = [f"{file} is there; nothing was written" for file in lists if os.path.lexists(file)]
+    if there:
+        raise exits.Failure(exits.ExitCode.REFUSED, "\n".join(there))
+    for file, text in lists.items():
+        if not specs.create(file, text.encode()):
+            raise exits.Failure(exits.ExitCode.REFUSED, f"{file} is there; it is left as it is")
 
 
 def _tree(file: Path, report: Report) -> foreign.Node:
@@ -109,7 +143,7 @@ def _tree(file: Path, report: Report) -> foreign.Node:
     if isinstance(tree, Finding):
         raise exits.Failure(exits.ExitCode.ERROR, str(tree))
     for node in tree.repeats:
-        report.say(Kind.AMBIGUOUS, node, f"{node.key} is given twice; the last one counts, as in DS01")
+        report.remark(Kind.AMBIGUOUS, node, f"{node.key} is given twice; the last one counts, as in DS01")
     return tree.root
 
 

@@ -84,7 +84,7 @@ def _lines(notes: list[Note]) -> Iterator[str]:
     for (file, message), nodes in together.items():
         nodes.sort(key=lambda node: node.place)
         first = nodes[0]
-        what = paths.render_path(first.path) if len(nodes) == 1 else ", ".join(_places(nodes))
+        what = paths.render_path(first.path or ("all",)) if len(nodes) == 1 else ", ".join(_places(nodes))
         yield f"{file}:{first.place.line}: {what}: {message}"
 
 

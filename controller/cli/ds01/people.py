@@ -74,4 +74,7 @@ def overrides(inline: Node | None, file: Node | None, report: Report) -> Mapping
                 Kind.AMBIGUOUS, found[name], f"the override in {node.file} takes its place, as in DS01"
             )
         found[name] = node
+    for name, node in list(found.items()):
+        if node.value is None:
+            report.say(Kind.DROPPED, found.pop(name), "it holds nothing")
     return found

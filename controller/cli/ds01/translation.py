@@ -22,7 +22,10 @@ _DEFAULT_GROUP = (
     "its members"
 )
 _LAYERS = ("defaults", "groups", "user_overrides", "policies")
-_AGGREGATES_OFF = "aggregate_limits is false, so DS01 did not apply it"
+_AGGREGATES_ON = "an aggregate of the policy always holds"
+_AGGREGATES_OFF = "DS01 applied no aggregate, so none is carried over"
+_NOT_APPLIED = "aggregate_limits is false, so DS01 did not apply it"
+_NO_CPUS = "it says nothing of processors, and DS01 gave 16 then; that is written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class _World:
         everybody: for those who are in no group: with the default group.
         groups: each group's own limits.
         overrides: each user's entry.
+        has_aggregates: whether DS01 applied aggregates at all.
     """
 
     defaults: Entries
@@ -95,8 +99,13 @@ class _World:
     groups: Mapping[str, Entries]
     default_group: str
     overrides: Mapping[str, Node]
+    has_aggregates: bool
     report: Report
     generation: Generation
+
+    def override(self, name: str) -> Entries:
+        """The limits in a user's entry."""
+        return _layer(self.overrides[name], self.report, has_aggregates=self.has_aggregates)
 
     def of_group(self, name: str | None) -> Entries:
         """What holds for a group's members; None: for those who are in none."""
@@ -122,29 +131,36 @@ class _World:
 
 
 def _read(top: Mapping[str, Node], sources: Sources, report: Report, generation: Generation) -> _World:
-    named = sheet.section(top.get("groups"), report)
-    groups = {name: sheet.entries(node, report) for name, node in named.items()}
-    policies = {f"policies.{key}": node for key, node in sheet.section(top.get("policies"), report).items()}
-    defaults = sheet.over(policies, sheet.entries(top.get("defaults"), report))
     switch = sheet.section(top.get("enforcement"), report).get("aggregate_limits")
-    if switch is not None and switch.value is False:
-        report.say(Kind.MEANINGLESS, switch, "so no aggregate is carried over")
-        for layer in (defaults, *groups.values()):
-            _silence_aggregate(layer, report)
-        defaults = sheet.without_aggregate(defaults)
-        groups = {name: sheet.without_aggregate(layer) for name, layer in groups.items()}
-    elif switch is not None:
-        report.say(Kind.CHANGED, switch, "an aggregate of the policy always holds")
+    has_aggregates = switch is None or switch.value is not False
+    if switch is not None:
+        kind = Kind.CHANGED if has_aggregates else Kind.MEANINGLESS
+        report.say(kind, switch, _AGGREGATES_ON if has_aggregates else _AGGREGATES_OFF)
+    policies = {f"policies.{key}": node for key, node in sheet.section(top.get("policies"), report).items()}
+    written = _layer(top.get("defaults"), report, has_aggregates=has_aggregates)
+    defaults = sheet.over(policies, written)
+    groups = {
+        name: _layer(node, report, has_aggregates=has_aggregates)
+        for name, node in sheet.section(top.get("groups"), report).items()
+    }
     default = _default_group(top.get("default_group"), groups, report)
     everybody = sheet.over(defaults, groups.get(default, {}))
     overrides = people.overrides(top.get("user_overrides"), sources.users, report)
-    return _World(defaults, everybody, groups, default, overrides, report, generation)
+    world = _World(defaults, everybody, groups, default, overrides, has_aggregates, report, generation)
+    if generation is Generation.CURRENT and not set(keys.CPUS) & set(everybody):
+        report.remark(Kind.CHANGED, top.get("defaults", sources.limits), _NO_CPUS)
+    return world
 
 
-def _silence_aggregate(layer: Entries, report: Report) -> None:
-    for key, node in layer.items():
+def _layer(node: Node | None, report: Report, *, has_aggregates: bool) -> Entries:
+    """The limits of one layer; without its aggregate, and that is told, where DS01 applied none."""
+    found = sheet.entries(node, report)
+    if has_aggregates:
+        return found
+    for key, value in found.items():
         if key.startswith(sheet.AGGREGATE):
-            report.say(Kind.MEANINGLESS, node, _AGGREGATES_OFF)
+            report.say(Kind.MEANINGLESS, value, _NOT_APPLIED)
+    return sheet.without_aggregate(found)
 
 
 def _default_group(node: Node | None, groups: Mapping[str, Entries], report: Report) -> str:
@@ -192,7 +208,7 @@ class _Overrides:
 
     def _user(self, name: str, node: Node) -> Json:
         world, report = self._world, self._world.report
-        own = sheet.entries(node, report)
+        own = world.override(name)
         group = self._roster.groups.get(name)
         of_group = world.of_group(group)
         got = world.lines(sheet.over(world.defaults, own), own, silent=True)

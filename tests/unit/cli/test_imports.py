@@ -67,6 +67,35 @@ def test_side_files_are_read(wharf: wharf_host.Wharf, tmp_path: Path) -> None:
     assert f"{groups / 'faculty.members'}:4" not in result.err
 
 
+def test_members_can_go_to_files_of_their_own(
+    wharf: wharf_host.Wharf, host: wharf_host.Host, tmp_path: Path
+) -> None:
+    target = host.root / "groups"
+    limits = tmp_path / "limits.yaml"
+    limits.write_text("groups:\n  big:\n    members:\n" + "".join(f"    - user{n:06}\n" for n in range(9000)))
+    arguments = ("import", "ds01", str(limits), "--members-dir", str(target))
+    assert wharf(*arguments).code == 3
+    target.mkdir()
+    result = wharf(*arguments)
+    assert result.code == 0
+    assert policy_of(result.out).spec.groups["big"].members_file == "groups/big.members"
+    members = (target / "big.members").read_text().splitlines()
+    assert (len(members), members[0]) == (9000, "user000000")
+    (host.root / "policy.yaml").write_text(result.out)
+    assert wharf("validate").code == 0
+    again = wharf(*arguments)
+    assert (again.code, again.out) == (5, "")
+    assert f"{target / 'big.members'} is there" in again.err
+
+
+def test_a_key_that_is_given_twice_is_told(wharf: wharf_host.Wharf, tmp_path: Path) -> None:
+    file = tmp_path / "limits.yaml"
+    file.write_text("defaults:\n  memory: 32g\n  memory: 64g\n")
+    result = wharf("import", "ds01", str(file))
+    assert "memory: 64g" in result.out
+    assert f"{file}:2: defaults.memory: memory is given twice" in result.err
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -488,6 +488,8 @@ def test_a_value_without_a_certain_meaning_is_an_error_with_its_place(lines: str
             "enforcement: {aggregate_limits: false}\ndefaults: {aggregate: {memory_max: 1G}}\n",
             "did not apply",
         ),
+        ("defaults: {idle_timeout_h: 1}\n", "DS01 gave 16"),
+        ("user_overrides:\n  alice:\n", "holds nothing"),
         ("user_overrides:\n  al: {approved_by: The Dean}\n", "The.Dean"),
     ],
 )
@@ -497,9 +499,13 @@ def test_what_is_ambiguous_or_changed_is_told(text: str, words: str) -> None:
 
 
 def test_where_aggregates_were_off_none_is_carried_over() -> None:
-    text = "enforcement: {aggregate_limits: false}\ngroups:\n  a: {aggregate: {memory_max: 1G}}\n"
+    text = (
+        "enforcement: {aggregate_limits: false}\ngroups:\n  a: {aggregate: {memory_max: 1G}}\n"
+        "user_overrides:\n  alice: {aggregate: {memory_max: 2G}}\n"
+    )
     policy, _ = translated(text)
     assert policy.spec.groups["a"].aggregate is None
+    assert policy.spec.users["alice"].aggregate is None
 
 
 @pytest.mark.parametrize(
