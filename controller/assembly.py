@@ -9,6 +9,7 @@ import time
 from controller.activity import listening
 from controller.engine import calls as engine_calls
 from controller.engine import client as engine_client
+from controller.engine import inquiries as engine_inquiries
 from controller.engine import observer as engine_observer
 from controller.ledger import schema as ledger_schema
 from controller.planning.budget import Budget
@@ -39,8 +40,14 @@ def observer(settings: Settings, client: engine_calls.EngineClient) -> engine_ob
         config.resync_interval,
         limits.read_limits,
         listening.listening,
-        disks.Reader(config.docker.host, config.disk.high_watermark).read,
+        read_disk=disks.Reader(config.docker.host, config.disk.high_watermark).read,
+        arrived=disks.arrived,
     )
+
+
+def inquiries(client: engine_calls.EngineClient) -> engine_inquiries.Inquiries:
+    """Return what asks single questions of the Engine behind a client."""
+    return engine_inquiries.Inquiries(client, disks.arrived)
 
 
 def look(

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from controller.api.conditions import Reason
 from controller.model import errors
+from controller.model.images import ImageStore
 from controller.model.observed import EngineView, Layer, Seen, Unseen
 
 
@@ -24,6 +25,9 @@ class Observer(Protocol):
 
     def layers(self, ids: Iterable[str]) -> Mapping[str, Layer]:
         """Look into the writable layers of containers."""
+
+    def images(self, references: Iterable[str], now: datetime) -> ImageStore | Unseen:
+        """Look at all images."""
 
 
 class Gate:
@@ -67,3 +71,7 @@ class Gate:
     def layers(self, ids: Iterable[str]) -> Mapping[str, Layer]:
         """Look into the writable layers of containers."""
         return self._observer.layers(ids)
+
+    def images(self, references: Iterable[str], now: datetime) -> ImageStore | Unseen:
+        """Look at all images, and at what the references mean."""
+        return self._observer.images(references, now)

@@ -13,9 +13,20 @@ from controller.bookkeeping import Bookkeeping
 from controller.model import errors
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, Desired
 from controller.model.effective import Effective
+from controller.model.images import Collection
 from controller.model.memory import Memory
 from controller.model.observed import Account, AccountSeen, Disk, EngineView, Layer, Observed, Seen, Unseen
-from controller.planning import acceptance, case, choice, claims, contents, inventory, resolve, retention
+from controller.planning import (
+    acceptance,
+    case,
+    choice,
+    claims,
+    collection,
+    contents,
+    inventory,
+    resolve,
+    retention,
+)
 from controller.planning.case import Rules
 from controller.planning.planner import Planner
 from controller.surroundings import Surroundings
@@ -26,13 +37,18 @@ LAYERS_A_PASS = 3
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one pass saw."""
+    """What one pass saw.
+
+    Attributes:
+        wanted: what wants an image, by the image's reference.
+    """
 
     desired: Desired
     observed: Observed
     memory: Memory
     ledger: Unseen | None
     next_look: datetime | None
+    wanted: Mapping[str, str] | Unseen
 
     def unseen(self) -> tuple[tuple[str, Reason, str], ...]:
         """Return each part that could not be seen."""
@@ -115,7 +131,9 @@ class Looker:
         host = ports.host.observe(accounts, waiting, running, now)
         next_look = min((t for t in (accepted.next_look, ports.policies.next_look) if t), default=None)
         layers = self._layers(engine, memory, cause, now)
-        look = Look(desired, Observed(engine, host, layers), memory, self._books.trouble, next_look)
+        wants = _wants(desired, effectives, memory)
+        observed = Observed(engine, host, layers, collection=self._collection(engine, wants, now))
+        look = Look(desired, observed, memory, self._books.trouble, next_look, wants)
         return replace(look, observed=replace(look.observed, unproven=self._unproven(look)))
 
     def _identify(self, engine: Seen[EngineView] | Unseen, memory: Memory, now: datetime) -> Memory:
@@ -144,6 +162,16 @@ class Looker:
             return {}
         due = retention.expired(memory, self._host.rules.retain, now)
         return self._around.engine.layers([i for i in due if i in engine.value.containers][:LAYERS_A_PASS])
+
+    def _collection(
+        self, engine: Seen[EngineView] | Unseen, wanted: Mapping[str, str] | Unseen, now: datetime
+    ) -> Collection | None:
+        """Look at all images, if somebody wants some to go; that is costly, so else never."""
+        asked = self._around.errands.room_wanted(now)
+        if asked is None or isinstance(engine, Unseen) or isinstance(wanted, Unseen):
+            return None
+        store = self._around.engine.images(wanted, now)
+        return None if isinstance(store, Unseen) else Collection(asked, store, wanted)
 
     def _unproven(self, look: Look) -> str:
         """Say why nothing may rest on this look; a host is proven by one complete look since it changed."""
@@ -222,6 +250,16 @@ class Looker:
             if name in effectives and case.in_force(wish, effectives[name]) is None
         ]
         self._books.write_each(self._around.ledger.clear_suspension, ended, now)
+
+
+def _wants(
+    desired: Desired, effectives: Mapping[str, Effective], memory: Memory
+) -> Mapping[str, str] | Unseen:
+    """Return what wants an image, by reference."""
+    policy = desired.policy
+    if isinstance(policy, Unseen):
+        return policy
+    return collection.wanted(policy, desired.specs.values(), effectives.values(), memory)
 
 
 def _by_state(

@@ -20,7 +20,6 @@ import structlog
 from controller import __version__, assembly, footprint, loop
 from controller.engine import events as engine_events
 from controller.engine import executor as engine_executor
-from controller.engine import inquiries
 from controller.gate import Gate, Occupied
 from controller.ledger import ledger as ledgers
 from controller.ledger import lock, sketch
@@ -137,10 +136,7 @@ class Controller:
         self._make_directories()
         self.metrics = metrics.Metrics(__version__)
         self.queue = WorkQueue(time.monotonic, lambda: self.metrics.count_queue_add(QUEUE))
-        options = logs.LogOptions(
-            config.log.format, config.log.level, os.environ.get("JOURNAL_STREAM", ""), __version__
-        )
-        logs.configure(options, sys.stderr, clock, self.metrics.count_log)
+        self._begin_logs()
         self.ledger = ledgers.Ledger.open(settings.state_dir, clock())
         stack.callback(self.ledger.close)
         self._client = assembly.connect(settings, self.metrics.count_request)
@@ -158,14 +154,15 @@ class Controller:
         )
         memories = (self.ledger.remembered_source, self.ledger.remember_source)
         around = assembly.look(settings, self.gate, self.ledger, self.workers, memories)
-        self._reconciler = assembly.reconciler(settings, around, config.mode)
         self.service = Service(
             self.ledger,
-            inquiries.Inquiries(self._client),
+            assembly.inquiries(self._client),
             clock,
             lambda: self.queue.add("request"),
-            Facts(config.mode, config.docker.host, settings.spec_dir, config.resync_interval * 3),
+            _facts(settings),
         )
+        around = replace(around, errands=self.service.errands)
+        self._reconciler = assembly.reconciler(settings, around, config.mode)
         self._narrator = narrator.Narrator()
         self._notify = notify.Notifier(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))
         self._before: PassReport | None = None
@@ -289,9 +286,25 @@ class Controller:
         self.metrics.count_reconnect("lost")
         self.queue.add("event")
 
+    def _begin_logs(self) -> None:
+        log, journal = self._settings.config.log, os.environ.get("JOURNAL_STREAM", "")
+        options = logs.LogOptions(log.format, log.level, journal, __version__)
+        logs.configure(options, sys.stderr, clock, self.metrics.count_log)
+
     def _make_directories(self) -> None:
         for path, mode in ((self._settings.state_dir, 0o700), (self._settings.runtime_dir, 0o755)):
             path.mkdir(mode=mode, parents=True, exist_ok=True)
+
+
+def _facts(settings: Settings) -> Facts:
+    config = settings.config
+    return Facts(
+        config.mode,
+        config.docker.host,
+        settings.spec_dir,
+        config.resync_interval * 3,
+        config.disk.low_watermark,
+    )
 
 
 class _Nobody:

@@ -17,7 +17,7 @@ from controller.model.observed import Container, EngineView, Seen, Unseen
 from controller.model.outcomes import Failed, Succeeded
 from controller.model.plan import Decision, Plan, Verdict
 from controller.model.status import ChainReport, PassReport, WorkspaceStatus
-from controller.planning import backoff, contents
+from controller.planning import backoff, collection, contents
 from controller.planning.case import Blueprint, Rules
 from controller.planning.planner import Planner
 from controller.status import files, summary
@@ -73,6 +73,8 @@ class Reconciler:
         begun: frozenset[str] = frozenset()
         if self._mode == "Enforce" and look.ledger is None:
             begun = self._do(plan, then)
+        if look.observed.collection is not None and collection.is_over(plan.upkeep, look.memory):
+            self._around.errands.room_made()
         self._summarize(plan, look, now)
         times = [t for t in (plan.next_look, look.next_look) if t is not None and t > now]
         return PassReport(
@@ -94,6 +96,7 @@ class Reconciler:
             disk=look.disk(),
             policy=look.desired.policy if isinstance(look.desired.policy, AcceptedPolicy) else None,
             images=look.observed.engine.value.images if isinstance(look.observed.engine, Seen) else {},
+            wanted_images=look.wanted,
         )
 
     # do

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from controller import __version__, changes
+from controller import __version__, changes, collecting
 from controller.api.conditions import ConditionStatus, ConditionType, Reason
 from controller.model import errors
 from controller.model.memory import BackOff, Memory, Pause, Suspension
@@ -60,12 +60,17 @@ class Ledger(changes.Ledger, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What of the configuration answers need."""
+    """What of the configuration answers need; `low_watermark` is in percent of the Engine's disk."""
 
     mode: str
     engine: str
     spec_dir: Path
     stale_after: timedelta
+    low_watermark: int = 80
+
+
+class Inquiries(changes.Inquiries, collecting.Inquiries, Protocol):
+    """Single questions to the Engine."""
 
 
 class Service:
@@ -74,7 +79,7 @@ class Service:
     def __init__(
         self,
         ledger: Ledger,
-        inquiries: changes.Inquiries,
+        inquiries: Inquiries,
         clock: Callable[[], datetime],
         wake: Callable[[], None],
         facts: Facts,
@@ -87,6 +92,7 @@ class Service:
         self._report: PassReport | None = None
         self._ordered: dict[str, datetime] = {}
         self._lock = threading.Lock()
+        self.errands = collecting.Errands()
 
     def publish(self, report: PassReport) -> None:
         """Answer from this report from now on."""
@@ -159,6 +165,16 @@ class Service:
     def images(self) -> control.Json:
         """The catalog's images."""
         return {"items": images.image_objects(self._last(), self._memory())}
+
+    def garbage(self) -> control.Json:
+        """Every image, and why it stays or that it would go for room."""
+        low, now = self._facts.low_watermark, self._clock()
+        found = collecting.look(self._last(), self._inquiries, self._memory(), low, now)
+        return {**found, "underWay": self.errands.room_wanted(now) is not None}
+
+    def collection(self) -> control.Json:
+        """Whether images are being removed for room."""
+        return {"underWay": self.errands.room_wanted(self._clock()) is not None}
 
     def settled(self, name: str, awaited: control.Awaited) -> tuple[bool, control.Json]:
         """Whether what is awaited has settled, and the workspace's object now."""
@@ -287,6 +303,14 @@ class Service:
             lambda order: changes.adopt(self._ledger, self._inquiries, name, container_id, order),
         )
         return {**ACCEPTED, "workspace": found.workspace, "already": found.owned}
+
+    def collect(self, caller: control.Caller) -> control.Json:
+        """Ask for unused images to go until there is room."""
+        del caller
+        low, memory = self._facts.low_watermark, self._memory()
+        needed = collecting.ask(self.errands, self._last(), memory, low, self._clock())
+        self._wake()
+        return {**ACCEPTED, "needed": needed}
 
     def wake(self, caller: control.Caller) -> control.Json:
         """Look at everything now."""

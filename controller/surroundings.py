@@ -5,13 +5,14 @@ Refuses to know who is behind them: the reconciler works against these, and the 
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from controller.model.actions import Action, LedgerAction
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, SpecScan
 from controller.model.effective import Effective
+from controller.model.images import ImageStore
 from controller.model.memory import BackOff, Content, Held, Identity, Memory
 from controller.model.observed import Account, AccountSeen, EngineView, HostView, Layer, Seen, Unseen
 from controller.model.outcomes import Outcome
@@ -48,6 +49,9 @@ class Engine(Protocol):
 
     def layers(self, ids: Iterable[str]) -> Mapping[str, Layer]:
         """Look at the writable layers of stopped containers; those that cannot be looked at are left out."""
+
+    def images(self, references: Iterable[str], now: datetime) -> ImageStore | Unseen:
+        """Look at all images, and at what the references mean."""
 
 
 class Host(Protocol):
@@ -140,6 +144,28 @@ class Crew(Protocol):
         """Return the chains that have ended."""
 
 
+class Errands(Protocol):
+    """What people asked for that is done at once or not at all, and so is not written down."""
+
+    def room_wanted(self, now: datetime) -> datetime | None:
+        """Return since when somebody wants images to go; None: nobody does."""
+
+    def room_made(self) -> None:
+        """Take that as done."""
+
+
+class NoErrands:
+    """Nobody asks for anything."""
+
+    def room_wanted(self, now: datetime) -> datetime | None:
+        """Nobody does."""
+        del now
+        return None
+
+    def room_made(self) -> None:
+        """Nobody waits for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """Everything outside that a pass talks to."""
@@ -150,3 +176,4 @@ class Surroundings:
     host: Host
     ledger: Ledger
     crew: Crew
+    errands: Errands = field(default_factory=NoErrands)

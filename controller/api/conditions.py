@@ -291,6 +291,9 @@ class Reason(StrEnum):
 
     FORGET_REQUESTED = "ForgetRequested"
     """A person asked to remove a kept container. It is removed, its volumes excepted. Nothing to do."""
+    IMAGE_UNUSED = "ImageUnused"
+    """A person asked for room on the Engine's disk, and nothing uses the image. It is removed. Nothing to do;
+    it is pulled again when somebody asks for it."""
     RETENTION_OVER = "RetentionOver"
     """A kept container is old and its writable layer holds nothing but logs and caches. It is removed.
     Nothing to do; others stay until `wharf forget NAME`."""

@@ -36,6 +36,7 @@ ENTRIES: Final = {
     "rollback": entry.Entry("controller.cli.changes:rollback", "Put the container before back.", _CHANGE),
     "forget": entry.Entry("controller.cli.custody:forget", "Remove kept containers.", _CHANGE),
     "adopt": entry.Entry("controller.cli.custody:adopt", "Make a foreign container ours.", _CHANGE),
+    "gc": entry.Entry("controller.cli.gc:gc", "Remove images that nothing uses.", _CHANGE),
     "pause": entry.Entry("controller.cli.lifecycle:pause", "Change nothing by itself any more.", _CHANGE),
     "resume": entry.Entry("controller.cli.lifecycle:resume", "End a pause.", _CHANGE),
     "run": entry.Entry("controller.cli.run:run", "Be the controller.", _RUN),

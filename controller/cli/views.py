@@ -59,6 +59,10 @@ class View(Protocol):
         """The catalog's images as `{"items": [...]}`."""
         ...
 
+    def garbage(self) -> control.Answer:
+        """All images and why each stays or would go, as `controller.status.garbage.GarbageObject`."""
+        ...
+
 
 class _Online:
     """Asks the controller."""
@@ -89,6 +93,9 @@ class _Online:
 
     def images(self) -> control.Answer:
         return self._client.get("images")
+
+    def garbage(self) -> control.Answer:
+        return self._client.get("garbage")
 
 
 class _Offline:
@@ -137,6 +144,22 @@ class _Offline:
     def images(self) -> control.Answer:
         report = self._survey()
         return _answer({"items": images.image_objects(report, self._recall())}, report.at)
+
+    def garbage(self) -> control.Answer:
+        from controller import assembly, collecting  # noqa: PLC0415 - needless while a controller answers
+        from controller.reporting.control import ControlError  # noqa: PLC0415 - likewise
+
+        report = self._survey()
+        low = self._settings.config.disk.low_watermark
+        client = assembly.connect(self._settings, lambda *_: None)
+        try:
+            asked = assembly.inquiries(client)
+            found = collecting.look(report, asked, self._recall(), low, report.at)
+        except ControlError as error:
+            raise exits.Failure(exits.of_status(error.status), error.message) from error
+        finally:
+            client.close()
+        return _answer(found, report.at)
 
     def _recall(self) -> memory.Memory:
         opened = self._open()

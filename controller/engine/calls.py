@@ -68,6 +68,11 @@ class EngineClient:
         """One image by reference or id, or None if the Engine lacks it."""
         return self._read_one("inspect_image", f"/images/{quote(reference, safe='/:@')}/json")
 
+    def list_images(self) -> list[transport.Row]:
+        """All images as the Engine's list has them, those without a name included."""
+        rows: list[transport.Row] = self._read("list_images", "/images/json", {"all": "1"}).body
+        return rows
+
     def inspect_network(self, name: str) -> transport.Row | None:
         """One network by name or id, or None if there is none."""
         return self._read_one("inspect_network", f"/networks/{_quoted(name)}")
@@ -132,6 +137,11 @@ class EngineClient:
         self._change(
             "remove", f"/containers/{container_id}", {"force": "false", "v": "false"}, method="DELETE"
         )
+
+    def remove_image(self, reference: str) -> None:
+        """Take a name from an image, and with its last name the image; what it was built on stays."""
+        path = f"/images/{quote(reference, safe='/:@')}"
+        self._change("remove_image", path, {"force": "false", "noprune": "true"}, method="DELETE")
 
     def update(self, container_id: str, body: transport.Row) -> None:
         """Change limits or the restart policy. The Engine answers success to values that it ignores."""

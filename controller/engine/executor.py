@@ -11,7 +11,7 @@ from typing import assert_never
 
 from controller.api import labels
 from controller.api.conditions import Reason
-from controller.engine import calls, parsing, templates, transport
+from controller.engine import calls, images, parsing, templates, transport
 from controller.model import actions, errors, observed, outcomes
 
 ReadLimits = Callable[[int], observed.Limits]
@@ -56,7 +56,7 @@ class EngineExecutor:
             return _fail(action, time.monotonic() - begin, error)
         return outcomes.Succeeded(action, time.monotonic() - begin, already=not changed)
 
-    def _carry_out(self, action: actions.EngineAction) -> bool:  # noqa: C901 - one case for each word of the vocabulary
+    def _carry_out(self, action: actions.EngineAction) -> bool:  # noqa: C901, PLR0912 - one case for each word
         """Whether anything had to be done."""
         match action:
             case actions.PullImage():
@@ -84,6 +84,8 @@ class EngineExecutor:
             case actions.ClearRestartPolicy():
                 self._client.update(action.container_id, templates.NO_RESTART)
                 return True
+            case actions.RemoveImage():
+                return self._remove_image(action)
             case actions.ConnectNetwork():
                 return _unless(
                     "already exists in network",
@@ -169,6 +171,12 @@ class EngineExecutor:
                 return False  # somebody else's removal is under way or over
             raise
         return True
+
+    def _remove_image(self, action: actions.RemoveImage) -> bool:
+        try:
+            return images.remove(self._client, action)
+        except LookupError as change:
+            raise _ChangedError(str(change)) from change
 
     def _update_limits(self, action: actions.UpdateLimits) -> bool:
         row = self._client.inspect_container(action.container_id)

@@ -4,18 +4,24 @@ It refuses to remember answers: passes have the observer, and nothing is decided
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
-from controller.engine import calls, parsing, transport
+from controller.engine import calls, images, parsing, transport
 from controller.model import errors
-from controller.model.observed import Stranger
+from controller.model.images import ImageStore
+from controller.model.observed import Stranger, Unseen
 from controller.model.preflight import EngineFacts
 
 
 class Inquiries:
-    """Asks one Engine. Every method may be called from any thread."""
+    """Asks one Engine. Every method may be called from any thread.
 
-    def __init__(self, client: calls.EngineClient) -> None:
+    `arrived` tells when an image came to this host.
+    """
+
+    def __init__(self, client: calls.EngineClient, arrived: images.Arrived = lambda _root, _id: None) -> None:
         self._client = client
+        self._arrived = arrived
 
     def container(self, name: str) -> Stranger | None:
         """The container of exactly that name, whoever made it; None if there is none.
@@ -49,6 +55,10 @@ class Inquiries:
             if size is not None:
                 sizes[container_id] = size
         return sizes
+
+    def images(self, references: Iterable[str], now: datetime) -> ImageStore | Unseen:
+        """All images, and what the references mean; Unseen where the Engine does not answer."""
+        return images.look(self._client, references, self._arrived, now)
 
     def facts(self) -> EngineFacts:
         """What the Engine says of itself, as far as its set-up can be judged by it.

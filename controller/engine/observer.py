@@ -18,8 +18,9 @@ from datetime import UTC, datetime, timedelta
 
 from controller.api import labels
 from controller.api.conditions import Reason
-from controller.engine import calls, names, parsing, transport
+from controller.engine import calls, images, names, parsing, transport
 from controller.model import actions, errors, observed, outcomes
+from controller.model.images import ImageStore
 
 FRESH = timedelta(minutes=10)
 """A container that started less than this ago has its listening ports read at every pass, until all of its
@@ -51,6 +52,7 @@ class Observer:
         resync_interval: the usual time between passes; bounds how many inspects one pass makes up for.
         read_limits, read_listening: what the kernel says of a host pid; may raise `errors.EffectError`.
         read_disk: how full the file system is that holds the Engine's data.
+        arrived: when an image came to this host.
     """
 
     def __init__(  # noqa: PLR0913 - one for each part of the host that is looked at
@@ -60,7 +62,9 @@ class Observer:
         resync_interval: timedelta,
         read_limits: ReadLimits,
         read_listening: ReadListening,
+        *,
         read_disk: ReadDisk = lambda _path, _now: observed.NOT_LOOKED_AT,
+        arrived: images.Arrived = lambda _root, _id: None,
     ) -> None:
         self._client = client
         self._interval = inspect_interval
@@ -68,6 +72,7 @@ class Observer:
         self._read_limits = read_limits
         self._read_listening = read_listening
         self._read_disk = read_disk
+        self._arrived = arrived
         self._lock = threading.Lock()
         self._noted: set[str] = set()
         self._forgotten = True
@@ -103,7 +108,7 @@ class Observer:
         match action:
             case actions.EnsureNetwork():
                 self._names.note("network", "create")
-            case actions.PullImage():
+            case actions.PullImage() | actions.RemoveImage():
                 self._names.note("image", "pull")
             case actions.CreateContainer():
                 pass  # the list has it, or its event
@@ -146,6 +151,10 @@ class Observer:
             if size is not None:
                 found[container_id] = observed.Layer(size, changed)
         return found
+
+    def images(self, references: Iterable[str], now: datetime) -> ImageStore | observed.Unseen:
+        """All images, and what the references mean."""
+        return images.look(self._client, references, self._arrived, now)
 
     def _look(self, references: frozenset[str], now: datetime) -> observed.EngineView:
         noted = self._take_notes()

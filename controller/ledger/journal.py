@@ -7,7 +7,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from controller.ledger import shelves
 from controller.ledger.database import Database, Row
@@ -151,7 +151,17 @@ def _intent(row: Row) -> Intent:
         verdict=str(row["verdict"]),
         reason=str(row["reason"]),
         ports=tuple(json.loads(str(row["ports"]))),
+        images=_images(json.loads(str(row["actions"]))),
     )
+
+
+def _images(told: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """References that a chain pulls, or makes a container from."""
+    found = {str(one["reference"]) for one in told if one["action"] == actions.PullImage.__name__}
+    found |= {
+        str(one["template"]["image"]) for one in told if one["action"] == actions.CreateContainer.__name__
+    }
+    return tuple(sorted(found))
 
 
 def _disruption(row: Row) -> Disruption:

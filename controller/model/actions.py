@@ -152,6 +152,18 @@ class RemoveContainer:
     expected: Expected
 
 
+@dataclass(frozen=True, slots=True)
+class RemoveImage:
+    """Remove one image that no container was made from, and no other with it. Already so: it is gone.
+
+    Attributes:
+        references: its names as `StoredImage` has them; an image with others is left alone.
+    """
+
+    image_id: str
+    references: tuple[str, ...]
+
+
 LEAST_RESERVATION = 6 * 2**20
 """The least guaranteed memory that the Engine takes, bytes; this or less is none."""
 
@@ -352,6 +364,7 @@ EngineAction: TypeAlias = (
     | UpdateLimits
     | ClearRestartPolicy
     | ConnectNetwork
+    | RemoveImage
 )
 HostAction: TypeAlias = PrepareMount | WriteSecrets | WriteRoute | RemoveRoute
 LedgerAction: TypeAlias = (

@@ -111,7 +111,11 @@ class BackOff:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A chain that was begun and not resolved; what it was given counts as taken."""
+    """A chain that was begun and not resolved; what it was given counts as taken.
+
+    Attributes:
+        images: references of what it pulls, or makes a container from.
+    """
 
     id: int
     workspace: str
@@ -120,6 +124,7 @@ class Intent:
     verdict: str
     reason: str
     ports: tuple[int, ...] = ()
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
 
 from controller.api.conditions import Reason
+from controller.model.images import Collection
 
 T = TypeVar("T")
 
@@ -358,9 +359,11 @@ class Observed:
     Attributes:
         layers: of those kept containers that were asked for, by full id.
         unproven: why nothing may rest on this look (the host is new, and not all was seen), or empty.
+        collection: the images, if a person wants some to go and they could be looked at.
     """
 
     engine: Seen[EngineView] | Unseen
     host: Seen[HostView] | Unseen
     layers: Mapping[str, Layer] = field(default_factory=dict)
     unproven: str = ""
+    collection: Collection | None = None

@@ -131,6 +131,7 @@ class PassReport:
         disk: that holds the Engine's data.
         policy: in force with its catalog, None where there is none.
         images: image id by every reference that was looked up; None where the Engine lacks it.
+        wanted_images: what wants an image, by the image's reference.
     """
 
     pass_id: int
@@ -151,3 +152,4 @@ class PassReport:
     disk: Disk | Unseen = NOT_LOOKED_AT
     policy: AcceptedPolicy | None = None
     images: Mapping[str, str | None] = field(default_factory=dict)
+    wanted_images: Mapping[str, str] | Unseen = field(default_factory=dict)

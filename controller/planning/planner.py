@@ -21,6 +21,7 @@ from controller.planning import (
     asking,
     budget,
     classify,
+    collection,
     drift,
     hostnames,
     inventory,
@@ -114,7 +115,7 @@ class Planner:
         )
 
     def _upkeep(self, observed: Observed, index: Mapping[str, Ours], scene: Scene) -> tuple[Decision, ...]:
-        """Decide for tags that may have moved, for kept containers and for what leads to workspaces."""
+        """Decide for tags that may have moved, kept containers, what leads to workspaces, and images."""
         memory, now = scene.memory, scene.now
         if memory.host_pause or observed.unproven:
             return ()
@@ -126,6 +127,7 @@ class Planner:
             *retention.upkeep(scene.view, observed.layers, memory, self._rules.retain, now),
             *routes.upkeep(scene.host.routes, self.designs, index, memory, now),
             *returning.upkeep(memory.accepted, self.designs, index, memory.port_grants, scene.under_way),
+            *collection.upkeep(scene.view, observed.collection, self._rules, memory),
         )
 
     def _findings(

@@ -160,6 +160,15 @@ class ControlService(Protocol):
     def settled(self, name: str, awaited: Awaited) -> tuple[bool, Json]:
         """Whether what is awaited has settled, and the workspace's object now; answers at once."""
 
+    def garbage(self) -> Json:
+        """Every image on the Engine's disk, and why it stays or that it would go for room."""
+
+    def collection(self) -> Json:
+        """Whether images are being removed for room."""
+
+    def collect(self, caller: Caller) -> Json:
+        """Ask for unused images to go until there is room."""
+
     def wake(self, caller: Caller) -> Json:
         """Look at everything now."""
 
@@ -253,6 +262,9 @@ ROUTES: Final = (
     Route("GET", "/v1/retained", lambda service, _: service.retained()),
     Route("GET", "/v1/ports", lambda service, _: service.ports()),
     Route("GET", "/v1/images", lambda service, _: service.images()),
+    Route("GET", "/v1/garbage", lambda service, _: service.garbage()),
+    Route("GET", "/v1/collection", lambda service, _: service.collection()),
+    Route("POST", "/v1/collect", lambda service, asked: service.collect(asked.caller)),
     Route("GET", "/v1/adoptable/{name}", lambda service, question: service.adoptable(question.name)),
     Route(
         "POST", "/v1/workspaces/{name}/start", lambda service, asked: service.start(asked.name, asked.caller)

@@ -6,7 +6,8 @@ a disk was fuller than the high watermark, it counts as full until it is a point
 
 import os
 import threading
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -54,3 +55,18 @@ class Reader:
 def is_pressed(disk: Disk, high: int, *, before: bool) -> bool:
     """Tell whether a disk counts as full, after it did so before or did not."""
     return disk.share * 100 > (high - EASED if before else high)
+
+
+def arrived(root: str, image_id: str) -> datetime | None:
+    """When an image came to this host: its entry below the Engine's data root is written once, and then.
+
+    None where there is no such entry, as with an Engine on another host or one that keeps its images in
+    containerd.
+    """
+    algorithm, _, digits = image_id.partition(":")
+    try:
+        entries = Path(root).glob(f"image/*/imagedb/content/{algorithm}/{digits}") if root else ()
+        found = [entry.stat().st_mtime for entry in entries]
+    except OSError:
+        return None
+    return datetime.fromtimestamp(max(found), UTC) if found else None

@@ -75,6 +75,11 @@ def _prepare_mount(action: actions.Action) -> str:
     return f"prepare mount {action.mount} from {action.source}{made}"
 
 
+def _remove_image(action: actions.Action) -> str:
+    assert isinstance(action, actions.RemoveImage)
+    return f"remove image {action.image_id:.19} ({', '.join(action.references) or 'without a name'})"
+
+
 def _grant(action: actions.Action) -> str:
     assert isinstance(action, actions.GrantPorts)
     blocks = [
@@ -107,6 +112,7 @@ _TOLD_AT_LENGTH: Final[Mapping[type, Callable[[actions.Action], str]]] = {
     actions.UpdateLimits: _update,
     actions.PrepareMount: _prepare_mount,
     actions.WriteSecrets: _write_secrets,
+    actions.RemoveImage: _remove_image,
     actions.GrantPorts: _grant,
     actions.ReturnPorts: _return,
     actions.EndReplacement: _end_replacement,

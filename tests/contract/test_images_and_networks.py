@@ -11,7 +11,8 @@ import pytest
 
 from controller.api.conditions import Reason
 from controller.engine import calls
-from controller.model import errors
+from controller.model import actions, errors, outcomes
+from controller.model.images import ImageStore
 from tests.contract import backends
 from tests.contract.backends import Backend, row
 from tests.support.sim_container import SimImage
@@ -182,3 +183,91 @@ def test_the_list_shows_the_networks_of_a_container(backend: Backend) -> None:
 
 def subnet(backend: Backend) -> dict[str, object]:
     return {"Config": [{"Subnet": backend.world.subnet}]}
+
+
+def tagged(backend: Backend, *names: str) -> str:
+    """An image of the test's own that only these names lead to; its id."""
+    if isinstance(backend.world, backends.SimWorld):
+        image = SimImage("sha256:" + backend.world.engine.new_id())
+        for name in names:
+            backend.world.engine.add_image(name, image)
+        return image.id
+    maker = backend.create("maker")
+    answer = backend.call("POST", "/commit", {}, container=maker, comment=names[0], repo="wharf-own", tag="0")
+    backend.client.remove(maker)
+    for name in names:
+        repository, _, tag = name.rpartition(":")
+        assert backend.call("POST", "/images/wharf-own:0/tag", repo=repository, tag=tag).status == 201
+    backend.client.remove_image("wharf-own:0")
+    return str(answer.body["Id"])
+
+
+def names_of(backend: Backend, image_id: str) -> set[str] | None:
+    """Its tags in the list of images; None if it is not listed."""
+    row = next((row for row in backend.client.list_images() if row["Id"] == image_id), None)
+    return None if row is None else set(row["RepoTags"] or ())
+
+
+def test_with_its_last_name_an_image_goes_and_what_it_was_built_on_stays(backend: Backend) -> None:
+    base = backend.client.inspect_image(backends.IMAGE)
+    assert base is not None
+    own = tagged(backend, "wharf-one:1", "wharf-two:1")
+    assert names_of(backend, own) == {"wharf-one:1", "wharf-two:1"}
+    refused = backend.call("DELETE", f"/images/{own}", force="false", noprune="true")
+    assert (refused.status, "referenced in multiple repositories" in refused.message) == (409, True)
+    backend.client.remove_image("wharf-one:1")
+    assert names_of(backend, own) == {"wharf-two:1"}
+    backend.client.remove_image("wharf-two:1")
+    assert names_of(backend, own) is None
+    assert names_of(backend, base["Id"]) is not None
+    gone = backend.call("DELETE", "/images/wharf-two:1", force="false", noprune="true")
+    assert (gone.status, "No such image" in gone.message) == (404, True)
+
+
+def test_the_last_name_of_an_image_stays_while_a_container_is_made_from_it(backend: Backend) -> None:
+    own = tagged(backend, "wharf-held:1")
+    container = backend.create("holds", Image="wharf-held:1")
+    try:
+        with pytest.raises(errors.Retryable) as caught:
+            backend.client.remove_image("wharf-held:1")
+        assert caught.value.reason is Reason.REFUSED_BY_ENGINE
+        assert "is using its referenced image" in caught.value.message
+        by_id = backend.call("DELETE", f"/images/{own}", force="false", noprune="true")
+        assert (by_id.status, "stopped container" in by_id.message) == (409, True)
+        assert names_of(backend, own) == {"wharf-held:1"}
+    finally:
+        backend.client.remove(container)
+        backend.client.remove_image("wharf-held:1")
+
+
+def test_an_image_is_removed_as_it_was_seen_or_not_at_all(backend: Backend) -> None:
+    own = tagged(backend, "wharf-one:1", "wharf-two:1")
+    remove = actions.RemoveImage(own, ("wharf-one:1", "wharf-two:1"))
+    other = backend.executor.execute(actions.RemoveImage(own, ("wharf-one:1",)))
+    assert isinstance(other, outcomes.Skipped)
+    container = backend.create("holds", Image="wharf-two:1")
+    held = backend.executor.execute(remove)
+    assert isinstance(held, outcomes.Failed)
+    assert (held.reason, "holds" in held.message) == (Reason.REFUSED_BY_ENGINE, True)
+    assert names_of(backend, own) == {"wharf-one:1", "wharf-two:1"}
+    backend.client.remove(container)
+    done = backend.executor.execute(remove)
+    assert isinstance(done, outcomes.Succeeded)
+    assert not done.already
+    assert names_of(backend, own) is None
+    again = backend.executor.execute(remove)
+    assert isinstance(again, outcomes.Succeeded)
+    assert again.already
+
+
+def test_a_look_at_all_images_tells_who_uses_which(backend: Backend) -> None:
+    own = tagged(backend, "wharf-held:1")
+    container = backend.create("holds", Image="wharf-held:1")
+    store = backend.observer().images(["wharf-held:1", own, "nowhere:1"], backend.world.now())
+    assert isinstance(store, ImageStore)
+    assert store.users == {own: "holds"}
+    assert store.meant == {"wharf-held:1": own, own: own, "nowhere:1": None}
+    assert store.images[own].references == ("wharf-held:1",)
+    assert store.images[own].name == "wharf-held:1"
+    backend.client.remove(container)
+    backend.client.remove_image("wharf-held:1")

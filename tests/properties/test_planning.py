@@ -196,7 +196,7 @@ def check_every(world: World, plan: Plan) -> None:
         assert decision.retry_at is None or decision.retry_at > world.now
         assert not decision.disrupts or destructive(decision) or decision.reason in LATER
         for action in decision.actions:
-            assert not isinstance(action, actions.EnsureNetwork)
+            assert not isinstance(action, actions.EnsureNetwork | actions.RemoveImage)
             assert action.workspace == name
             if (identifier := getattr(action, "container_id", None)) is not None:
                 assert identifier in ours

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from controller.engine import transport
 from controller.engine.transport import Answer
-from tests.support import sim_images, sim_networks, sim_security, sim_signals, sim_updates
+from tests.support import sim_images, sim_networks, sim_removals, sim_security, sim_signals, sim_updates
 from tests.support.sim_container import SimContainer
 
 if TYPE_CHECKING:
@@ -321,5 +321,7 @@ ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
     ("POST", r"/networks/([^/]+)/connect", sim_networks.connect),
     ("POST", r"/networks/([^/]+)/disconnect", sim_networks.disconnect),
     ("DELETE", r"/networks/([^/]+)", sim_networks.remove),
+    ("GET", r"/images/json", sim_removals.listed),
     ("GET", r"/images/(.+)/json", _image),
+    ("DELETE", r"/images/(.+)", sim_removals.remove),
 )

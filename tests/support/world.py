@@ -264,7 +264,7 @@ class World:
                 actions.PrepareMount() | actions.WriteSecrets() | actions.WriteRoute() | actions.RemoveRoute()
             ):
                 self._prepare(action)
-            case actions.EnsureNetwork():
+            case actions.EnsureNetwork() | actions.RemoveImage():
                 pass
             case actions.CreateContainer():
                 self._create(action)

@@ -6,6 +6,7 @@ import pytest
 from controller.api.conditions import Reason
 from controller.gate import Gate, Occupied
 from controller.model import errors
+from controller.model.images import ImageStore
 from controller.model.observed import EngineView, Layer, Seen, Unseen
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -30,6 +31,9 @@ class Engine:
 
     def layers(self, ids: Iterable[str]) -> Mapping[str, Layer]:
         return {container_id: Layer(0, ()) for container_id in ids}
+
+    def images(self, references: Iterable[str], now: datetime) -> ImageStore | Unseen:
+        return ImageStore({}, {}, dict.fromkeys(references))
 
     def gate(self) -> Gate:
         return Gate(self, self.identify, self.entered.append)

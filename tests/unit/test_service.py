@@ -3,8 +3,8 @@
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,14 @@ from controller.cli import control as control_client
 from controller.cli import exits, trees
 from controller.ledger.ledger import Ledger
 from controller.model import actions
-from controller.model.observed import Stranger
+from controller.model.images import ImageStore, StoredImage
+from controller.model.memory import Pause
+from controller.model.observed import Stranger, Unseen
 from controller.model.plan import Decision, Verdict
 from controller.model.status import PassReport
 from controller.reporting import control, http, metrics
 from controller.service import Facts, Service
-from tests.support import ledgers, reports
+from tests.support import builders, ledgers, reports
 
 KEPT = "d" * 64
 PARKED = Decision(
@@ -36,6 +38,13 @@ class Containers:
 
     def layer_sizes(self, ids: Iterable[str]) -> Mapping[str, int]:
         return dict.fromkeys(ids, 4096)
+
+    def images(self, references: Iterable[str], now: datetime) -> ImageStore | Unseen:
+        assert now >= reports.NOW
+        old = StoredImage("sha256:" + "1" * 64, ("old:1",), reports.NOW - timedelta(days=9), 10 << 30)
+        used = replace(old, id="sha256:" + "2" * 64, references=("sample:1",))
+        meant = {reference: used.id if reference == "sample:1" else None for reference in references}
+        return ImageStore({old.id: old, used.id: used}, {}, meant)
 
 
 @dataclass
@@ -159,3 +168,71 @@ def test_a_plan_names_owners(site: Site) -> None:
     (decided,) = trees.each(site.client.get("plan").value, "decisions")
     assert trees.text(decided, "owner") == "alice"
     assert "wharf approve alice" in trees.text(decided, "when")
+
+
+def with_disk(site: Site, percent: int | None, mode: str = "Enforce") -> None:
+    wanted = {"sample:1": "catalog sample"}
+    disk = (
+        Unseen(Reason.NOT_SEEN, "it is far away", reports.NOW) if percent is None else builders.disk(percent)
+    )
+    report = replace(reports.report([]), disk=disk, wanted_images=wanted, mode=mode)
+    site.service.publish(report)
+
+
+def test_what_would_go_is_told_with_what_stays_and_why(site: Site) -> None:
+    with_disk(site, 85)
+    found = site.client.get("garbage").value
+    told = [(one["name"], one["action"], one["reason"]) for one in trees.each(found, "items")]
+    assert told == [("old:1", "Remove", "nothing uses it"), ("sample:1", "Keep", "catalog sample")]
+    assert trees.at(found, "disk", "percent") == 85
+    assert trees.at(found, "underWay") is False
+    with_disk(site, 80)
+    (first, _) = trees.each(site.client.get("garbage").value, "items")
+    assert (first["action"], first["reason"]) == ("Keep", "nothing uses it, and there is room enough")
+
+
+def test_what_is_known_while_the_disk_is_unseen_is_told(site: Site) -> None:
+    with_disk(site, None)
+    found = site.client.get("garbage").value
+    assert trees.at(found, "disk") is None
+    assert trees.text(found, "unseen") == "it is far away"
+    assert {one["action"] for one in trees.each(found, "items")} == {"Keep"}
+
+
+def test_room_is_wanted_until_it_is_made_and_not_for_ever(site: Site) -> None:
+    with_disk(site, 85)
+    assert trees.at(site.client.post("collect").value, "needed") is True
+    assert site.wakes == ["now"]
+    assert trees.at(site.client.get("collection").value, "underWay") is True
+    asked = site.service.errands.room_wanted(reports.later(1))
+    site.service.errands.want_room(reports.later(9))
+    assert site.service.errands.room_wanted(reports.later(600)) == asked == reports.later(1)
+    assert site.service.errands.room_wanted(reports.later(602)) is None
+    site.client.post("collect")
+    site.service.errands.room_made()
+    assert trees.at(site.client.get("collection").value, "underWay") is False
+
+
+def test_where_there_is_room_nothing_is_wanted(site: Site) -> None:
+    with_disk(site, 80)
+    assert trees.at(site.client.post("collect").value, "needed") is False
+    assert site.service.errands.room_wanted(reports.later(1)) is None
+
+
+@pytest.mark.parametrize("why", ["paused", "observing", "unseen"])
+def test_room_is_refused_where_nothing_may_go(site: Site, why: str) -> None:
+    with_disk(site, None if why == "unseen" else 95, "Observe" if why == "observing" else "Enforce")
+    if why == "paused":
+        site.ledger.pause(None, Pause("new disks", reports.NOW, "root"))
+    with pytest.raises(exits.Failure) as caught:
+        site.client.post("collect")
+    assert caught.value.code is exits.ExitCode.REFUSED
+    assert site.service.errands.room_wanted(reports.later(1)) is None
+
+
+def test_without_a_policy_nobody_can_tell_what_is_wanted(site: Site) -> None:
+    unread = Unseen(Reason.POLICY_REJECTED, "policy.yaml:3:1", reports.NOW)
+    site.service.publish(replace(reports.report([]), wanted_images=unread))
+    with pytest.raises(exits.Failure) as caught:
+        site.client.get("garbage")
+    assert caught.value.code is exits.ExitCode.UNREACHABLE

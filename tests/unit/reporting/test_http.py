@@ -111,6 +111,16 @@ class World:
             raise control.NotFound(f"no workspace {name}")
         return len(self.asked) >= self.settled_after, {"looks": len(self.asked)}
 
+    def garbage(self) -> control.Json:
+        return {"items": []}
+
+    def collection(self) -> control.Json:
+        return {"underWay": False}
+
+    def collect(self, caller: control.Caller) -> control.Json:
+        self.asked.append(("collect", caller))
+        return {}
+
     def wake(self, caller: control.Caller) -> control.Json:
         self.asked.append(("wake", caller))
         return {}

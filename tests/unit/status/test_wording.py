@@ -53,6 +53,8 @@ ONE_OF_EACH: tuple[tuple[actions.Action, str], ...] = (
         "rename workspace-alice to workspace-alice.0123abcd",
     ),
     (actions.RemoveContainer("alice", reports.ID, "workspace-alice", EXPECTED), "remove workspace-alice"),
+    (actions.RemoveImage("sha256:12", ("old:1",)), "remove image sha256:12 (old:1)"),
+    (actions.RemoveImage("sha256:12", ()), "remove image sha256:12 (without a name)"),
     (
         actions.UpdateLimits("alice", reports.ID, "workspace-alice", LIMITS, EXPECTED),
         "update workspace-alice to cpus 0.5, memory 64m, pids 100",
