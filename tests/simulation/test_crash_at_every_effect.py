@@ -18,6 +18,7 @@ Story = Callable[[Site], None]
 """What people and things do to the host; it comes to rest by itself afterwards."""
 
 BEGUN = "  class: small\n"
+NAMED = "  services: [{name: code, port: 8080, expose: Hostname}]\n"
 IMMEDIATE = "  class: small\n  lifecycle: {changes: Immediate}\n"
 
 
@@ -48,6 +49,19 @@ def create_with_a_pull(site: Site) -> None:
 def create_three_with_ports(site: Site) -> None:
     for name in ("alice", "bob", "carol"):
         site.write(name, BEGUN + "  services: [{name: jupyter, port: 8888}]\n")
+
+
+def stop_what_is_named(site: Site) -> None:
+    _running(site, BEGUN + NAMED)
+    assert [part for part in site.picture() if part[0] == "route"], "nothing leads to it"
+    site.write("alice", BEGUN + NAMED + "  desiredState: Stopped\n")
+
+
+def move_what_is_named(site: Site) -> None:
+    """Another container takes the address before the workspace comes back."""
+    _running(site, BEGUN + NAMED)
+    site.engine.exit("workspace-alice", 1)
+    site.write("aaa", BEGUN + NAMED)
 
 
 def start_what_exited(site: Site) -> None:
@@ -233,6 +247,8 @@ STORIES: tuple[Story, ...] = (
     create,
     create_with_a_pull,
     create_three_with_ports,
+    stop_what_is_named,
+    move_what_is_named,
     start_what_exited,
     start_what_was_removed,
     thaw,

@@ -43,6 +43,7 @@ spec:
     small: {image: "sample:1", security: {runAs: Image}, lifecycle: {stopGrace: 5s}}
   portPools:
     - {name: main, from: 10000, to: 10299}
+  hostnames: {domain: lab.test}
 """
 
 
@@ -154,6 +155,8 @@ class Executor:
         """Nothing is done that was not written down before, and is not resolved yet."""
         begun = {intent.workspace for intent in self.ledger.recall(b"", self.clock()).open_intents}
         subject = getattr(action, "workspace", None)
+        if isinstance(action, actions.WriteRoute | actions.RemoveRoute):
+            subject = f"route/{subject}"
         kept = any(name.startswith("retained/") for name in begun)
         assert begun, f"no intent for {action}"
         assert subject is None or subject in begun or kept, f"no intent for {action}"
@@ -169,7 +172,7 @@ class Site:
         self.images = {tag: self.engine.add_image(tag) for tag in ("sample:1", "sample:2")}
         self.fuse = Fuse()
         self.numbers = itertools.count()
-        for name in ("specs", "state", "secrets", "run"):
+        for name in ("specs", "state", "secrets", "run", "proxy"):
             (root / name).mkdir(parents=True)
         specfiles.rename_into_place(root / "policy.yaml", POLICY)
         self.process = self.boot()
@@ -216,8 +219,8 @@ class Site:
         raise AssertionError(f"it does not come to rest: {report.plan}")
 
     def picture(self) -> list[tuple[str, ...]]:
-        """What is on the Engine, without ids: name or role, state, image, and what it was made from."""
-        return sorted(
+        """What is on the Engine, without ids: name or role, state, image, what it was made from; routes."""
+        containers = (
             (
                 _role(container.name),
                 container.status,
@@ -229,6 +232,16 @@ class Site:
             )
             for container in self.engine.containers.values()
         )
+        return sorted((*containers, *map(self._route, (self.root / "proxy").iterdir())))
+
+    def _route(self, document: Path) -> tuple[str, ...]:
+        """A document for the proxy, with the name of the container in the place of its address."""
+        text = document.read_text(encoding="utf-8")
+        for container in self.engine.containers.values():
+            for endpoint in container.networks.values():
+                if endpoint["IPAddress"]:
+                    text = text.replace(f"//{endpoint['IPAddress']}:", f"//{container.name}:")
+        return "route", document.name, text
 
     def counts(self) -> Counter[str]:
         """How many containers were made and removed."""
@@ -277,7 +290,7 @@ class Process:
                 site.engine.read_limits,
                 lambda found, marks: inventory.is_ours(opened.recall(b"", site.clock()), found, marks),
             ),
-            preparation.HostExecutor(str(site.root / "secrets"), str(site.root / "run")),
+            preparation.HostExecutor(str(site.root / "secrets"), str(site.root / "run"), site.root / "proxy"),
             self.ledger,
             site.clock,
             site.fuse,
@@ -294,7 +307,10 @@ class Process:
             ),
             engine=seen,
             host=host.Host(
-                str(site.root / "secrets"), str(site.root / "run"), lambda: frozenset(site.engine.host_ports)
+                str(site.root / "secrets"),
+                str(site.root / "run"),
+                lambda: frozenset(site.engine.host_ports),
+                site.root / "proxy",
             ),
             ledger=self.ledger,
             crew=self.crew,
@@ -305,6 +321,7 @@ class Process:
             deletion_grace=timedelta(seconds=10),
             budget=site.budget,
             retain=timedelta(hours=72),
+            proxied=True,
         )
         setup = Setup("Enforce", rules, "one boot")
         self.reconciler = Reconciler(around, Planner(rules), site.nonce, lambda: 0.0, setup)
