@@ -63,7 +63,8 @@ def get(this: session.Session, /, kind: str, chosen: tuple[str, ...], form: str,
     """Show objects of one KIND as rows.
 
     KIND is workspaces (ws), events (ev), ports, retained, policy or images. With names, only those; for
-    events, ports and retained a name is the workspace's. A name that does not exist is exit code 3.
+    events, ports and retained a name is the workspace's. A name that does not exist is exit code 3. Below the
+    ports are the owners' blocks; one that is held until a time has no workspace any more.
 
     It works while no controller runs: then files, Engine and ledger are read, and that is said.
     """
@@ -110,7 +111,10 @@ def _chosen(request: _Request, found: control.Answer) -> control.Answer:
         return control.Answer({"items": items}, found.at)
     if request.kind in {"events", "ports"}:
         key = "subject" if request.kind == "events" else "workspace"
-        return control.Answer({"items": [item for item in items if item.get(key) in request.names]}, found.at)
+        items = tuple(item for item in items if item.get(key) in request.names)
+        owners = {item.get("owner") for item in items}
+        blocks = [block for block in trees.each(found.value, "blocks") if block.get("owner") in owners]
+        return control.Answer({"items": items, "blocks": blocks}, found.at)
     by_name = {trees.name_of(item): item for item in items}
     missing = [name for name in request.names if name not in by_name]
     if missing:
@@ -126,8 +130,16 @@ def _show(request: _Request, found: control.Answer) -> str:
     if is_one and request.form in {"json", "yaml"}:
         printed = tables.to_json(items[0]) if request.form == "json" else tables.to_yaml(items[0])
         return printed.rstrip("\n") + "\n"
-    if not items and request.form in {"table", "wide"}:
-        session.say(f"no {kind.title}")
+    blocks = trees.each(found.value, "blocks")
+    if request.form in {"table", "wide"}:
+        if not items:
+            session.say(f"no {kind.title}")
+        parts = ((kind, items), (shapes.BLOCKS, blocks))
+        return "\n".join(
+            tables.show(one, rows, request.form, header=request.header) for one, rows in parts if rows
+        )
+    if request.form != "name":
+        items += blocks
     return tables.show(kind, items, request.form, header=request.header)
 
 

@@ -91,6 +91,23 @@ def _ports(_: datetime) -> tables.Kind:
     return tables.Kind("port", "ports", columns)
 
 
+def _span(item: trees.Object) -> str:
+    return f"{trees.text(item, 'first')}-{trees.text(item, 'last')}"
+
+
+BLOCKS: Final = tables.Kind(
+    "block",
+    "blocks of ports",
+    [
+        tables.Column("BLOCK", _span),
+        _column("OWNER", "owner"),
+        _column("POOL", "pool"),
+        _column("HELD-UNTIL", "heldUntil"),
+    ],
+)
+"""How the owners' blocks of ports are shown, below the ports."""
+
+
 def _retained(now: datetime) -> tables.Kind:
     columns = [
         _column("CONTAINER", "name"),

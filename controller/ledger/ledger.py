@@ -132,6 +132,7 @@ class Ledger:
             nonce=nonce,
             port_blocks=durable.book.held(now),
             port_grants=tuple(durable.book.grants.values()),
+            port_holds=durable.book.holds(now),
         )
 
     @contextlib.contextmanager

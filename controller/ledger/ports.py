@@ -38,6 +38,12 @@ class Book:
             return tuple(self.blocks.values())
         return tuple(block for base, block in self.blocks.items() if not self._over(base, now))
 
+    def holds(self, now: datetime) -> Mapping[int, datetime]:
+        """Return until when each block that runs out is held, by base."""
+        if not self.released:
+            return {}
+        return {base: since + HOLD for base, since in self.released.items() if not self._over(base, now)}
+
     def over(self, now: datetime) -> tuple[int, ...]:
         """Return the bases of the blocks whose hold is over."""
         return tuple(base for base in self.released if self._over(base, now))

@@ -285,6 +285,7 @@ class Memory:
         epoch: of this controller; grows with each one that held the lock.
         claim_key: signs and verifies the claim label.
         nonce: 32 random bytes, new for each pass; new ids derive from it.
+        port_holds: until when a block stays whose owner has no workspace, by its first port.
         restart_requests: workspaces whose restart a person asked for, with the time.
         forget_requests: kept containers that a person wants removed, by full id.
         removal_requests: workspaces that a person deleted.
@@ -303,6 +304,7 @@ class Memory:
     spec_identity: tuple[int, int] | None = None
     port_blocks: tuple[PortBlock, ...] = ()
     port_grants: tuple[PortGrant, ...] = ()
+    port_holds: Mapping[int, datetime] = field(default_factory=dict)
     suspensions: Mapping[str, Suspension] = field(default_factory=dict)
     host_pause: Pause | None = None
     pauses: Mapping[str, Pause] = field(default_factory=dict)

@@ -4,9 +4,10 @@ Refuses whatever a reader could not write down: times are RFC 3339 in UTC, keys 
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NotRequired, TypedDict
 
-from controller.model.memory import Memory, Retained
+from controller.model.memory import Memory, PortBlock, Retained
 from controller.model.observed import Stranger
 from controller.model.status import Event
 from controller.status import objects
@@ -58,12 +59,16 @@ class GrantObject(TypedDict):
 
 
 class BlockObject(TypedDict):
-    """One owner's block of host ports, first and last included."""
+    """One owner's block of host ports, first and last included.
+
+    `heldUntil` is there where the owner has no workspace: then it is free for others.
+    """
 
     owner: str
     pool: str
     first: int
     last: int
+    heldUntil: NotRequired[str]
 
 
 class PortsObject(TypedDict):
@@ -125,12 +130,7 @@ def ports_object(memory: Memory) -> PortsObject:
     """All port blocks and grants, by port."""
     return {
         "blocks": [
-            {
-                "owner": block.owner,
-                "pool": block.pool,
-                "first": block.base,
-                "last": block.base + block.size - 1,
-            }
+            _block_object(block, memory.port_holds.get(block.base))
             for block in sorted(memory.port_blocks, key=lambda block: block.base)
         ],
         "items": [
@@ -138,3 +138,15 @@ def ports_object(memory: Memory) -> PortsObject:
             for grant in sorted(memory.port_grants, key=lambda grant: grant.port)
         ],
     }
+
+
+def _block_object(block: PortBlock, held_until: datetime | None) -> BlockObject:
+    described: BlockObject = {
+        "owner": block.owner,
+        "pool": block.pool,
+        "first": block.base,
+        "last": block.base + block.size - 1,
+    }
+    if held_until is not None:
+        described["heldUntil"] = objects.timestamp(held_until)
+    return described

@@ -157,6 +157,8 @@ def furnish(ledger: Ledger) -> None:
         actions.BeginReplacement("alice", REPLACEMENT),
         actions.BeginRollback("alice", ROLLBACK),
         grant_ports(grant(10022), blocks=(block(),)),
+        grant_ports(grant(10922, owner="zoe", workspace="zoe"), blocks=(block("zoe", 10900),)),
+        actions.ForgetWorkspace("zoe"),
         actions.RecordRestarts("alice", RESTARTS, GIVEN),
         actions.RetainContainer("alice", CONTAINER, "workspace-alice.1", Reason.SPEC_CHANGED),
     ):

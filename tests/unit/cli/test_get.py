@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ MEMORY = Memory(
     epoch=1,
     claim_key=b"",
     nonce=b"",
-    port_blocks=(PortBlock("alice", "main", 10000, 100),),
+    port_blocks=(PortBlock("alice", "main", 10000, 100), PortBlock("bob", "main", 10100, 100)),
+    port_holds={10100: datetime(2026, 8, 1, 12, tzinfo=UTC)},
     port_grants=(PortGrant("alice", "alice", "ssh", 10022), PortGrant("alice", "alice", "jupyter", 10003)),
     retained={
         reports.ID: Retained(
@@ -115,6 +117,10 @@ def test_ports_events_and_retained_have_their_columns(
         ["PORT", "OWNER", "WORKSPACE", "SERVICE"],
         ["10003", "alice", "alice", "jupyter"],
         ["10022", "alice", "alice", "ssh"],
+        [],
+        ["BLOCK", "OWNER", "POOL", "HELD-UNTIL"],
+        ["10000-10099", "alice", "main", "<none>"],
+        ["10100-10199", "bob", "main", "2026-08-01T12:00:00Z"],
     ]
     assert [line.split() for line in wharf("get", "retained").out.splitlines()] == [
         ["CONTAINER", "WORKSPACE", "REASON", "SIZE", "AGE"],
@@ -131,6 +137,9 @@ def test_events_and_ports_are_chosen_by_workspace(
     assert "alice" not in wharf("get", "events", "bob").out
     assert wharf("get", "ports", "bob").out == ""
     assert wharf("get", "ports", "bob").err == "wharf: no ports\n"
+    assert wharf("get", "ports", "alice").out.count("\n") == 6
+    blocks = json.loads(wharf("get", "ports", "-o", "json").out)["items"][2:]
+    assert [block["owner"] for block in blocks] == ["alice", "bob"]
 
 
 def test_kept_containers_are_chosen_by_workspace_or_by_name(

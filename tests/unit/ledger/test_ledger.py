@@ -11,7 +11,7 @@ import pytest
 
 from controller.api.conditions import Reason
 from controller.api.workspace import Workspace
-from controller.ledger import database, schema
+from controller.ledger import database, ports, schema
 from controller.ledger.ledger import Ledger
 from controller.model import actions, errors, memory, outcomes
 from tests.support import ledgers
@@ -60,8 +60,9 @@ def test_everything_that_was_written_survives_the_next_open(ledger: Ledger, tmp_
         nonce=NONCE,
         accepted={"alice": ledgers.spec()},
         spec_identity=(7, 2**64 - 1),
-        port_blocks=(ledgers.block(),),
+        port_blocks=(ledgers.block(), ledgers.block("zoe", 10900)),
         port_grants=(ledgers.grant(10022),),
+        port_holds={10900: NOW + ports.HOLD},
         suspensions={"alice": ledgers.SUSPENSION},
         host_pause=ledgers.PAUSE,
         pauses={"alice": ledgers.PAUSE},

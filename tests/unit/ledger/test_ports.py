@@ -101,6 +101,8 @@ def test_a_block_is_held_seven_days_after_the_last_workspace(ledger: Ledger, tmp
     ledger = Ledger.open(tmp_path / "state", NOW)
     last = NOW + 8 * DAY
     assert held(ledger, last - dt.timedelta(microseconds=1)) == {"alice"}
+    assert ledger.recall(NONCE, NOW).port_holds == {10000: last}
+    assert ledger.recall(NONCE, last).port_holds == {}
     assert held(ledger, last) == set()
     assert held(ledger, NOW) == {"alice"}
     ledger.close()
