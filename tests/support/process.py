@@ -132,8 +132,7 @@ class Site:
             place.chmod(mode)
         self.configure()
         self.policy()
-        images = {"sample": {"reference": "wharf-sample:1"}, "second": {"reference": "wharf-sample:2"}}
-        self._write("images.yaml", "ImageCatalog", {"images": images})
+        self.catalog()
 
     def configure(self, **settings: object) -> None:
         """Writes the controller's configuration; the settings are added to those from before."""
@@ -144,6 +143,11 @@ class Site:
     def policy(self, **fields: object) -> None:
         """Writes the policy, with these fields over the usual ones."""
         self._write("policy.yaml", "ResourcePolicy", {**POLICY, "mountRoots": [str(self.storage)], **fields})
+
+    def catalog(self, **images: object) -> None:
+        """Writes the catalog, with these images beside the usual ones."""
+        usual = {"sample": {"reference": "wharf-sample:1"}, "second": {"reference": "wharf-sample:2"}}
+        self._write("images.yaml", "ImageCatalog", {"images": {**usual, **images}})
 
     def _write(self, file: str, kind: str, spec: Tree) -> None:
         content = {"apiVersion": API, "kind": kind, "metadata": {"name": "lab"}, "spec": spec}
