@@ -4,7 +4,7 @@ Refuses to know an adapter, to wait for an effect, and to need anything that it 
 the next pass of the next process repairs.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -16,8 +16,8 @@ from controller.model.desired import AcceptedPolicy
 from controller.model.observed import Container, EngineView, Seen, Unseen
 from controller.model.outcomes import Failed, Succeeded
 from controller.model.plan import Decision, Plan, Verdict
-from controller.model.status import ChainReport, PassReport, WorkspaceStatus
-from controller.planning import backoff, collection, contents
+from controller.model.status import ChainReport, OwnerStatus, PassReport, WorkspaceStatus
+from controller.planning import backoff, collection, contents, owners
 from controller.planning.case import Blueprint, Rules
 from controller.planning.planner import Planner
 from controller.status import files, summary
@@ -95,8 +95,22 @@ class Reconciler:
             in_progress=begun | self._around.crew.busy(),
             disk=look.disk(),
             policy=look.desired.policy if isinstance(look.desired.policy, AcceptedPolicy) else None,
+            owners=self._owners(look, then),
             images=look.observed.engine.value.images if isinstance(look.observed.engine, Seen) else {},
             wanted_images=look.wanted,
+        )
+
+    def _owners(self, look: Look, now: datetime) -> Mapping[str, OwnerStatus]:
+        policy = look.desired.policy
+        if isinstance(policy, Unseen):
+            return {}
+        return owners.Owners(
+            self._planner.standing(policy, now),
+            now,
+            look.desired.specs,
+            self._planner.designs,
+            dict(self._statuses),
+            look.memory.accounts,
         )
 
     # do
@@ -198,8 +212,8 @@ class Reconciler:
             backoff=memory.backoffs.get(name),
             image_reference=known.effective.image if known else None,
             image_id=view.images.get(known.effective.image) if view and known else None,
-            spec_running=known.effective.running if known else None,
             image_digest=contents.of_container(container, view, memory) if view and container else None,
+            spec_running=known.effective.running if known else None,
             engine=engine if isinstance(engine, Unseen) else None,
         )
 

@@ -19,7 +19,7 @@ from controller.model.memory import BackOff, Memory, Pause, Suspension
 from controller.model.plan import Verdict
 from controller.model.status import Event, PassReport, WorkspaceStatus
 from controller.reporting import control
-from controller.status import images, planned, records, story, wording
+from controller.status import images, owners, planned, records, story, wording
 
 T = TypeVar("T")
 
@@ -161,6 +161,17 @@ class Service:
     def ports(self) -> control.Json:
         """Port blocks and grants."""
         return _plain(records.ports_object(self._memory()))
+
+    def user(self, name: str) -> control.Json:
+        """What an owner may have and has."""
+        report = self._last()
+        try:
+            return _plain(owners.user_object(report, name))
+        except KeyError:
+            for part, reason, message in report.unseen:
+                if part == "policy":  # without it nobody is known
+                    raise control.Unavailable(reason, message) from None
+            raise control.NotFound(f'nobody knows a user "{name}"') from None
 
     def images(self) -> control.Json:
         """The catalog's images."""

@@ -1,15 +1,15 @@
-"""`wharf describe`: all that is known of one workspace, for a person to read.
+"""`wharf describe`: all that is known of one workspace or of one user.
 
-It refuses to be parsed: scripts use `wharf get workspace NAME -o json`.
+Its text is for people and refuses to be parsed: scripts use `-o json`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 import click
 
-from controller.cli import addresses, entry, names, session, tables, trees, views
+from controller.cli import addresses, entry, names, people, session, tables, trees, views
 from controller.status import objects, wording
 
 _LABEL_WIDTH: Final = 14
@@ -21,37 +21,58 @@ _ID_LENGTH: Final = 12
     cls=entry.Command,
     examples=[
         ("wharf describe workspace alice", "spec, effective values, conditions, drift, decision, events"),
-        ("wharf get workspace alice -o json", "the same for a script"),
+        ("wharf describe user alice", "group, grants, quotas with their use, and where each is said"),
+        ("wharf describe user alice -o json", "the same for a script"),
     ],
 )
-@click.argument("kind", type=entry.Kind({"workspace": ("workspaces", "ws")}))
+@click.argument("kind", type=entry.Kind({"workspace": ("workspaces", "ws"), "user": ("users", "owner")}))
 @click.argument("chosen", type=names.WorkspaceName(), nargs=-1, required=True, metavar="NAME…")
+@click.option(
+    "-o", "--output", "form", type=click.Choice(["text", "json", "yaml"]), default="text", help="Format."
+)
 @session.PASS_SESSION
-def describe(this: session.Session, /, kind: str, chosen: tuple[str, ...]) -> None:
-    """Show all about the workspaces that are named, and end with the lines to connect.
+def describe(this: session.Session, /, kind: str, chosen: tuple[str, ...], form: str) -> None:
+    """Show all about the workspaces or the users that are named.
 
-    The KIND is workspace (ws). Each effective value comes with its origin. It works while no controller runs.
+    The KIND is workspace (ws) or user. Of a workspace each effective value comes with its origin, and the
+    lines to connect are the last. Of a user it is told what that owner may have, how much of it is used, and
+    where each is said. It works while no controller runs.
     """
-    assert kind == "workspace", "the only kind of the table"
     view = views.open_view(this)
-    found = view.workspaces()
-    host = addresses.host_of(this.settings)
-    for position, name in enumerate(chosen):
+    found = _workspaces(this, view, chosen) if kind == "workspace" else _users(view, chosen)
+    for position, (item, lines) in enumerate(found):
+        if form == "text":
+            click.echo("\n".join(([""] if position else []) + list(lines)))
+        else:
+            click.echo(tables.to_json(item) if form == "json" else f"---\n{tables.to_yaml(item)}".rstrip())
+
+
+_Described: TypeAlias = tuple[trees.Json, Iterable[str]]
+
+
+def _workspaces(this: session.Session, view: views.View, chosen: Iterable[str]) -> Iterator[_Described]:
+    found, host = view.workspaces(), addresses.host_of(this.settings)
+    for name in chosen:
         item = views.find(found, name)
         events = view.events(name, _EVENTS)
-        lines = _lines(item, found.at, trees.each(events.value, "items"), host)
-        click.echo("\n".join(([""] if position else []) + list(lines)))
+        yield item, _lines(item, found.at, trees.each(events.value, "items"), host)
+
+
+def _users(view: views.View, chosen: Iterable[str]) -> Iterator[_Described]:
+    for name in chosen:
+        found = view.user(name)
+        yield found.value, people.lines(found.value, found.at)
 
 
 def _lines(item: trees.Object, now: datetime, events: Sequence[trees.Object], host: str) -> Iterator[str]:
     yield from _facts(item, now)
-    yield from _section("Spec", tables.to_yaml(trees.at(item, "spec")).splitlines())
-    yield from _section("Effective values", _effective(item))
-    yield from _section("Conditions", _conditions(item, now))
-    yield from _section("Drift", _drift(item, now))
-    yield from _section("Last decision", _decision(item))
-    yield from _section("Events", _events(events, now))
-    yield from _section("Connect", addresses.connect_lines(item, host))
+    yield from people.section("Spec", tables.to_yaml(trees.at(item, "spec")).splitlines())
+    yield from people.section("Effective values", _effective(item))
+    yield from people.section("Conditions", _conditions(item, now))
+    yield from people.section("Drift", _drift(item, now))
+    yield from people.section("Last decision", _decision(item))
+    yield from people.section("Events", _events(events, now))
+    yield from people.section("Connect", addresses.connect_lines(item, host))
 
 
 def _facts(item: trees.Object, now: datetime) -> Iterator[str]:
@@ -95,15 +116,6 @@ def _container(item: trees.Object, now: datetime) -> str:
 def _moment(moment: str, now: datetime) -> str:
     """A time with its age, both for people."""
     return f"{moment} ({wording.age(datetime.fromisoformat(moment), now)} ago)"
-
-
-def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
-    """A heading with its lines beneath it, or `<none>` beside it."""
-    found = list(lines)
-    yield "" if found else f"\n{title}: {trees.NONE}"
-    if found:
-        yield f"{title}:"
-        yield from (f"  {line}" for line in found)
 
 
 def _effective(item: trees.Object) -> list[str]:

@@ -14,7 +14,7 @@ from controller.api.conditions import Reason
 from controller.cli import control, exits, session, trees
 from controller.model import memory, status
 from controller.model.errors import EffectError
-from controller.status import images, planned, records, story, wording
+from controller.status import images, owners, planned, records, story, wording
 
 if TYPE_CHECKING:
     from controller.ledger import ledger
@@ -55,6 +55,10 @@ class View(Protocol):
         """Port blocks and grants, as `controller.status.records.PortsObject`."""
         ...
 
+    def user(self, name: str) -> control.Answer:
+        """What an owner may have and has, as `controller.status.owners.UserObject`."""
+        ...
+
     def images(self) -> control.Answer:
         """The catalog's images as `{"items": [...]}`."""
         ...
@@ -90,6 +94,9 @@ class _Online:
 
     def ports(self) -> control.Answer:
         return self._client.get("ports")
+
+    def user(self, name: str) -> control.Answer:
+        return self._client.get("users", name)
 
     def images(self) -> control.Answer:
         return self._client.get("images")
@@ -140,6 +147,13 @@ class _Offline:
 
     def ports(self) -> control.Answer:
         return _answer(records.ports_object(self._recall()), self._survey().at)
+
+    def user(self, name: str) -> control.Answer:
+        report = self._survey()
+        try:
+            return _answer(owners.user_object(report, name), report.at)
+        except KeyError:
+            raise not_found("user", [name]) from None
 
     def images(self) -> control.Answer:
         report = self._survey()

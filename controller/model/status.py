@@ -1,4 +1,4 @@
-"""What is said of a workspace, and the report of one pass that everything told is folded from.
+"""What is said of workspaces and owners, and the report of one pass that everything told is folded from.
 
 Refuses to be read back as truth: a status is wording, the next pass does not need it to be correct.
 """
@@ -9,7 +9,7 @@ from datetime import datetime
 
 from controller.api.conditions import ConditionStatus, ConditionType, DriftKind, Reason
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, Finding, RejectedFile
-from controller.model.observed import NOT_LOOKED_AT, Container, Disk, Unseen
+from controller.model.observed import NOT_LOOKED_AT, Account, Container, Disk, Unseen
 from controller.model.outcomes import Outcome
 from controller.model.plan import Decision, HostFinding, Plan
 
@@ -88,6 +88,61 @@ class WorkspaceStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Exemption:
+    """What somebody allowed for a time: a grant, a user's own entry in the policy, or a privilege.
+
+    Attributes:
+        rule: `grant thesis`, `user alice` or `privileged`.
+        origin: where it stands.
+        state: InForce, NotYet or Over.
+        starts, expires: None where it has no such end.
+    """
+
+    rule: str
+    origin: str
+    state: str
+    starts: datetime | None
+    expires: datetime | None
+    reason: str
+    approved_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaUse:
+    """One quota in words, and how much of it is used now, in the same words."""
+
+    limit: EffectiveValue
+    used: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerStatus:
+    """One owner: what that owner may have and has, and why.
+
+    Attributes:
+        account: as the workspaces have it; None where none is known.
+        group: the one that counts, empty for none.
+        groups: all that the owner is a member of.
+        why: how the group came to count, or why none can be told, as a sentence.
+        layers: what is said of the owner's workspaces, weakest first, as origins.
+        quotas: every quota, those without a cap included.
+        aggregate: limits on the owner's workspaces together.
+        workspaces: names.
+    """
+
+    name: str
+    account: Account | None
+    group: str
+    groups: tuple[str, ...]
+    why: str
+    layers: tuple[str, ...]
+    exemptions: tuple[Exemption, ...]
+    quotas: tuple[QuotaUse, ...]
+    aggregate: tuple[EffectiveValue, ...]
+    workspaces: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened, for people: deduplicated by subject, reason and message.
 
@@ -130,6 +185,7 @@ class PassReport:
         chains: finished since the pass before.
         disk: that holds the Engine's data.
         policy: in force with its catalog, None where there is none.
+        owners: everybody who has a workspace or is named in the policy; worked out when asked for.
         images: image id by every reference that was looked up; None where the Engine lacks it.
         wanted_images: what wants an image, by the image's reference.
     """
@@ -151,5 +207,6 @@ class PassReport:
     in_progress: frozenset[str] = frozenset()
     disk: Disk | Unseen = NOT_LOOKED_AT
     policy: AcceptedPolicy | None = None
+    owners: Mapping[str, OwnerStatus] = field(default_factory=dict)
     images: Mapping[str, str | None] = field(default_factory=dict)
     wanted_images: Mapping[str, str] | Unseen = field(default_factory=dict)

@@ -79,10 +79,10 @@ class Wording:
 
     def _one(self, path: str, value: Value) -> EffectiveValue:
         if self._values.get(path) is not value:
-            return _worded(path, value)
+            return worded(path, value)
         found = self._words.get(path)
         if found is None:
-            found = self._words[path] = _worded(path, value)
+            found = self._words[path] = worded(path, value)
         return found
 
 
@@ -105,7 +105,13 @@ class Words:
         return self._made
 
 
-def _worded(path: str, value: Value) -> EffectiveValue:
+def in_words(values: Mapping[str, Value]) -> tuple[EffectiveValue, ...]:
+    """Return every value in words with its origin, by path."""
+    return tuple(worded(path, value) for path, value in sorted(values.items()))
+
+
+def worded(path: str, value: Value) -> EffectiveValue:
+    """Return one value in words with its origin."""
     origin = value.origin
     return EffectiveValue(path, word(path, value.value), str(origin), origin.file, origin.line, origin.rule)
 

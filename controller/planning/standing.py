@@ -20,7 +20,7 @@ from controller.model.effective import DEFAULT_PRIORITY, OwnerQuotas, Refusal
 from controller.model.plan import HostFinding
 from controller.planning import layers, origins
 from controller.planning.layers import Layer
-from controller.planning.origins import Value
+from controller.planning.origins import Origin, Value
 
 _OF_WORKSPACES: Final = tuple(Preset.model_fields)
 """What groups, users and grants say of workspaces; all else in them is about the owner."""
@@ -38,6 +38,7 @@ class Profile:
         group: the one that counts, None for no group.
         grants: in force, weakest first.
         layers: of the group, of the user and of the grants, weakest first.
+        sources: where all that is said, after the policy's defaults.
         caps: quotas by name, those of the policy for everybody included.
         aggregate: limits on the owner's workspaces together, by name, likewise.
         quotas: the same as `caps`, for counting.
@@ -46,6 +47,7 @@ class Profile:
     group: str | None
     grants: tuple[Grant, ...]
     layers: tuple[Layer, ...]
+    sources: tuple[Origin, ...]
     caps: dict[str, Value]
     aggregate: dict[str, Value]
     quotas: OwnerQuotas
@@ -139,6 +141,12 @@ class Standing:
         found = self.profile(owner)
         return OwnerQuotas() if isinstance(found, Refusal) else found.quotas
 
+    def origin(self, path: tuple[str | int, ...], rule: str) -> Origin:
+        """Return where a part of the policy stands; an item of a list where its name does."""
+        key = (*path, "name") if isinstance(path[-1], int) else path
+        line = self.policy.lines.get(paths.render_path(("spec", *key)), 0)
+        return Origin(self.policy.policy_file, line, rule)
+
     def profile(self, owner: str) -> Profile | Refusal:
         """Return what the policy says of an owner, or why that cannot be told."""
         group = self._group(owner)
@@ -184,7 +192,11 @@ class Standing:
                     layers.lay_over(folded, self._layer(rule, (*path, part), model).values())
         stack = tuple(self._layer(rule, path, said, _OF_WORKSPACES) for rule, path, said in named)
         chosen = tuple(grant for _, grant in grants)
-        return Profile(group, chosen, stack, caps, aggregate, _owner_quotas(caps))
+        sources = (
+            self.origin(("defaults",), "defaults"),
+            *(self.origin(path, rule) for rule, path, _ in named),
+        )
+        return Profile(group, chosen, stack, sources, caps, aggregate, _owner_quotas(caps))
 
     def _layer(
         self, rule: str, path: tuple[str | int, ...], model: meta.ApiModel, only: tuple[str, ...] = ()

@@ -121,6 +121,9 @@ class ControlService(Protocol):
     def ports(self) -> Json:
         """Port blocks and grants: `{"items": [...]}`."""
 
+    def user(self, name: str) -> Json:
+        """What an owner may have and has, and why."""
+
     def images(self) -> Json:
         """The catalog's images: `{"items": [...]}`."""
 
@@ -261,6 +264,7 @@ ROUTES: Final = (
     Route("GET", "/v1/events", _events),
     Route("GET", "/v1/retained", lambda service, _: service.retained()),
     Route("GET", "/v1/ports", lambda service, _: service.ports()),
+    Route("GET", "/v1/users/{name}", lambda service, question: service.user(question.name)),
     Route("GET", "/v1/images", lambda service, _: service.images()),
     Route("GET", "/v1/garbage", lambda service, _: service.garbage()),
     Route("GET", "/v1/collection", lambda service, _: service.collection()),

@@ -169,7 +169,7 @@ def _status(status: WorkspaceStatus) -> StatusObject:
         "decision": decision_object(status.decision),
         "drift": [_drift(drift, status.drift_since) for drift in status.decision.drifts],
         "ports": list(_ports(status)),
-        "effective": [_effective(value) for value in status.effective],
+        "effective": [effective_object(value) for value in status.effective],
         "findings": [str(finding) for finding in status.rejected.findings] if status.rejected else [],
     }
     if status.container is not None:
@@ -185,7 +185,8 @@ def _status(status: WorkspaceStatus) -> StatusObject:
     return described
 
 
-def _effective(value: EffectiveValue) -> EffectiveObject:
+def effective_object(value: EffectiveValue) -> EffectiveObject:
+    """One effective value; secrets are hidden."""
     described: EffectiveObject = {
         "path": value.path,
         "value": secrecy.shown(value.path, value.value),

@@ -57,6 +57,9 @@ class World:
     def ports(self) -> control.Json:
         raise errors.Retryable(Reason.LEDGER_UNAVAILABLE, "the disk is full")
 
+    def user(self, name: str) -> control.Json:
+        return {"name": name}
+
     def images(self) -> control.Json:
         return {"items": []}
 
