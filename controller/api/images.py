@@ -53,7 +53,7 @@ class CatalogImage(meta.ApiModel):
         default=None, description="Program and arguments where neither class nor workspace says any."
     )
     services: fields.Given[fields.Items[workspace.Service]] = Field(
-        default=None, description="Ports on which it listens, where neither class nor workspace says any."
+        default=None, description="Ports on which it listens; class and workspace add to them, by name."
     )
 
     @model_validator(mode="after")
