@@ -74,6 +74,7 @@ def _edit(world: World, name: str, rest: dict[str, Any]) -> None:
         generation=before.generation + 1,
         confirmed=not rest.pop("unconfirmed", False),
         accepted_at=world.now - _length(rest.pop("ago", "1h")),
+        created_at=before.since,
     )
 
 
@@ -145,6 +146,7 @@ def _ended(world: World, found: Container, value: str) -> Container:
 
 _CHANGES: dict[str, Callable[[World, Container, Any], Container]] = {
     "name": lambda _, found, value: replace(found, name=value),
+    "address": lambda _, found, value: replace(found, address=value),
     "state": _state,
     "started_ago": lambda world, found, value: replace(found, started_at=world.now - _length(value)),
     "ended_ago": _ended,
@@ -319,6 +321,15 @@ def _runtime(world: World, name: str, _: dict[str, Any]) -> None:
     world.runtimes |= {name}
 
 
+def _proxy(world: World, documents: Mapping[str, str] | str, _: dict[str, Any]) -> None:
+    """The proxy's directory: texts by workspace, or why it cannot be read."""
+    world.rules = replace(world.rules, proxied=True)
+    if isinstance(documents, str):
+        world.routes = Unseen(Reason.PROXY_UNAVAILABLE, documents, world.now)
+    else:
+        world.routes = {f"wharf-{name}.yaml": text for name, text in documents.items()}
+
+
 def _removals_held(world: World, why: str, _: dict[str, Any]) -> None:
     world.removals_held = why
 
@@ -410,6 +421,7 @@ _VERBS: dict[str, Callable[[World, Any, dict[str, Any]], None]] = {
     "network": _network,
     "mount": _mount,
     "secret missing": _secret,
+    "proxy": _proxy,
     "secret rotated": _rotated,
     "listener": _listener,
     "unseen": _unseen,
