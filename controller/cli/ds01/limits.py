@@ -130,6 +130,8 @@ def _resources(layers: _Layers) -> Iterator[tuple[Path, Line]]:
 def _memory(layers: _Layers) -> Iterator[tuple[Path, Line]]:
     node, both = layers.entries.get("memory"), layers.entries.get("memory_swap")
     if node is None:
+        if both is not None:
+            layers.report.say(Kind.DROPPED, both, "without memory it has no effect")
         return
     memory = layers.read(node, values.number_of_bytes)
     yield ("resources", "memory"), Line(_size(memory), (node,))

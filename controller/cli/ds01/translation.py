@@ -3,7 +3,7 @@
 It refuses to be silent: what does not reach the policy is in the report, with the reason.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from controller.api import meta
@@ -266,7 +266,7 @@ def _tree(lines: Lines, inherited: Lines, own: Entries, report: Report) -> Json:
         for node in line.nodes if line else ():
             report.take(node)
         is_written = line is not None and any((node.file, node.path) in written for node in line.nodes)
-        is_new = line is not None and path not in inherited and not inherited
+        is_new = line is not None and not inherited
         if is_written or is_new or _value(lines, path) != _value(inherited, path):
             _put(found, path, _value(lines, path))
     return found
@@ -284,24 +284,21 @@ def _put(tree: Json, path: limits.Path, value: limits.Value) -> None:
 def _explain(sources: Sources, report: Report, generation: Generation) -> None:
     """Say why everything that was not used was not."""
     for root in filter(None, (sources.limits, sources.users, sources.exemptions)):
-        for leaf in root.leaves():
+        for leaf in _silent(root, report):
             name = next((str(part) for part in reversed(leaf.path) if isinstance(part, str)), "")
-            if not report.is_settled(leaf) and (why := keys.reason(name, generation)):
-                report.say(*_at(why, leaf))
-        for node in root.children():
-            if node.key in keys.SECTIONS and not all(map(report.is_settled, node.leaves())):
-                report.say(Kind.DROPPED, node, keys.SECTIONS[node.key])
-        for leaf in root.leaves():
-            if not report.is_settled(leaf):
-                report.say(*_at(_leftover(leaf), leaf))
+            why = keys.reason(name, generation)
+            if why is not None:
+                kind, message = why
+                report.say(kind, leaf, message)
+        for leaf in _silent(root, report):
+            top = str(leaf.path[0]) if leaf.path else ""
+            if top in keys.SECTIONS and isinstance(root.value, Mapping):
+                report.say(Kind.DROPPED, root.value[top], keys.SECTIONS[top])
+            elif leaf.key in keys.CARRIED and (top in _LAYERS or root is sources.users):
+                report.say(Kind.DROPPED, leaf, "it reached nobody: for everybody something stronger holds")
+            else:
+                report.say(Kind.UNKNOWN, leaf, "nothing is known of it")
 
 
-def _at(why: tuple[Kind, str], node: Node) -> tuple[Kind, Node, str]:
-    kind, message = why
-    return kind, node, message
-
-
-def _leftover(leaf: Node) -> tuple[Kind, str]:
-    if leaf.key in keys.CARRIED and leaf.path[0] in _LAYERS:
-        return Kind.DROPPED, "it reached nobody: for everybody something stronger holds"
-    return Kind.UNKNOWN, "nothing is known of it"
+def _silent(root: Node, report: Report) -> Iterator[Node]:
+    return (leaf for leaf in root.leaves() if not report.is_settled(leaf))

@@ -489,6 +489,8 @@ def test_a_value_without_a_certain_meaning_is_an_error_with_its_place(lines: str
             "did not apply",
         ),
         ("defaults: {idle_timeout_h: 1}\n", "DS01 gave 16"),
+        ("defaults: {memory_swap: 1g}\n", "without memory"),
+        ("default_group: a\ndefaults: {shm_size: 1g}\ngroups:\n  a: {shm_size: 2g}\n", "reached nobody"),
         ("user_overrides:\n  alice:\n", "holds nothing"),
         ("user_overrides:\n  al: {approved_by: The Dean}\n", "The.Dean"),
     ],
