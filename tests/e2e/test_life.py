@@ -6,6 +6,7 @@ import time
 from datetime import datetime
 from typing import Any
 
+from controller.planning import security
 from tests.support import process
 from tests.support.fleet import Fleet, limits_of
 
@@ -263,11 +264,13 @@ def test_a_container_is_made_as_published(fleet: Fleet) -> None:
     assert labels["owner"] == "games"
     assert labels["uid"] == workspace["metadata"]["uid"]
     assert labels["generation"] == "1"
-    assert labels["template-hash"].startswith("v1:")
+    assert labels["template-hash"].startswith("v2:")
     assert len(labels["instance"]) == 32
     assert len(labels["claim"]) == 64
     assert made["Config"]["Hostname"] == "published"
     assert made["HostConfig"]["RestartPolicy"]["Name"] == "no"
+    assert made["HostConfig"]["CapDrop"] == ["ALL"]
+    assert {name.removeprefix("CAP_") for name in made["HostConfig"]["CapAdd"]} == set(security.CAPABILITIES)
     assert made["HostConfig"]["Init"] is True
     assert "NVIDIA_VISIBLE_DEVICES=void" in made["Config"]["Env"]
     network = fleet.docker.inspect_network("wharf")
