@@ -32,7 +32,8 @@ def no_stop_without_cause(evidence: Evidence) -> Iterator[Violation]:
     """S3: what runs is stopped by a controller only for what somebody said, or what became of that.
 
     These are: a person's stop, restart or roll-back; a spec, class, policy or catalog that was edited, or an
-    image reference that means another image now; a spec that is gone; the end of a replacement, for which its
+    image reference that means another image now; a quota, if the policy says that it holds at once; a spec
+    that is gone; the end of a replacement, for which its
     predecessor stops; and a replacement that failed. Whether an edit came long before is not asked: a change
     may wait for days.
     """
@@ -67,11 +68,26 @@ def _unfounded(evidence: Evidence, happening: Happening, deeds: tuple[Deed, ...]
         return "within the grace after its file was taken away"
     if kinds == {"stop"} and _taken_back(evidence, happening):
         return "although the last word was `start`"
+    return _pretended(evidence, happening, deed)
+
+
+def _pretended(evidence: Evidence, happening: Happening, deed: Deed) -> str:
+    """Say what the reason rests on that was never so, or nothing."""
+    if deed.reason == Reason.OVER_QUOTA and not _is_enforced(evidence, deed):
+        return "for a quota that the policy did not enforce at once"
     if deed.reason == Reason.REPLACEMENT_UNDER_WAY and not _put_aside(evidence, happening):
         return "for a replacement that does not replace it"
     if deed.reason == Reason.ROLLING_BACK and not _rolls_back(evidence, happening.workspace):
         return "for a roll-back that was never begun"
     return ""
+
+
+def _is_enforced(evidence: Evidence, deed: Deed) -> bool:
+    """Tell whether the policy in force, when it was decided, let any limit stop what runs."""
+    if evidence.enforced is None:
+        return True
+    before = (limits for since, limits in reversed(evidence.enforced) if since <= deed.at)
+    return bool(next(before, frozenset()))
 
 
 def _within_grace(evidence: Evidence, deed: Deed) -> bool:
@@ -82,7 +98,7 @@ def _within_grace(evidence: Evidence, deed: Deed) -> bool:
 
 def _said(deed: Deed) -> frozenset[str] | None:
     """Return what somebody must have said for this reason; None if it is no reason to stop anything."""
-    if deed.reason in {Reason.SPEC_STOPPED, Reason.SPEC_CHANGED}:
+    if deed.reason in {Reason.SPEC_STOPPED, Reason.SPEC_CHANGED, Reason.OVER_QUOTA}:
         return _by_cause(deed)
     return _ASKED.get(deed.reason)
 

@@ -135,6 +135,7 @@ class Evidence:
         canaries: secrets that must not be in `texts`.
         spec_digests: of every spec that a person wrote completely, by workspace; None where nobody can tell.
         accepted: digest in force, by workspace.
+        enforced: which limits the policy in force let stop what runs, since when; None where nobody can tell.
     """
 
     at: datetime
@@ -158,3 +159,4 @@ class Evidence:
     asks_since: datetime | None = None
     unheard: frozenset[str] = frozenset()
     epoch_began: datetime | None = None
+    enforced: Sequence[tuple[datetime, frozenset[str]]] | None = None

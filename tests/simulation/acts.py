@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from controller import changes
 from controller.audit.evidence import Ask
 from controller.reporting import control
+from tests.simulation import laws
 from tests.simulation.filesystem import SPECS
 from tests.simulation.scenario import NAMES, Disturb
 from tests.support import specfiles
@@ -23,26 +24,19 @@ SEEN_AFTER: Final = 120 * 10**9
 """Nanoseconds after which the controller has seen a file, whatever kept it from looking."""
 CANARY = "canary-5f1d"
 """Stands in the environment of some specs, under a name that says what it is: nobody may tell it."""
-CLASSES: Final = (
-    "small: {image: 'sample:1', security: {runAs: Image}, lifecycle: {stopGrace: 5s}}",
-    "small: {image: 'sample:1', security: {runAs: Image}, lifecycle: {stopGrace: 5s}, env: {SITE: new}}",
-    "small: {image: 'sample:2', security: {runAs: Image}, lifecycle: {stopGrace: 5s}}",
-)
+OWNERS: Final = {"carol": "alice"}
+"""Who owns a workspace, where that is not the one of its name."""
 
 
-def policy(choice: int) -> bytes:
-    """The text of a policy."""
-    return (
-        "apiVersion: wharfinger.dev/v1\nkind: ResourcePolicy\nmetadata: {name: lab}\nspec:\n"
-        f"  defaultClass: small\n  mountRoots: [/srv/data]\n  classes:\n    {CLASSES[choice]}\n"
-        "  portPools:\n    - {name: main, from: 10000, to: 10999}\n...\n"
-    ).encode()
+def owner(name: str) -> str:
+    """The line of a spec that names the owner."""
+    return f"  owner: {OWNERS[name]}\n" if name in OWNERS else ""
 
 
-def calm(chance: random.Random) -> str:
+def calm(chance: random.Random, name: str) -> str:
     """What a spec says that asks for nothing unusual."""
     extra = ("", "  services: [{name: jupyter, port: 8888}]\n", "  env: {A: x}\n")
-    return "  class: small\n  lifecycle: {changes: Immediate}\n" + chance.choice(extra)
+    return owner(name) + "  class: small\n  lifecycle: {changes: Immediate}\n" + chance.choice(extra)
 
 
 def body(chance: random.Random, name: str) -> str:
@@ -64,14 +58,20 @@ def body(chance: random.Random, name: str) -> str:
             "  resources: {memory: 64m}",
             "  resources: {memory: 128m}",
             "  services: [{name: jupyter, port: 8888}]",
-            f"  services: [{{name: ssh, port: 22, hostPort: {10000 + 100 * NAMES.index(name)}}}]",
+            f"  services: [{{name: ssh, port: 22, hostPort: {_host_port(name)}}}]",
             f"  mounts: [{{name: data, source: /srv/data/{name}, target: /data}}]",
             '  command: ["/bin/nothing"]',
             '  command: ["/bin/false"]',
             "  pull: Always",
         ),
     )
-    return "\n".join(lines) + "\n"
+    return owner(name) + "\n".join(lines) + "\n"
+
+
+def _host_port(name: str) -> int:
+    """A port in the block that its owner gets first."""
+    block = 10000 + 100 * NAMES.index(OWNERS.get(name, name))
+    return block + 50 if name in OWNERS else block
 
 
 def _one_of(chance: random.Random, share: float, lines: tuple[str, ...]) -> list[str]:
@@ -166,22 +166,6 @@ def remove(world: "World", chance: random.Random) -> str | None:
 def _whole(world: "World", workspace: str, text: bytes) -> tuple[bytes, ...]:
     """The text, if a person wrote it completely."""
     return (text,) if hashlib.sha256(text).hexdigest() in world.written.get(workspace, ()) else ()
-
-
-def edit_policy(world: "World", chance: random.Random) -> str:
-    """A class means something else from now on."""
-    choice = chance.randrange(len(CLASSES))
-    world.asks.append(Ask(world.true_time(), "edit", ""))
-    world.put_policy(policy(choice))
-    return str(choice)
-
-
-def break_policy(world: "World", chance: random.Random) -> str:
-    """The policy is no policy for a while."""
-    world.put_policy(policy(0)[: chance.randrange(40, 120)])
-    world.after(chance.uniform(5, 60), lambda: world.put_policy(policy(0)), "the policy is mended")
-    world.asks.append(Ask(world.true_time(), "edit", ""))
-    return "half of it"
 
 
 # the command
@@ -282,21 +266,22 @@ def resume(world: "World", name: str | None) -> None:
 
 
 ACTS: Final[Mapping[str, Disturb]] = {
-    act.__name__: act
-    for act in (
-        write,
-        write_in_halves,
-        spoil,
-        claim_twice,
-        remove,
-        edit_policy,
-        break_policy,
-        wharf_stop,
-        wharf_start,
-        wharf_restart,
-        wharf_approve,
-        wharf_rollback,
-        wharf_forget,
-        wharf_pause,
-    )
+    **laws.LAWS,
+    **{
+        act.__name__: act
+        for act in (
+            write,
+            write_in_halves,
+            spoil,
+            claim_twice,
+            remove,
+            wharf_stop,
+            wharf_start,
+            wharf_restart,
+            wharf_approve,
+            wharf_rollback,
+            wharf_forget,
+            wharf_pause,
+        )
+    },
 }

@@ -13,8 +13,9 @@ from controller.api.conditions import Reason
 from controller.model.plan import Verdict
 from controller.planning.case import Blueprint
 from controller.reporting import control
-from tests.simulation import acts, faults, liveness
+from tests.simulation import acts, faults, laws, liveness
 from tests.simulation.engine import PERSON
+from tests.simulation.filesystem import POLICY
 from tests.simulation.judging import ViolatedError
 from tests.simulation.process import Process
 from tests.simulation.scenario import NAMES
@@ -65,7 +66,8 @@ class Healed:
         world = self.world
         world.calm()
         faults.heal(world)
-        world.put_policy(acts.policy(0))
+        world.law = laws.Law()
+        world.put_file(POLICY, world.law.text(), how="rename")
         for file in world.files.names():
             workspace = file.removesuffix(".yaml")
             if workspace not in self.wanted:
@@ -73,7 +75,7 @@ class Healed:
         chance = random.Random(f"mended/{world.scenario.seed}")
         for name in self.wanted:
             extra = self._poison if name == self.poisoned and self._poison != "stuck" else ""
-            text = specfiles.workspace(name, acts.calm(chance) + extra) + b"...\n"
+            text = specfiles.workspace(name, acts.calm(chance, name) + extra) + b"...\n"
             world.write_spec(f"{name}.yaml", name, text, how="rename")
         self._tidy()
         world.boot_controller()

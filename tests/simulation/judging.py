@@ -142,6 +142,7 @@ class Judge:
             spec_digests=world.written,
             accepted=_digests(self._accepted[0]) if self._accepted else {},
             epoch_began=world.epoch_began,
+            enforced=world.enforced,
         )
 
 

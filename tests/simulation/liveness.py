@@ -105,11 +105,9 @@ def at_rest(after: Aftermath) -> Iterator[str]:
     if after.settled is None:
         return
     fresh = after.deeds[after.settled[1] :]
-    upkeep = {deed.intent for deed in fresh if deed.kind in UPKEEP}
+    upkeep = {deed.intent for deed in fresh if deed.kind in UPKEEP or _undoes(after, deed)}
     for deed in fresh:
-        met = str(deed.facts.get("container_id"))
-        undoes = deed.kind == "UpdateLimits" and _was_updated(after.happenings, met)
-        if deed.workspace != after.poisoned and deed.intent not in upkeep and not undoes:
+        if deed.workspace != after.poisoned and deed.intent not in upkeep:
             yield f"{deed.kind} for {deed.workspace} ({deed.reason}) although nothing had changed"
 
 
@@ -125,6 +123,12 @@ LIVENESS: Final = (
 L4 (what is idle stops in time) joins with idle stops, L5 (who waits longest is served first) with the queue
 for devices. L8 (a crash at any effect changes nothing of the end) is test_crash_at_every_effect.py.
 """
+
+
+def _undoes(after: Aftermath, deed: Deed) -> bool:
+    """Tell whether limits are put back that somebody changed by hand, perhaps late."""
+    met = str(deed.facts.get("container_id"))
+    return deed.kind == "UpdateLimits" and _was_updated(after.happenings, met)
 
 
 def silent(amiss: Mapping[str, str], decisions: Mapping[str, Decision]) -> Iterator[str]:

@@ -14,13 +14,15 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 from controller import gate, loop, workers
 from controller.api.conditions import Reason
+from controller.api.presets import Enforcement
 from controller.engine import calls, executor, inquiries, observer
 from controller.engine.transport import Request
 from controller.ledger import database
 from controller.model import actions, outcomes
 from controller.model.actions import Action
+from controller.model.desired import AcceptedPolicy
 from controller.model.effective import Effective
-from controller.model.observed import Account, AccountSeen, HostView, MountCheck, Obstacle, Seen
+from controller.model.observed import Account, AccountSeen, HostView, MountCheck, Obstacle, Seen, Unseen
 from controller.model.plan import Decision
 from controller.model.status import PassReport
 from controller.planning import inventory
@@ -126,6 +128,23 @@ class _Crew(workers.Workers):
         super().submit(decision, rest, intent_id)
 
 
+class _Policies(policies.Policies):
+    """The real ones; the world notes what the one in force enforces."""
+
+    def __init__(self, world: "World", *arguments: Any) -> None:  # noqa: ANN401 - those of the real ones
+        super().__init__(*arguments)
+        self._world = world
+
+    def observe(self, accounts: Mapping[str, AccountSeen], now: datetime) -> AcceptedPolicy | Unseen:
+        found, known = super().observe(accounts, now), self._world.enforced
+        if isinstance(found, AcceptedPolicy):
+            enforce = found.policy.spec.enforce.items()
+            limits = frozenset(limit.value for limit, when in enforce if when is Enforcement.NOW)
+            if not known or known[-1][1] != limits:
+                known.append((self._world.true_time(), limits))
+        return found
+
+
 class SimHost:
     """The host beside Docker: every account is known, and mounts are there unless the Engine misses them."""
 
@@ -207,7 +226,8 @@ class Process:
         self.crew = _Crew(self, world.scenario.workers)
         around = Surroundings(
             specs=directory.SpecDirectory(filesystem.SPECS, SETTLE),
-            policies=policies.Policies(
+            policies=_Policies(
+                world,
                 filesystem.POLICY,
                 filesystem.CATALOG,
                 SETTLE,

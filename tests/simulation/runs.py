@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from tests.simulation import acts, faults, hands, healing, judging
+from tests.simulation.filesystem import POLICY
 from tests.simulation.judging import ViolatedError
 from tests.simulation.scenario import LOCKLESS, NAMES, SAFETY, Disturbance, Scenario, generate
 from tests.simulation.world import World
@@ -57,9 +58,9 @@ def begin(scenario: Scenario) -> World:
     """A host with its first specs, and a controller that has just been started."""
     world = World(scenario, disturb)
     chance = random.Random(f"begin/{scenario.seed}")
-    world.put_policy(acts.policy(0))
+    world.put_file(POLICY, world.law.text(), how="rename")
     for name in NAMES[: scenario.workspaces]:
-        text = specfiles.workspace(name, acts.calm(chance)) + b"...\n"
+        text = specfiles.workspace(name, acts.calm(chance, name)) + b"...\n"
         world.write_spec(f"{name}.yaml", name, text, how="rename")
     world.boot_controller()
     return world

@@ -12,7 +12,7 @@ from controller.model.actions import StartContainer
 from controller.model.memory import Memory
 from controller.model.observed import Container, EngineView
 from controller.model.status import ChainReport
-from controller.planning import budget, chains, inventory, rollback, stops
+from controller.planning import budget, chains, inventory, quotas, rollback, stops
 from controller.reconciler import Reconciler
 from controller.sources import settling
 from tests.simulation import acts, faults, hands, runs, scenario, shrinking
@@ -46,6 +46,10 @@ def has_no_budget(patch: pytest.MonkeyPatch) -> None:
 
 def takes_an_accident_for_a_wish(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(stops, "_hold_on_removal", lambda _: "")
+
+
+def stops_for_any_quota(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(quotas._Account, "_is_enforced", lambda *_: True)
 
 
 def believes_half_a_file(patch: pytest.MonkeyPatch) -> None:
@@ -95,6 +99,7 @@ BROKEN = (
     Broken(has_no_budget, ("edit_policy", "image_moves"), frozenset({"S10"})),
     Broken(takes_an_accident_for_a_wish, ("specs_vanish", "hour"), frozenset({"S3"})),
     Broken(believes_half_a_file, ("write_in_halves", "hour"), frozenset({"S12"})),
+    Broken(stops_for_any_quota, ("edit_quotas", "move_member", "hour"), frozenset({"S3"})),
     Broken(removes_what_it_replaces, ("write", "exits"), frozenset({"S2"})),
     Broken(
         starts_without_comparing,

@@ -26,7 +26,8 @@ from controller.planning.case import Rules
 from tests.simulation import durable, judging
 from tests.simulation.carrier import Call, Wire
 from tests.simulation.engine import WatchedEngine
-from tests.simulation.filesystem import CATALOG, POLICY, SPECS, FileSystem
+from tests.simulation.filesystem import SPECS, FileSystem
+from tests.simulation.laws import Law
 from tests.simulation.process import Killed, Process, Task
 from tests.simulation.scenario import LOCKLESS, Disturbance, Scenario
 from tests.support.sim_container import SimImage
@@ -53,6 +54,8 @@ class World:
         losing, doubling: so many of the next events are lost, or come twice.
         stepped, furthest: how far the wall clock is set from the true time, and was at most.
         leapt_at: true time at which the wall clock was last set.
+        law: what the policy says, once whoever writes it has written it.
+        enforced: which limits the policy in force enforced at once, since when.
         watched: changes of files are told.
         writers: files that are half written now.
     """
@@ -91,6 +94,8 @@ class World:
         self.armed: deque[tuple[str, Callable[[Call], bool], Callable[[Call], str]]] = deque(maxlen=4)
         self.losing = self.doubling = 0
         self.leapt_at: datetime | None = None
+        self.law = Law()
+        self.enforced: list[tuple[datetime, frozenset[str]]] = []
         self.asks: list[Ask] = []
         self.written: dict[str, frozenset[str]] = {}
         self.counts: Counter[str] = Counter()
@@ -361,6 +366,11 @@ class World:
         write(path, text, self.nanoseconds())
         self.files_changed()
 
-    def put_policy(self, text: bytes) -> None:
-        self.put_file(POLICY, text, how="rename")
-        assert CATALOG not in self.files.top.files
+    def file_text(self, path: str) -> bytes | None:
+        """What a file beside the specs says, None if there is none."""
+        found = self.files.top.files.get(path.rpartition("/")[2])
+        return None if found is None else found.text
+
+    def remove_file(self, path: str) -> None:
+        self.files.remove(path)
+        self.files_changed()

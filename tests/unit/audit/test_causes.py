@@ -24,6 +24,8 @@ def stop(reason: str, *asks: Ask, cause: str | None = None, before: tuple[Deed, 
         ("SpecRemoved", "Removed", ask("remove")),
         ("SpecRemoved", None, ask("delete")),
         ("RollbackRequested", None, ask("rollback")),
+        ("OverQuota", "Edited", ask("edit", "")),
+        ("OverQuota", "Approved", ask("approve")),
     ],
 )
 def test_a_stop_needs_somebody_who_said_so(reason: str, cause: str | None, said: Ask) -> None:
@@ -31,6 +33,16 @@ def test_a_stop_needs_somebody_who_said_so(reason: str, cause: str | None, said:
     for other in ((), (replace(said, subject="bob"),), (replace(said, at=later(9)),), (ask("resume"),)):
         (found,) = causes.no_stop_without_cause(stop(reason, *other, cause=cause))
         assert (found.invariant, found.subject) == ("S3", "alice")
+
+
+def test_a_quota_stops_only_what_the_policy_says_so_of() -> None:
+    evidence = stop("OverQuota", ask("edit", ""), cause="Edited")
+    now, later_on = frozenset({"runningWorkspaces"}), frozenset[str]()
+    for enforced in ([(later(-9), now)], [(later(-9), later_on), (later(-5), now), (later(9), later_on)]):
+        assert list(causes.no_stop_without_cause(replace(evidence, enforced=enforced))) == []
+    for enforced in ([], [(later(-9), later_on)], [(later(-9), now), (later(-5), later_on), (later(9), now)]):
+        (found,) = causes.no_stop_without_cause(replace(evidence, enforced=enforced))
+        assert "did not enforce" in found.message
 
 
 @pytest.mark.parametrize("reason", ["AsSpecified", "ContainerExited", "Drifted", ""])

@@ -1,0 +1,226 @@
+"""Knows the policy and the catalog of a simulated host, and what people change and spoil in them.
+
+It refuses to know what they mean for a workspace: that is for the product to find out.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from controller.audit.evidence import Ask
+from tests.simulation.filesystem import CATALOG, POLICY
+from tests.simulation.scenario import Disturb
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+LOOKS: Final = (
+    "image: 'sample:1', security: {runAs: Image}, lifecycle: {stopGrace: 5s}",
+    "image: 'sample:1', security: {runAs: Image}, lifecycle: {stopGrace: 5s}, env: {SITE: new}",
+    "image: 'sample:2', security: {runAs: Image}, lifecycle: {stopGrace: 5s}",
+)
+"""What the class says but for its limits."""
+QUOTAS: Final = (
+    "",
+    "",
+    "runningWorkspaces: 1",
+    "workspaces: 1",
+    "runningWorkspaces: 0",
+    "memory: 256m",
+    "memory: 160m, pids: 300",
+)
+LIMITS: Final = ("", "memory: 64m", "memory: 128m", "memory: 128m, pids: 100", "memory: 256m, pids: 200")
+ENFORCE: Final = (
+    "",
+    "",
+    "runningWorkspaces: Now",
+    "workspaces: Now, memory: Now",
+    "runningWorkspaces: AtNextStart, pids: Now",
+)
+GRANTED: Final = ("quotas: {runningWorkspaces: 3}", "quotas: {memory: 1g}", "resources: {memory: 192m}")
+GROUPS: Final = ("", "staff", "guests")
+IMAGES: Final = ("sample:1", "sample:2")
+
+
+@dataclass(frozen=True)
+class Law:
+    """What a policy says.
+
+    Attributes:
+        look: which of `LOOKS` the class has.
+        limits, quotas, enforce: as the file has them, or empty.
+        group: of alice, or empty.
+        grant: what alice is granted, from when and until when; None for nothing.
+    """
+
+    look: int = 0
+    limits: str = ""
+    quotas: str = ""
+    enforce: str = ""
+    group: str = ""
+    grant: tuple[str, datetime, datetime] | None = None
+
+    def text(self) -> bytes:
+        """The whole file."""
+        limits = f", resources: {{{self.limits}}}" if self.limits else ""
+        lines = [
+            "apiVersion: wharfinger.dev/v1\nkind: ResourcePolicy\nmetadata: {name: lab}\nspec:",
+            "  defaultClass: small\n  mountRoots: [/srv/data]",
+            f"  classes:\n    small: {{{LOOKS[self.look]}{limits}}}",
+            "  portPools:\n    - {name: main, from: 10000, to: 10999}",
+            *self._of_owners(),
+        ]
+        return "\n".join([*lines, "...\n"]).encode()
+
+    def _of_owners(self) -> list[str]:
+        lines = [f"  quotas: {{{self.quotas}}}"] if self.quotas else []
+        lines += [f"  enforce: {{{self.enforce}}}"] if self.enforce else []
+        if self.group:
+            members = {name: "[alice]" if name == self.group else "[]" for name in GROUPS[1:]}
+            lines.append("  groups:")
+            lines.append(f"    staff: {{members: {members['staff']}, quotas: {{runningWorkspaces: null}}}}")
+            guest = "quotas: {runningWorkspaces: 1}, resources: {memory: 96m}"
+            lines.append(f"    guests: {{members: {members['guests']}, {guest}}}")
+        if self.grant:
+            what, starts, expires = self.grant
+            times = f'starts: "{_stamp(starts)}", expires: "{_stamp(expires)}"'
+            words = "users: [alice], reason: thesis, approvedBy: prof"
+            lines.append(f"  grants:\n    - {{name: thesis, {words}, {times}, {what}}}")
+        return lines
+
+
+def _stamp(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def catalog(choice: int) -> bytes:
+    """The text of a catalog that nobody refers to."""
+    return (
+        "apiVersion: wharfinger.dev/v1\nkind: ImageCatalog\nmetadata: {name: lab}\nspec:\n"
+        f"  images:\n    base: {{reference: '{IMAGES[choice]}'}}\n...\n"
+    ).encode()
+
+
+def put(world: "World", law: Law) -> None:
+    """An admin writes the policy."""
+    world.law = law
+    world.asks.append(Ask(world.true_time(), "edit", ""))
+    world.put_file(POLICY, law.text(), how="rename")
+
+
+# what people change
+
+
+def edit_policy(world: "World", chance: random.Random) -> str:
+    """A class means something else from now on."""
+    choice = chance.randrange(len(LOOKS))
+    put(world, replace(world.law, look=choice))
+    return str(choice)
+
+
+def edit_limits(world: "World", chance: random.Random) -> str:
+    """The limits of a class are lowered or raised."""
+    put(world, replace(world.law, limits=chance.choice(LIMITS)))
+    return world.law.limits
+
+
+def edit_quotas(world: "World", chance: random.Random) -> str:
+    """Quotas are lowered or raised."""
+    put(world, replace(world.law, quotas=chance.choice(QUOTAS)))
+    return world.law.quotas
+
+
+def edit_enforce(world: "World", chance: random.Random) -> str:
+    """Limits that were tightened reach what runs, or do not any more."""
+    put(world, replace(world.law, enforce=chance.choice(ENFORCE)))
+    return world.law.enforce
+
+
+def move_member(world: "World", chance: random.Random) -> str:
+    """Alice comes into another group."""
+    put(world, replace(world.law, group=chance.choice(GROUPS)))
+    return world.law.group
+
+
+def edit_grant(world: "World", chance: random.Random) -> str:
+    """Alice is granted something for a time, or no more."""
+    if chance.random() < 0.2:  # noqa: PLR2004 - seldom
+        put(world, replace(world.law, grant=None))
+        return "none"
+    begin = world.wall() + timedelta(seconds=chance.choice((-60, 2, 20)))
+    end = begin + timedelta(seconds=chance.choice((61, 90, 700)))
+    put(world, replace(world.law, grant=(chance.choice(GRANTED), begin, end)))
+    return f"{world.law.grant}"
+
+
+def edit_catalog(world: "World", chance: random.Random) -> str:
+    """The catalog says something else."""
+    choice = chance.randrange(len(IMAGES))
+    world.asks.append(Ask(world.true_time(), "edit", ""))
+    world.put_file(CATALOG, catalog(choice), how="rename")
+    return str(choice)
+
+
+# what goes wrong
+
+
+def break_policy(world: "World", chance: random.Random) -> str:
+    """The policy is no policy for a while."""
+    whole = world.law.text()
+    world.put_file(POLICY, whole[: chance.randrange(40, 120)], how="rename")
+    world.after(chance.uniform(5, 60), lambda: put(world, world.law), "the policy is mended")
+    return "half of it"
+
+
+def _spoils(path: str, other: bytes) -> Disturb:
+    """Something that is done to one of the two files; what was meant is there again after a while."""
+    name = "policy" if path == POLICY else "catalog"
+
+    def spoil(world: "World", chance: random.Random) -> str | None:
+        meant = world.file_text(path)
+        if meant is None:
+            return None
+        how = chance.choice(("written slowly", "rejected", "gone", "another file"))
+        if how == "written slowly":
+            world.put_file(path, meant[: chance.randrange(len(meant))], how="write")
+        elif how == "rejected":
+            world.put_file(path, meant.replace(b"metadata:", b"nosuch: key\nmetadata:"), how="rename")
+        elif how == "gone":
+            world.remove_file(path)
+        else:
+            world.put_file(path, other, how="rename")
+
+        def mend() -> None:
+            if path == POLICY:
+                put(world, world.law)
+            else:
+                world.put_file(path, meant, how="rename")
+
+        seconds = chance.uniform(0.05, 1.9) if how == "written slowly" else chance.uniform(1, 60)
+        world.after(seconds, mend, f"the {name} is whole")
+        return how
+
+    spoil.__name__ = f"spoil_{name}"
+    return spoil
+
+
+spoil_policy = _spoils(POLICY, catalog(0))
+spoil_catalog = _spoils(CATALOG, Law().text())
+
+LAWS: Final[Mapping[str, Disturb]] = {
+    act.__name__: act
+    for act in (
+        edit_policy,
+        break_policy,
+        edit_limits,
+        edit_quotas,
+        edit_enforce,
+        move_member,
+        edit_grant,
+        edit_catalog,
+        spoil_policy,
+        spoil_catalog,
+    )
+}
