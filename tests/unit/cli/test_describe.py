@@ -6,9 +6,12 @@ from controller.model.status import EffectiveValue, Event, ServiceAddress
 from controller.status import records, wording
 from tests.support import controller_stand_in, reports, wharf_host
 
-SERVICES = tuple(
-    ServiceAddress(*service)
-    for service in (("ssh", 22, 10022), ("jupyter", 8888, 10003), ("db", 5432, 10030), ("code", 8080, None))
+SERVICES = (
+    ServiceAddress("ssh", 22, 10022),
+    ServiceAddress("jupyter", 8888, 10003),
+    ServiceAddress("db", 5432, 10030),
+    ServiceAddress("code", 8080, None, "https://alice-code.lab.example.org/"),
+    ServiceAddress("inner", 9000, None),
 )
 
 
@@ -49,11 +52,12 @@ def test_it_has_what_a_person_looks_for(wharf: wharf_host.Wharf, world: controll
 
 
 def test_it_ends_with_the_lines_to_connect(wharf: wharf_host.Wharf, world: controller_stand_in.World) -> None:
-    assert described(wharf, world).splitlines()[-4:] == [
+    assert described(wharf, world).splitlines()[-5:] == [
         "Connect:",
         "  ssh -p 10022 alice@gpu1.example",
         "  http://gpu1.example:10003/",
         "  gpu1.example:10030 (db)",
+        "  https://alice-code.lab.example.org/",
     ]
 
 
