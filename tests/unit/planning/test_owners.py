@@ -7,6 +7,7 @@ import pytest
 
 from controller.api.policy import ResourcePolicy
 from controller.model.desired import AcceptedPolicy
+from controller.model.observed import Seen
 from controller.model.status import OwnerStatus
 from controller.planning.owners import Owners
 from controller.planning.planner import Planner
@@ -61,6 +62,7 @@ def told(*specs: dict[str, Any]) -> Owners:
     planner = Planner(world.rules)
     desired, plan = world.desired(), world.plan(planner)
     engine = world.observed().engine
+    assert isinstance(engine, Seen)
     statuses = {
         name: summary.summarize(
             None,
