@@ -20,7 +20,7 @@ from controller.model.effective import Refusal
 from controller.model.observed import Account
 from controller.planning import resolve
 from controller.planning.standing import Standing
-from controller.sources import findings, loader, positions, readings
+from controller.sources import findings, loader, members, positions, readings
 
 _MODELS: Final[Mapping[str, type[meta.ApiModel]]] = {
     "Workspace": workspace.Workspace,
@@ -59,9 +59,9 @@ class _Report:
 def validate(this: session.Session, paths: tuple[Path, ...]) -> int:
     """Check files as the controller would, without an Engine.
 
-    Without PATH, the configuration, the policy, the catalog and all spec files that it names. Each finding is
-    one line, `file:line:col: path: message`, as compilers print it and editors read it. Exit code 1 if there
-    is any.
+    Without PATH, the configuration, the policy with its files of members, the catalog and all spec files that
+    it names. Each finding is one line, `file:line:col: path: message`, as compilers print it and editors read
+    it. Exit code 1 if there is any.
 
     Lines with `warning:` do not count: a class or an image that the policy or the catalog lacks, an image
     that is deprecated, and files that the controller would not look into.
@@ -72,6 +72,8 @@ def validate(this: session.Session, paths: tuple[Path, ...]) -> int:
     if not paths:
         _read_configured(this, report)
     report.errors += _doubles(report.of_kind(workspace.Workspace))
+    for parsed, value in report.of_kind(policy.ResourcePolicy):
+        report.errors += members.survey(parsed.file, value.spec.groups).findings
     rules = _rules(this, report, is_default=not paths)
     if rules is not None:
         report.warnings += _unresolved(report.of_kind(workspace.Workspace), rules)
@@ -159,10 +161,13 @@ def _doubles(found: Iterable[tuple[_Parsed, workspace.Workspace]]) -> Iterator[F
 
 def _rules(this: session.Session, report: _Report, *, is_default: bool) -> AcceptedPolicy | None:
     """Policy and catalog among the files, else those of the configuration; None where there is no policy."""
-    policies = [value for _, value in report.of_kind(policy.ResourcePolicy)]
+    policies = [(parsed.file, value) for parsed, value in report.of_kind(policy.ResourcePolicy)]
     catalogs = [value for _, value in report.of_kind(images.ImageCatalog)]
     if not is_default:
-        policies = policies or _listed(documents.load(this.settings.policy_file, policy.ResourcePolicy))
+        file = this.settings.policy_file
+        policies = policies or [
+            (str(file), value) for value in _listed(documents.load(file, policy.ResourcePolicy))
+        ]
         catalogs = catalogs or _listed(documents.load(this.settings.image_catalog_file, images.ImageCatalog))
     if not policies:
         return None
@@ -173,7 +178,8 @@ def _rules(this: session.Session, report: _Report, *, is_default: bool) -> Accep
         "spec": {},
     }
     catalog = catalogs[0] if catalogs else images.ImageCatalog.model_validate(nothing)
-    return AcceptedPolicy(policies[0], catalog, "")
+    title, rules = policies[0]
+    return AcceptedPolicy(rules, catalog, "", members=members.survey(title, rules.spec.groups).members)
 
 
 def _listed(found: documents.ModelT | None) -> list[documents.ModelT]:

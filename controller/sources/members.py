@@ -18,7 +18,7 @@ from controller.api import fields
 from controller.api.presets import Group
 from controller.model.desired import Finding
 from controller.model.observed import Account, AccountSeen, Unseen
-from controller.sources import files, findings, loader, names
+from controller.sources import files, findings, loader, names, readings
 from controller.sources.findings import Position
 
 KIND: Final = "MembersFile"
@@ -204,6 +204,46 @@ def parse(text: bytes, path: str) -> loader.Parsed[Logins] | loader.Rejection:
         return loader.Rejection(path, tuple(wrong[: loader.MAX_FINDINGS]))
     value = Logins(members=frozenset(members))
     return loader.Parsed(path, value, None, Position(1, 1), terminated=False, lines={})
+
+
+def survey(policy_file: str, groups: Mapping[str, Group]) -> Roll:
+    """Return who the files of a policy say belongs to its groups, each file as it reads now.
+
+    The host is not asked: groups of the host have no members here.
+    """
+    wrong: list[Finding] = []
+    known: dict[str, frozenset[str]] = {}
+    for name in _files(groups):
+        found = _read_now(path_of(policy_file, name))
+        if isinstance(found, loader.Rejection):
+            wrong += found.findings
+        else:
+            known[name] = found
+    return _roll(groups, _Known(files=known), tuple(wrong))
+
+
+def _read_now(path: str) -> frozenset[str] | loader.Rejection:
+    directory, name = os.path.split(path)
+    try:
+        descriptor = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        return _rejection(path, f"its directory cannot be opened: {error.strerror}")
+    try:
+        reading = readings.read(descriptor, name, MAX_BYTES)
+    finally:
+        os.close(descriptor)
+    if reading is None:
+        return _rejection(path, "there is no such file, and a membersFile of the policy names it")
+    if isinstance(reading, readings.NotReadable):
+        return _rejection(path, f"the file cannot be used: {reading.message}")
+    if reading.text is None:
+        return _rejection(path, f"the file has {reading.stamp.size} bytes; at most {MAX_BYTES} are read")
+    found = parse(reading.text, path)
+    return found if isinstance(found, loader.Rejection) else found.value.members
+
+
+def _rejection(path: str, message: str) -> loader.Rejection:
+    return loader.Rejection(path, (findings.of_file(path, message),))
 
 
 def _files(groups: Mapping[str, Group]) -> Iterable[str]:

@@ -103,3 +103,28 @@ def test_a_missing_spec_directory_is_3(wharf: wharf_host.Wharf, host: wharf_host
     result = wharf("validate")
     assert result.code == 3
     assert str(host.specs) in result.err
+
+
+GROUPED = (
+    "apiVersion: wharfinger.dev/v1\nkind: ResourcePolicy\nmetadata: {name: lab}\n"
+    "spec: {groups: {students: {membersFile: students}, staff: {members: [alice]}}}\n"
+)
+
+
+def test_files_of_members_are_checked_with_their_policy(
+    wharf: wharf_host.Wharf, host: wharf_host.Host, tmp_path: Path
+) -> None:
+    file, members = tmp_path / "policy.yaml", tmp_path / "students"
+    file.write_text(GROUPED)
+    missing = wharf("validate", str(file))
+    assert missing.code == 1
+    assert missing.out.startswith(f"{members}:1:1: there is no such file")
+    members.write_text("bob\nalice smith\n")
+    wrong = wharf("validate", str(file))
+    assert wrong.code == 1
+    assert wrong.out.startswith(f'{members}:2:1: "alice smith" is not a login name')
+    members.write_text("bob\nalice\n")
+    alice = host.write("alice.yaml", spec("alice", 'image: {reference: "sample:1"}'))
+    both = wharf("validate", str(file), str(alice))
+    assert both.code == 0
+    assert "warning: AmbiguousGroup" in both.out

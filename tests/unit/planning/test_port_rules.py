@@ -1,4 +1,4 @@
-"""The contract on host ports (section 5), sentence by sentence, with the ledger that keeps what was granted."""
+"""The contract on host ports (section 5), by its sentences, with the ledger that keeps what was granted."""
 
 import re
 from datetime import timedelta
