@@ -1,4 +1,4 @@
-"""Which names and paths a policy may give to services; what could mean another thing to the proxy is refused."""
+"""Which names and paths a policy may give to services; what the proxy could take for more is refused."""
 
 from typing import Any
 
