@@ -67,6 +67,8 @@ def _now(item: trees.Json, when: str) -> Iterator[str]:
     for label, fact in facts.items():
         if fact:
             yield f"  {label}: {fact}"
+    for note in trees.each(decision, "notes"):
+        yield f"  note {trees.text(note, 'reason')}: {trees.text(note, 'message')}"
 
 
 def _not_ready(item: trees.Json) -> str:

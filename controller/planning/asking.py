@@ -20,14 +20,20 @@ from controller.planning.case import Blueprint, Case, Ours, should_run
 EVERY = timedelta(minutes=10)
 """An answer counts this long, but for a restart that a person asked for after it."""
 NEVER = datetime.min.replace(tzinfo=UTC)
+LATELY = timedelta(minutes=1)
+"""A start does not wait for a registry that failed to answer less than this ago."""
 SUBJECT = "registry"
 """Leads the subject of a question, before its reference."""
 
 
 def first(case: Case) -> Decision | None:
-    """A start waits for the answer, but not for a registry that gave none a moment ago."""
-    effective = case.design.effective
-    if not _possible(effective, case.scene.view) or not _due(effective, case.memory, case.now):
+    """A start waits for the answer, but not for a registry that gave none a moment ago or for this restart."""
+    effective, memory = case.design.effective, case.memory
+    if not _possible(effective, case.scene.view) or not _due(effective, memory, case.now):
+        return None
+    wait = memory.backoffs.get(_subject(effective.image))
+    since = memory.restart_requests.get(case.name, case.now - LATELY)
+    if wait is not None and wait.next_attempt - backoff.delay(wait.failures) >= since:
         return None
     message = f"its registry is asked first what {effective.image} is now"
     return case.decide(Verdict.WAIT, Reason.IMAGE_PENDING, message)
