@@ -42,6 +42,7 @@ def gather(settings: Settings, lock_dir: Path, now: datetime) -> Preflight:
         ledger=ledger,
         policy=troubles,
         holder=_holder(engine, lock_dir),
+        nested_runtime=(policy.docker_in_docker_runtime or "") if policy else "",
         high_watermark=settings.config.disk.high_watermark,
     )
 

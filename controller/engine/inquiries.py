@@ -77,6 +77,8 @@ class Inquiries:
             cgroup_version=str(info.get("CgroupVersion") or "1"),
             root_dir=str(info.get("DockerRootDir", "")),
             lacks=tuple(name for name, key in _NEEDED.items() if not info.get(key)),
+            runtimes=frozenset(info.get("Runtimes") or {}),
+            seccomp=any(option.startswith("name=seccomp") for option in info.get("SecurityOptions") or ()),
         )
 
 

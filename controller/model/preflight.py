@@ -18,6 +18,8 @@ class EngineFacts:
         live_restore: containers go on while the Engine is restarted.
         root_dir: where it keeps images and containers.
         lacks: limits that its kernel cannot set, in words.
+        runtimes: names of those that it has.
+        seccomp: it filters the system calls of containers.
     """
 
     engine_id: str
@@ -29,6 +31,8 @@ class EngineFacts:
     cgroup_version: str
     root_dir: str
     lacks: tuple[str, ...] = ()
+    runtimes: frozenset[str] = frozenset()
+    seccomp: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,7 @@ class Preflight:
         ledger: why it cannot be read, or empty.
         policy: why policy or catalog are not valid, or empty.
         holder: the controller that has this Engine, in words, or empty.
+        nested_runtime: the one that the policy names for DockerInDocker, or empty.
         high_watermark: percent of the Engine's disk above which nothing new is made.
     """
 
@@ -115,4 +120,5 @@ class Preflight:
     ledger: str = ""
     policy: str = ""
     holder: str = ""
+    nested_runtime: str = ""
     high_watermark: int = 90

@@ -65,6 +65,7 @@ def _judge(facts: Preflight) -> Iterator[Check]:
     yield from _engine(facts.engine)
     if not isinstance(facts.engine, Unseen):
         yield _ok("controller", facts.holder or "none has this Engine")
+        yield from _security(facts.engine, facts.nested_runtime)
     yield from _files(facts.files, facts.high_watermark)
     yield (
         _fail("policy", facts.policy, "mend it; `wharf validate` tells more")
@@ -107,6 +108,19 @@ def _engine(engine: EngineFacts | Unseen) -> Iterator[Check]:
     else:
         yield _warn("storage driver", f"{engine.storage_driver} is slow or deprecated", "use overlay2")
     yield from _cgroups(engine)
+
+
+def _security(engine: EngineFacts, nested: str) -> Iterator[Check]:
+    if not engine.seccomp:
+        remedy = "use a kernel and an Engine with seccomp"
+        yield _warn("seccomp", "the Engine does not filter the system calls of containers", remedy)
+    if not nested:
+        return
+    if nested in engine.runtimes:
+        yield _ok("runtime", f"{nested}, for DockerInDocker")
+    else:
+        detail = f"the Engine lacks {nested}, the policy's dockerInDockerRuntime"
+        yield _warn("runtime", detail, 'install it and enter it under "runtimes" in /etc/docker/daemon.json')
 
 
 def _cgroups(engine: EngineFacts) -> Iterator[Check]:

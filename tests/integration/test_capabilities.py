@@ -1,11 +1,12 @@
 """What root in a container of profile Standard can do, and what fails without each of its capabilities."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any
 
+from controller.engine import templates
 from controller.planning import security
-from tests.contract import backends
 from tests.support import dockerd as dockerd_support
+from tests.support import engine_actions as act
 
 STANDARD = frozenset(security.CAPABILITIES)
 NOT_PROBED = frozenset({"AUDIT_WRITE"})
@@ -32,16 +33,11 @@ fails MKNOD mknod /node c 1 3
 """
 
 
-def failing(engine: dockerd_support.Dockerd, capabilities: Iterable[str]) -> set[str]:
-    """Which probes of root fail in a container that has these and no others."""
+def started(engine: dockerd_support.Dockerd, capabilities: tuple[str, ...]) -> Callable[..., str]:
+    """A way to run scripts in a container of a template with these, where ports below 1024 are root's."""
     client: Any = engine.client()  # its types do not know every field
-    host = {
-        "Init": True,
-        "CapDrop": ["ALL"],
-        "CapAdd": sorted(capabilities),
-        "Sysctls": {"net.ipv4.ip_unprivileged_port_start": "1024"},
-    }
-    body = {"Image": backends.IMAGE, "Cmd": backends.SLEEP, "HostConfig": host}
+    body: Any = templates.render_container(act.create(capabilities=capabilities))
+    body["HostConfig"]["Sysctls"] = {"net.ipv4.ip_unprivileged_port_start": "1024"}
     made = client.create_container_from_config(body)["Id"]
     client.start(made)
 
@@ -49,13 +45,25 @@ def failing(engine: dockerd_support.Dockerd, capabilities: Iterable[str]) -> set
         task = client.exec_create(made, ["/bin/sh", "-c", script], user=user)["Id"]
         return str(client.exec_start(task).decode())
 
+    return run
+
+
+def failing(engine: dockerd_support.Dockerd, capabilities: tuple[str, ...]) -> set[str]:
+    """Which probes of root fail in a container that has these and no others."""
+    run = started(engine, capabilities)
     assert run(OTHERS, user="65534") == ""
     return set(run(PROBES).split())
 
 
 def test_root_can_do_in_a_container_what_a_login_with_sudo_needs(engine: dockerd_support.Dockerd) -> None:
-    assert failing(engine, STANDARD) == {"MKNOD"}
+    assert failing(engine, tuple(STANDARD)) == {"MKNOD"}
 
 
 def test_root_without_capabilities_can_do_none_of_it(engine: dockerd_support.Dockerd) -> None:
     assert failing(engine, ()) == {"MKNOD"} | STANDARD - NOT_PROBED
+
+
+def test_system_calls_are_filtered_and_set_user_id_programs_work(engine: dockerd_support.Dockerd) -> None:
+    said = started(engine, tuple(STANDARD))("cat /proc/self/status").splitlines()
+    status = dict(line.split(":", 1) for line in said)
+    assert (status["Seccomp"].strip(), status["NoNewPrivs"].strip()) == ("2", "0")

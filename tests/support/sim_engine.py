@@ -307,6 +307,7 @@ class SimEngine:
             "LiveRestoreEnabled": self.live_restore,
             "Runtimes": {name: {"path": "runc"} for name in sorted(self.runtimes)},
             "DefaultRuntime": "runc",
+            "SecurityOptions": ["name=seccomp,profile=default"],
             "SystemTime": stamp(self.clock()),
             **able,
         }

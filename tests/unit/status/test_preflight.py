@@ -38,6 +38,12 @@ def place(name: str, **changes: object) -> Preflight:
     return files(places={**PLACES, name: replace(PLACES[name], **changes)})  # type: ignore[arg-type]
 
 
+def test_a_runtime_that_the_policy_names_and_the_engine_has_is_ok() -> None:
+    facts = replace(engine(runtimes=frozenset({"sysbox-runc"})), nested_runtime="sysbox-runc")
+    (found,) = [check for check in preflight.judge(facts) if check.what == "runtime"]
+    assert found.level is Level.OK
+
+
 def test_on_a_good_host_everything_is_ok() -> None:
     assert {check.level for check in preflight.judge(GOOD)} == {Level.OK}
 
@@ -57,6 +63,8 @@ def test_on_a_good_host_everything_is_ok() -> None:
         (engine(storage_driver="vfs"), Level.WARN, "storage driver", "overlay2"),
         (engine(cgroup_version="1"), Level.WARN, "cgroup", "version 2"),
         (engine(lacks=("swap limits",)), Level.WARN, "limits", "swap limits"),
+        (engine(seccomp=False), Level.WARN, "seccomp", "system calls"),
+        (replace(GOOD, nested_runtime="sysbox-runc"), Level.WARN, "runtime", "daemon.json"),
         (place("state", file_system="nfs4"), Level.FAIL, "state dir", "local disk"),
         (place("state", file_system="tmpfs"), Level.WARN, "state dir", "reboot"),
         (place("state", mode=0o770), Level.FAIL, "state dir", "chmod 0750 /var/lib/wharfinger"),
