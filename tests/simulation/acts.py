@@ -24,7 +24,7 @@ SEEN_AFTER: Final = 120 * 10**9
 """Nanoseconds after which the controller has seen a file, whatever kept it from looking."""
 CANARY = "canary-5f1d"
 """Stands in the environment of some specs, under a name that says what it is: nobody may tell it."""
-OWNERS: Final = {"carol": "alice"}
+OWNERS: Final = {"bob": "alice"}
 """Who owns a workspace, where that is not the one of its name."""
 
 

@@ -24,7 +24,6 @@ LOOKS: Final = (
 """What the class says but for its limits."""
 QUOTAS: Final = (
     "",
-    "",
     "runningWorkspaces: 1",
     "workspaces: 1",
     "runningWorkspaces: 0",
@@ -34,8 +33,7 @@ QUOTAS: Final = (
 LIMITS: Final = ("", "memory: 64m", "memory: 128m", "memory: 128m, pids: 100", "memory: 256m, pids: 200")
 ENFORCE: Final = (
     "",
-    "",
-    "runningWorkspaces: Now",
+    "runningWorkspaces: Now, workspaces: Now",
     "workspaces: Now, memory: Now",
     "runningWorkspaces: AtNextStart, pids: Now",
 )
@@ -132,6 +130,13 @@ def edit_quotas(world: "World", chance: random.Random) -> str:
     return world.law.quotas
 
 
+def pull_policy(world: "World", chance: random.Random) -> str:
+    """An admin brings another policy from elsewhere, in which much is different."""
+    limits, quotas, enforce, group = map(chance.choice, (LIMITS, QUOTAS, ENFORCE, GROUPS))
+    put(world, replace(world.law, limits=limits, quotas=quotas, enforce=enforce, group=group))
+    return f"{world.law}"
+
+
 def edit_enforce(world: "World", chance: random.Random) -> str:
     """Limits that were tightened reach what runs, or do not any more."""
     put(world, replace(world.law, enforce=chance.choice(ENFORCE)))
@@ -216,6 +221,7 @@ LAWS: Final[Mapping[str, Disturb]] = {
         break_policy,
         edit_limits,
         edit_quotas,
+        pull_policy,
         edit_enforce,
         move_member,
         edit_grant,
