@@ -162,6 +162,7 @@ class Controller:
             _facts(settings),
         )
         around = replace(around, errands=self.service.errands)
+        self._policies = around.policies
         self._reconciler = assembly.reconciler(settings, around, config.mode)
         self._narrator = narrator.Narrator()
         self._notify = notify.Notifier(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))
@@ -180,13 +181,7 @@ class Controller:
         reader.start()
         stack.callback(reader.stop)
         files = watcher.Watcher(
-            sorted(
-                {
-                    str(self._settings.spec_dir),
-                    str(self._settings.policy_file.parent),
-                    str(self._settings.image_catalog_file.parent),
-                }
-            ),
+            lambda: sorted({str(self._settings.spec_dir), *self._policies.directories()}),
             lambda: self.queue.add("spec"),
             lambda: self.metrics.beat("spec_watch", clock()),
         )

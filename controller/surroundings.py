@@ -36,6 +36,9 @@ class Policies(Protocol):
     def files(self) -> Mapping[tuple[str, str], int]:
         """Return the number of files by (kind, state)."""
 
+    def directories(self) -> Iterable[str]:
+        """Return the directories of all files that count now; it may be called from any thread."""
+
     @property
     def next_look(self) -> datetime | None:
         """When a file must be read again."""

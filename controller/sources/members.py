@@ -92,7 +92,7 @@ class Members:
 
     def directories(self) -> frozenset[str]:
         """Return the directories in which the files lie."""
-        return frozenset(os.path.dirname(self._path(name)) for name in self._files)  # noqa: PTH120 - plain text
+        return frozenset(os.path.dirname(self._path(name)) or "." for name in self._files)  # noqa: PTH120 - plain text
 
     def observe(
         self, groups: Mapping[str, Group], accounts: Mapping[str, AccountSeen], now: datetime

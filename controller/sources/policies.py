@@ -4,6 +4,7 @@ Refuses to let a rejected, half-written or vanished file loosen anything: what w
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -86,8 +87,9 @@ class Policies:
         return counts | {(members.KIND, state): states.count(state) for state in STATES}
 
     def directories(self) -> frozenset[str]:
-        """Return the directories of the files of members."""
-        return self._members.directories()
+        """Return the directories of all files that count now; may be asked from any thread."""
+        own = (self._policy.path, self._catalog.path)
+        return self._members.directories() | {os.path.dirname(path) or "." for path in own}  # noqa: PTH120 - text
 
 
 class _Document(Generic[DocumentT]):
@@ -97,6 +99,7 @@ class _Document(Generic[DocumentT]):
         self, path: str, settle: timedelta, model: type[DocumentT], recall: Recall, remember: Remember
     ) -> None:
         self.kind = model.__name__
+        self.path = path
         self.due: datetime | None = None
         self.findings: tuple[Finding, ...] = ()
         self.unusable: tuple[Reason, str] | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import watchfiles
@@ -25,15 +25,19 @@ class Watcher:
     """Watches directories in a thread of its own; calls `wake` within about 0.1 s of a change in one.
 
     Args:
-        directories: watched themselves, without what lies in directories below them; they may be missing.
+        directories: says which are watched, without what lies in directories below them; they may be missing.
+            It is asked several times a second, in the watcher's thread.
         wake: called without arguments, from the watcher's thread; it must not block.
         heartbeat: called several times a second while the thread lives.
     """
 
     def __init__(
-        self, directories: Sequence[str], wake: Callable[[], None], heartbeat: Callable[[], None]
+        self,
+        directories: Callable[[], Iterable[str]],
+        wake: Callable[[], None],
+        heartbeat: Callable[[], None],
     ) -> None:
-        self._directories = tuple(dict.fromkeys(directories))
+        self._directories = directories
         self._wake = wake
         self._heartbeat = heartbeat
         self._stop = threading.Event()
@@ -68,7 +72,7 @@ class Watcher:
             left -= _LOOK_MS / 1000
 
     def _watch(self) -> bool:
-        """Watches until a directory is replaced or the library gives up; whether it got that far."""
+        """Watches until directories are others or the library gives up; whether it got that far."""
         identities = self._identities()
         present = [directory for directory, identity in identities.items() if identity is not None]
         if not present:
@@ -100,7 +104,7 @@ class Watcher:
         return has_begun
 
     def _identities(self) -> dict[str, tuple[int, int] | None]:
-        return {directory: _identity(directory) for directory in self._directories}
+        return {directory: _identity(directory) for directory in self._directories()}
 
 
 def _identity(directory: str) -> tuple[int, int] | None:

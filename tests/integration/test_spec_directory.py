@@ -28,7 +28,7 @@ class Eyes:
         self.specs = directory.SpecDirectory(str(path), SETTLE)
         self.classes_seen: set[str | None] = set()
         self.rung = threading.Event()
-        self.watcher = watcher.Watcher([str(path)], self.rung.set, lambda: None)
+        self.watcher = watcher.Watcher(lambda: [str(path)], self.rung.set, lambda: None)
 
     def look(self) -> SpecScan | None:
         self.rung.clear()

@@ -67,7 +67,7 @@ def bell() -> Bell:
 def specs(tmp_path: pathlib.Path, bell: Bell) -> Iterator[pathlib.Path]:
     """A watched directory, which is not there yet."""
     path = tmp_path / "workspaces.d"
-    watching = watcher.Watcher([str(path)], bell.wake, bell.beat)
+    watching = watcher.Watcher(lambda: [str(path)], bell.wake, bell.beat)
     watching.start()
     yield path
     assert watching.stop()
@@ -165,7 +165,7 @@ def test_the_heart_beats_with_and_without_a_directory(specs: pathlib.Path, bell:
 
 
 def test_stopping_is_quick_and_final(tmp_path: pathlib.Path, bell: Bell) -> None:
-    watching = watcher.Watcher([str(tmp_path)], bell.wake, bell.beat)
+    watching = watcher.Watcher(lambda: [str(tmp_path)], bell.wake, bell.beat)
     watching.start()
     bell.settle()
     begun = time.monotonic()
@@ -174,3 +174,17 @@ def test_stopping_is_quick_and_final(tmp_path: pathlib.Path, bell: Bell) -> None
     before = bell.wakes
     (tmp_path / "a.yaml").write_bytes(b"1")
     assert bell.wakes == before
+
+
+def test_a_directory_that_is_named_later_is_watched(tmp_path: pathlib.Path, bell: Bell) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    named = [str(first)]
+    watching = watcher.Watcher(lambda: named, bell.wake, bell.beat)
+    watching.start()
+    bell.settle()
+    bell.hear(lambda: named.append(str(second)))
+    bell.settle()
+    bell.hear(lambda: (second / "students").write_bytes(b"alice"))
+    assert watching.stop()
