@@ -27,7 +27,7 @@ SUBJECT = "registry"
 
 
 def first(case: Case) -> Decision | None:
-    """A start waits for the answer, but not for a registry that gave none a moment ago or for this restart."""
+    """A start waits for the answer, but not for a registry that gave none for it, or a moment ago."""
     effective, memory = case.design.effective, case.memory
     if not _possible(effective, case.scene.view) or not _due(effective, memory, case.now):
         return None
