@@ -7,6 +7,7 @@ import pytest
 from controller.api.conditions import Reason
 from controller.model import actions, observed, outcomes
 from controller.planning import security
+from controller.planning.identity import MAX_RUN_AS
 from tests.contract.backends import Backend, row
 from tests.support import dockerd, sim_security
 from tests.support import engine_actions as act
@@ -34,7 +35,7 @@ def view(backend: Backend) -> observed.EngineView:
 
 
 @row("SEC-capabilities")
-@pytest.mark.parametrize("user", [None, "1234:1234"])
+@pytest.mark.parametrize("user", [None, "1234:1234", f"{MAX_RUN_AS}:{MAX_RUN_AS}"])
 def test_nothing_comes_beyond_the_capabilities_of_a_template(backend: Backend, user: str | None) -> None:
     container = make(backend, capabilities=STANDARD, user=user)
     assert backend.world.bounding(container.pid) == set(STANDARD)

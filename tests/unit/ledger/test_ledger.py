@@ -14,6 +14,7 @@ from controller.api.workspace import Workspace
 from controller.ledger import database, ports, schema
 from controller.ledger.ledger import Ledger
 from controller.model import actions, errors, memory, outcomes
+from controller.model.observed import Account
 from tests.support import ledgers
 from tests.support.ledgers import MINUTE, NONCE, NOW
 
@@ -376,3 +377,12 @@ def test_the_proven_host_is_kept(ledger: Ledger, tmp_path: Path) -> None:
     again = Ledger.open(tmp_path / "state", NOW)
     assert again.proven_host() == "boot 2"
     again.close()
+
+
+@pytest.mark.parametrize("name", ["alice@example.org", "Ada.Lovelace", "4711", "_svc", "o'neil"])
+def test_accounts_with_any_login_and_the_highest_ids_are_kept(
+    name: str, ledger: Ledger, tmp_path: Path
+) -> None:
+    account = Account(name, 2**32 - 2, 2**32 - 3, f"/home/{name}")
+    ledger.record_account(account)
+    assert reopened(ledger, tmp_path / "state").accounts == {name: account}

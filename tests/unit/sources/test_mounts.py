@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from controller.api.conditions import Reason
+from controller.api.rules import MAX_UID
 from controller.model import errors
 from controller.model.actions import PrepareMount
 from controller.model.observed import MountCheck
@@ -172,6 +173,15 @@ def test_preparing_makes_the_last_directory_the_owners_and_those_above_roots(roo
         assert (above.stat().st_uid, above.stat().st_mode & 0o7777) == (0, 0o755)
     assert _prepare(source, root) is True
     assert sorted(path.name for path in (root / "projects" / "x").iterdir()) == ["bob"]
+
+
+def test_a_directory_may_belong_to_the_highest_ids(root: pathlib.Path) -> None:
+    source = root / "homes" / "high"
+    wanted = PrepareMount(
+        "alice", "home", str(source), (str(root),), create=True, nosuid=False, uid=MAX_UID, gid=MAX_UID - 1
+    )
+    mounts.prepare_mount(wanted)
+    assert (source.stat().st_uid, source.stat().st_gid) == (2**32 - 2, 2**32 - 3)
 
 
 def test_preparing_again_after_a_crash_completes_the_directory(root: pathlib.Path) -> None:

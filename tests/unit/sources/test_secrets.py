@@ -7,6 +7,7 @@ import stat
 import pytest
 
 from controller.api.conditions import Reason
+from controller.api.rules import MAX_UID
 from controller.model import errors
 from controller.model.actions import WriteSecrets
 from controller.sources import secrets
@@ -53,6 +54,14 @@ def test_secrets_appear_for_their_owner_alone(source: pathlib.Path, runtime: pat
     assert (_mode(target / "token"), (target / "token").stat().st_uid) == (0o400, OWNER)
     for directory in (target, target.parent):
         assert (_mode(directory), directory.stat().st_uid) == (0o711, 0)
+
+
+def test_secrets_may_belong_to_the_highest_ids(source: pathlib.Path, runtime: pathlib.Path) -> None:
+    action = WriteSecrets("alice", (("token", "alice/token"),), MAX_UID, MAX_UID - 1)
+    secrets.write_secrets(action, str(source), str(runtime))
+    found = (runtime / "secrets" / "alice" / "token").stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (2**32 - 2, 2**32 - 3, 0o400)
+    assert not secrets.are_stale(action, str(source), str(runtime))
 
 
 def test_writing_again_changes_nothing(source: pathlib.Path, runtime: pathlib.Path) -> None:
