@@ -19,6 +19,7 @@ from controller.model.memory import Memory
 from controller.model.observed import Container
 from controller.model.plan import Verdict
 from controller.planning.case import Beyond, Blueprint, Ours, should_run
+from controller.planning.memo import Memo
 
 Designs = Mapping[str, Blueprint | Refusal]
 Amounts = Mapping[str, int | Fraction]
@@ -26,6 +27,7 @@ Amounts = Mapping[str, int | Fraction]
 
 SLICES_OF_A_GPU: Final = 7
 """Of computing, into which MIG divides a GPU; the first number of a profile such as `1g.10gb` counts them."""
+_NOTHING: Final = Ours()
 _ENDS: Final = frozenset({Verdict.STOP, Verdict.REMOVE})
 _ENFORCED: Final = frozenset(LimitName)
 
@@ -55,6 +57,7 @@ class Register:
     def __init__(self) -> None:
         self._designs: Designs = {}
         self._households: tuple[Household, ...] = ()
+        self._judged: Memo[Mapping[str, Beyond]] = Memo()
 
     def beyond(
         self,
@@ -70,9 +73,14 @@ class Register:
         """
         if designs is not self._designs:
             self._designs, self._households = designs, tuple(_tight(specs, designs))
+            self._judged = Memo()
         found: dict[str, Beyond] = {}
         for household in self._households:
-            found.update(_Account(household, designs, containers, memory, enforce).judge())
+            seen = [containers.get(spec.name, _NOTHING) for spec in household.specs]
+            rests_on = [part for ours in seen for part in (ours.main, ours.unknown, *ours.others)]
+            judge = _Account(household, designs, containers, memory, enforce).judge
+            arguments = (memory.suspensions, memory.open_intents, enforce, *rests_on)
+            found.update(self._judged.get(household.owner, arguments, judge))
         return found
 
 
@@ -168,7 +176,10 @@ class _Account:
     active: list[str] = field(default_factory=list)
     used: dict[str, list[tuple[str, int | Fraction]]] = field(default_factory=dict)
 
-    def judge(self) -> Iterator[tuple[str, Beyond]]:
+    def judge(self) -> Mapping[str, Beyond]:
+        return dict(self._judge())
+
+    def _judge(self) -> Iterator[tuple[str, Beyond]]:
         members = [self._member(spec) for spec in self.household.specs]
         for member in sorted(members, key=lambda member: member.place):
             if member.spec.missing_since is not None and not member.runs:
@@ -178,7 +189,7 @@ class _Account:
                 yield member.spec.name, beyond
 
     def _member(self, spec: AcceptedSpec) -> _Member:
-        design, ours = self.designs[spec.name], self.containers.get(spec.name, Ours())
+        design, ours = self.designs[spec.name], self.containers.get(spec.name, _NOTHING)
         begun = any(i.workspace == spec.name and i.verdict not in _ENDS for i in self.memory.open_intents)
         wanted = (
             isinstance(design, Blueprint)
