@@ -314,7 +314,10 @@ def _rejected(world: World, path: str, rest: dict[str, Any]) -> None:
 
 
 def _policy(world: World, keys: Mapping[str, Any], rest: dict[str, Any]) -> None:
-    world.policy = builders.policy(rest.pop("catalog", None), **keys)
+    members = {group: frozenset(found) for group, found in rest.pop("members", {}).items()}
+    unread = frozenset(rest.pop("unread", ()))
+    given = builders.policy(rest.pop("catalog", None), **keys)
+    world.policy = replace(given, members=members, unread_groups=unread)
 
 
 def _runtime(world: World, name: str, _: dict[str, Any]) -> None:
