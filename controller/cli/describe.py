@@ -15,6 +15,9 @@ from controller.status import objects, wording
 _LABEL_WIDTH: Final = 14
 _EVENTS: Final = 20
 _ID_LENGTH: Final = 12
+_WIDTH: Final = 98
+_VALUE_WIDTH: Final = 24
+_GAP: Final = "   "
 
 
 @click.command(
@@ -118,12 +121,28 @@ def _moment(moment: str, now: datetime) -> str:
     return f"{moment} ({wording.age(datetime.fromisoformat(moment), now)} ago)"
 
 
-def _effective(item: trees.Object) -> list[str]:
+def _effective(item: trees.Object) -> Iterator[str]:
+    """Fields with values and origins in columns; what is too long for its column goes on in the next line."""
     rows = [
-        [trees.text(value, "path"), trees.text(value, "value", default='""'), trees.text(value, "origin")]
+        (trees.text(value, "path"), trees.text(value, "value", default='""'), trees.text(value, "origin"))
         for value in trees.each(item, "status", "effective")
     ]
-    return _table(["FIELD", "VALUE", "ORIGIN"], rows)
+    if not rows:
+        return
+    rows.insert(0, ("FIELD", "VALUE", "ORIGIN"))
+    field = max(len(path) for path, _, _ in rows)
+    value = max(len(text) for _, text, _ in rows if len(text) <= _VALUE_WIDTH)
+    for path, text, origin in rows:
+        beside = f"{path:<{field}}{_GAP}{text:<{value}}{_GAP}"
+        if len(text) > value:
+            yield beside.rstrip()
+            beside = ""
+        first, comma, rest = origin.partition(", ")
+        if len(beside) + len(origin) <= _WIDTH:
+            first, comma, rest = origin, "", ""
+        yield f"{beside:<{field + value + 2 * len(_GAP)}}{first}{comma.rstrip()}"
+        if rest:
+            yield f"{'':<{field + value + 2 * len(_GAP)}}{rest}"
 
 
 def _conditions(item: trees.Object, now: datetime) -> list[str]:

@@ -24,7 +24,7 @@ def described(wharf: wharf_host.Wharf, world: controller_stand_in.World) -> str:
         drifts=(drift,),
         not_enforced=(NotEnforced("spec.lifecycle.maxRuntime", "not yet"),),
     )
-    effective = (EffectiveValue("resources.memory", "64m", "policy class small"),)
+    effective = (EffectiveValue("resources.memory", "64m", "policy.yaml:7 (class small)"),)
     status = reports.status("alice", decided, services=SERVICES, effective=effective)
     event = Event(reports.NOW, "alice", Reason.ACCEPTED, "alice.yaml is in force", warning=False)
     world.workspaces = {"alice": wording.object_of(status)}
@@ -41,7 +41,7 @@ def test_it_has_what_a_person_looks_for(wharf: wharf_host.Wharf, world: controll
         "File:         alice.yaml",
         "State:        Running",
         "  class: vm",
-        "  resources.memory   64m     policy class small",
+        "  resources.memory   64m     policy.yaml:7 (class small)",
         "  resources memory 128m -> 64m (remedy: live",
         "  Update (Drifted): limits differ",
         "  not enforced: spec.lifecycle.maxRuntime: not yet",
@@ -64,3 +64,34 @@ def test_it_ends_with_the_lines_to_connect(wharf: wharf_host.Wharf, world: contr
 def test_an_unknown_workspace_is_3(wharf: wharf_host.Wharf, world: controller_stand_in.World) -> None:
     result = wharf("describe", "ws", "carol")
     assert (result.code, result.err) == (3, "wharf: workspace/carol: not found\n")
+
+
+def test_values_and_origins_stay_within_a_hundred_columns(
+    wharf: wharf_host.Wharf, world: controller_stand_in.World
+) -> None:
+    digest = f"registry.example/team/image:2026.11@sha256:{64 * 'a'}"
+    effective = (
+        EffectiveValue("image", digest, "policy.yaml:8 (class vm)"),
+        EffectiveValue("lifecycle.idleTimeout", "48h", "default"),
+        EffectiveValue(
+            "resources.memory",
+            "16g",
+            "policy.yaml:14 (quotas of group students), was 64g by policy.yaml:21 (grant thesis)",
+        ),
+    )
+    status = reports.status("alice", reports.decision(), effective=effective)
+    world.workspaces = {"alice": wording.object_of(status)}
+    world.answers["events"] = {"items": []}
+    text = wharf("describe", "workspace", "alice").out
+    assert (
+        f"""\
+Effective values:
+  FIELD                   VALUE   ORIGIN
+  image                   {digest}
+                                  policy.yaml:8 (class vm)
+  lifecycle.idleTimeout   48h     default
+  resources.memory        16g     policy.yaml:14 (quotas of group students),
+                                  was 64g by policy.yaml:21 (grant thesis)
+"""
+        in text
+    )
