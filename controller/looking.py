@@ -4,7 +4,7 @@ Refuses to decide about a workspace and to change anything but the ledger: which
 identities, and that the host was seen whole.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,6 +16,7 @@ from controller.model.effective import Effective
 from controller.model.images import Collection
 from controller.model.memory import Memory
 from controller.model.observed import Account, AccountSeen, Disk, EngineView, Layer, Observed, Seen, Unseen
+from controller.model.sizes import Usage
 from controller.planning import (
     acceptance,
     case,
@@ -26,6 +27,7 @@ from controller.planning import (
     inventory,
     resolve,
     retention,
+    sizes,
 )
 from controller.planning.case import Rules
 from controller.planning.planner import Planner
@@ -97,6 +99,7 @@ class Looker:
         self._host = host
         self._proven = False
         self._intents_settled = False
+        self._usage: Mapping[str, Usage] = {}
 
     def look(self, now: datetime, cause: str) -> Look:
         """Look at everything once; `cause` says why there is a pass."""
@@ -111,9 +114,7 @@ class Looker:
         )
         memory = self._accept(accepted, memory, nonce, now)
         if isinstance(scan, Seen):
-            found = accepted.specs  # of a scan that began after these were deleted
-            back = [name for name in deleted if name in found and found[name].missing_since is None]
-            self._books.write_each(ports.ledger.clear_removal, back, now)
+            self._take_back(deleted, accepted.specs, now)
         specs = accepted.specs if self._books.trouble is None else memory.accepted
         accounts = self._accounts(specs, memory, now)
         policy = self._policy(accounts, now)
@@ -130,11 +131,21 @@ class Looker:
         waiting, running = _by_state(effectives, engine)
         host = ports.host.observe(accounts, waiting, running, now)
         next_look = min((t for t in (accepted.next_look, ports.policies.next_look) if t), default=None)
-        layers = self._layers(engine, memory, cause, now)
         wants = _wants(desired, effectives, memory)
-        observed = Observed(engine, host, layers, collection=self._collection(engine, wants, now))
+        observed = Observed(
+            engine,
+            host,
+            self._layers(engine, memory, cause, now),
+            collection=self._collection(engine, wants, now),
+            usage=self._sizes(engine, effectives, cause, now),
+        )
         look = Look(desired, observed, memory, self._books.trouble, next_look, wants)
         return replace(look, observed=replace(look.observed, unproven=self._unproven(look)))
+
+    def _take_back(self, deleted: Iterable[str], found: Mapping[str, AcceptedSpec], now: datetime) -> None:
+        """Forget that workspaces were deleted whose files a scan found that began after that."""
+        back = [name for name in deleted if name in found and found[name].missing_since is None]
+        self._books.write_each(self._around.ledger.clear_removal, back, now)
 
     def _identify(self, engine: Seen[EngineView] | Unseen, memory: Memory, now: datetime) -> Memory:
         """Keep for good which container is the first with an instance, so that no copy takes its place."""
@@ -172,6 +183,18 @@ class Looker:
             return None
         store = self._around.engine.images(wanted, now)
         return None if isinstance(store, Unseen) else Collection(asked, store, wanted)
+
+    def _sizes(
+        self,
+        engine: Seen[EngineView] | Unseen,
+        effectives: Mapping[str, Effective],
+        cause: str,
+        now: datetime,
+    ) -> Mapping[str, Usage]:
+        """Return what was measured of the workspaces; it changes slowly, so not every pass asks."""
+        if isinstance(engine, Seen) and cause in {"resync", "startup"}:
+            self._usage = self._around.sizes.observe(sizes.wanted(effectives, engine.value), now)
+        return self._usage
 
     def _unproven(self, look: Look) -> str:
         """Say why nothing may rest on this look; a host is proven by one complete look since it changed."""

@@ -32,7 +32,7 @@ from controller.reporting import http, logs, metrics, narrator, notify
 from controller.service import Facts, Service
 from controller.settings import Settings
 from controller.slices import limits
-from controller.sources import members, preparation, proposals, watcher
+from controller.sources import members, meter, preparation, proposals, watcher
 from controller.status import events as event_texts
 from controller.workers import Finished, Workers
 from controller.workqueue import WorkQueue
@@ -161,8 +161,9 @@ class Controller:
             lambda: self.queue.add("request"),
             _facts(settings),
         )
-        around = replace(around, errands=self.service.errands)
         self._policies = around.policies
+        self._meter = meter.Meter(self._client.layer_and_log, clock)
+        around = replace(around, errands=self.service.errands, sizes=self._meter)
         self._reconciler = assembly.reconciler(settings, around, config.mode)
         self._narrator = narrator.Narrator()
         self._notify = notify.Notifier(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))
@@ -191,6 +192,8 @@ class Controller:
     def serve(self, stack: ExitStack) -> None:
         """Begin to hear of changes, to answer questions, and to say that the controller is there."""
         self.listen(stack)
+        self._meter.start()
+        stack.callback(self._meter.stop)
         endpoints = http.Endpoints(
             self._settings.config.metrics.listen, self._settings.runtime_dir / "control.sock"
         )

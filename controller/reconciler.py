@@ -215,6 +215,7 @@ class Reconciler:
             image_digest=contents.of_container(container, view, memory) if view and container else None,
             spec_running=known.effective.running if known else None,
             engine=engine if isinstance(engine, Unseen) else None,
+            usage=look.observed.usage.get(name),
         )
 
 

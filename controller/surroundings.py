@@ -17,6 +17,7 @@ from controller.model.memory import BackOff, Content, Held, Identity, Memory
 from controller.model.observed import Account, AccountSeen, EngineView, HostView, Layer, Seen, Unseen
 from controller.model.outcomes import Outcome
 from controller.model.plan import Decision
+from controller.model.sizes import Usage, Wanted
 from controller.workers import Finished
 
 
@@ -147,6 +148,22 @@ class Crew(Protocol):
         """Return the chains that have ended."""
 
 
+class Sizes(Protocol):
+    """What is measured of workspaces, by somebody for whom nobody waits."""
+
+    def observe(self, wanted: Mapping[str, Wanted], now: datetime) -> Mapping[str, Usage]:
+        """Return what was measured last, and have these measured from now on."""
+
+
+class NoSizes:
+    """Nothing is measured."""
+
+    def observe(self, wanted: Mapping[str, Wanted], now: datetime) -> Mapping[str, Usage]:
+        """Return nothing."""
+        del wanted, now
+        return {}
+
+
 class Errands(Protocol):
     """What people asked for that is done at once or not at all, and so is not written down."""
 
@@ -180,3 +197,4 @@ class Surroundings:
     ledger: Ledger
     crew: Crew
     errands: Errands = field(default_factory=NoErrands)
+    sizes: Sizes = field(default_factory=NoSizes)

@@ -33,6 +33,8 @@ class ConditionType(StrEnum):
     """A field of the spec is accepted but has no effect yet; present only while true."""
     OVER_QUOTA = "OverQuota"
     """It runs with more than the policy allows by now; present only while true."""
+    OVER_SOFT_LIMIT = "OverSoftLimit"
+    """It takes more of a disk than the policy wishes; present only while true."""
 
 
 class ConditionStatus(StrEnum):
@@ -354,6 +356,9 @@ class Reason(StrEnum):
     ADOPTED = "Adopted"
     """A person declared a container ours. From the next pass on it is kept as its spec says. Nothing to
     do."""
+    STORAGE_HIGH = "StorageHigh"
+    """The container's layer and log, or the owner's home, are larger than `storage` of the policy says.
+    Nothing is stopped for it. Remove what is not needed, or move it; the message has the numbers."""
     ACCEPTED = "Accepted"
     """The file on disk is the spec in force. Nothing to do."""
     SETTLING = "Settling"

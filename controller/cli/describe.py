@@ -97,10 +97,26 @@ def _facts(item: trees.Object, now: datetime) -> Iterator[str]:
         "Container": _container(item, now),
         "Image": trees.text(item, "status", "container", "image"),
         "Digest": trees.text(item, "status", "container", "imageDigest"),
+        "Storage": _storage(item, now),
         "Next attempt": trees.text(item, "status", "nextAttempt"),
     }
     for label, fact in facts.items():
         yield f"{label + ':':<{_LABEL_WIDTH}}{fact}"
+
+
+def _storage(item: trees.Object, now: datetime) -> str:
+    """`layer 1.2GiB (5m ago), log 3.0MiB (5m ago), home unknown: not measured yet`."""
+    parts = (_size(item, what, now) for what in ("layer", "log", "home"))
+    return ", ".join(filter(None, parts)) or trees.NONE
+
+
+def _size(item: trees.Object, what: str, now: datetime) -> str:
+    found = trees.at(item, "status", "storage", what)
+    size, at = trees.at(found, "bytes"), trees.at(found, "measuredAt")
+    if isinstance(size, int) and isinstance(at, str):
+        return f"{what} {wording.size(size)} ({wording.age(datetime.fromisoformat(at), now)} ago)"
+    unknown = trees.text(found, "unknown", default="")
+    return f"{what} unknown: {unknown}" if unknown else ""
 
 
 def _container(item: trees.Object, now: datetime) -> str:

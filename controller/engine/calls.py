@@ -58,6 +58,12 @@ class EngineClient:
         row = self._read_one("inspect_container", f"/containers/{_quoted(container_id)}/json", {"size": "1"})
         return None if row is None else int(row.get("SizeRw") or 0)
 
+    def layer_and_log(self, container_id: str) -> tuple[int, str] | None:
+        """Bytes in a container's writable layer and the path of its log; None if there is none. Costly."""
+        path = f"/containers/{_quoted(container_id)}/json"
+        row = self._read_one("inspect_container", path, {"size": "1"}, self._timeout)
+        return None if row is None else (int(row.get("SizeRw") or 0), str(row.get("LogPath") or ""))
+
     def layer_changes(self, container_id: str) -> tuple[str, ...]:
         """Paths that differ from the image in a container's writable layer. Costly."""
         path = f"/containers/{_quoted(container_id)}/changes"
@@ -192,9 +198,13 @@ class EngineClient:
         return answer
 
     def _read_one(
-        self, operation: str, path: str, query: Mapping[str, str] | None = None
+        self,
+        operation: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        timeout: float = INSPECT_TIMEOUT,
     ) -> transport.Row | None:
-        timeout = min(self._timeout, INSPECT_TIMEOUT)
+        timeout = min(self._timeout, timeout)
         request = transport.Request(operation, "GET", path, query or {}, timeout=timeout)
         try:
             answer = self._carrier.call(request)

@@ -12,6 +12,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from controller.api.conditions import Reason
 from controller.model.images import Collection
+from controller.model.sizes import Usage
 
 T = TypeVar("T")
 
@@ -360,6 +361,7 @@ class Observed:
         layers: of those kept containers that were asked for, by full id.
         unproven: why nothing may rest on this look (the host is new, and not all was seen), or empty.
         collection: the images, if a person wants some to go and they could be looked at.
+        usage: bytes of each workspace, as they were measured last.
     """
 
     engine: Seen[EngineView] | Unseen
@@ -367,3 +369,4 @@ class Observed:
     layers: Mapping[str, Layer] = field(default_factory=dict)
     unproven: str = ""
     collection: Collection | None = None
+    usage: Mapping[str, Usage] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from controller.model.desired import AcceptedPolicy, AcceptedSpec, Finding, Reje
 from controller.model.observed import NOT_LOOKED_AT, Account, Container, Disk, Unseen
 from controller.model.outcomes import Outcome
 from controller.model.plan import Decision, HostFinding, Plan
+from controller.model.sizes import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class WorkspaceStatus:
         image_id: what that means on this host.
         image_digest: by which a registry knows what the container was made from, `registry/name@sha256:...`.
         next_attempt: of something that failed or waits, if any.
+        usage: bytes that it takes, as they were measured last; None: nobody measures them.
     """
 
     workspace: str
@@ -85,6 +87,7 @@ class WorkspaceStatus:
     rejected: RejectedFile | None = None
     spec: AcceptedSpec | None = None
     next_attempt: datetime | None = None
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)

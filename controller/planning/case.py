@@ -17,8 +17,9 @@ from controller.model.memory import Cause, Intent, Memory, Suspension
 from controller.model.observed import Container, EngineView, HostView, Unseen
 from controller.model.plan import Decision, Drift, Note, NotEnforced, Verdict
 from controller.model.routes import NO_NAMES, Names
+from controller.model.sizes import Usage
 from controller.model.status import ServiceAddress
-from controller.planning import identity
+from controller.planning import identity, sizes
 from controller.planning.budget import Budget
 from controller.planning.ports import Assignment
 
@@ -131,6 +132,7 @@ class Scene:
         under_way: the open intent of each workspace that has one.
         beyond: workspaces that find no room beneath their owners' quotas.
         enforce: which tightened limits reach what runs.
+        usage: bytes of each workspace, as they were measured last.
     """
 
     view: EngineView
@@ -146,6 +148,7 @@ class Scene:
     now: datetime
     beyond: Mapping[str, Beyond] = field(default_factory=dict)
     enforce: Mapping[LimitName, Enforcement] = field(default_factory=dict)
+    usage: Mapping[str, Usage] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +273,7 @@ class Case:
             container_id=self.ours.main.id if self.ours.main else None,
             key=f"{self.key}:{verdict}:{reason}",
             not_enforced=self._not_enforced(),
-            notes=(*(effective.notes if effective else ()), *self._over_quota(), *self._account_note()),
+            notes=(*(effective.notes if effective else ()), *self._own_notes()),
             cause=Cause.APPROVED if cause is not None and self.approved else cause,
             change=self.change,
         )
@@ -290,6 +293,16 @@ class Case:
 
     def _over_quota(self) -> tuple[Note, ...]:
         return (Note(Reason.OVER_QUOTA, self.excess),) if self.excess else ()
+
+    def _storage_note(self) -> tuple[Note, ...]:
+        usage = self.scene.usage.get(self.name)
+        if usage is None or not isinstance(self.blueprint, Blueprint):
+            return ()
+        excess = sizes.excess(usage, self.blueprint.effective)
+        return (Note(Reason.STORAGE_HIGH, excess),) if excess else ()
+
+    def _own_notes(self) -> tuple[Note, ...]:
+        return (*self._over_quota(), *self._account_note(), *self._storage_note())
 
     def _not_enforced(self) -> tuple[NotEnforced, ...]:
         found = self.blueprint

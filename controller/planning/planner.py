@@ -93,6 +93,7 @@ class Planner:
         enforce = {} if isinstance(desired.policy, Unseen) else desired.policy.policy.spec.enforce
         scene = replace(
             self._scene(desired, observed.host.value, view, memory, seen_at, now),
+            usage=observed.usage,
             beyond=self._quotas.beyond(desired.specs, self.designs, index, memory, enforce),
             enforce=enforce,
         )

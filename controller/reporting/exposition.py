@@ -5,12 +5,13 @@ thousand samples; as objects of the client library they would cost ten times the
 Source of the format: https://prometheus.io/docs/instrumenting/exposition_formats/
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
 
 from controller.api.conditions import ConditionStatus, ConditionType, Reason
 from controller.model.memory import Cause
 from controller.model.observed import Disk
+from controller.model.sizes import Measured, Size, Usage
 from controller.model.status import PassReport, WorkspaceStatus
 from controller.reporting import instruments
 
@@ -147,6 +148,36 @@ def _pending_since(status: WorkspaceStatus) -> Iterator[Line]:
         yield f'workspace="{status.workspace}"', condition.last_transition.timestamp()
 
 
+def _bytes(read: Callable[[Usage], Size]) -> Callable[[WorkspaceStatus], Iterator[Line]]:
+    def lines(status: WorkspaceStatus) -> Iterator[Line]:
+        size = read(status.usage) if status.usage is not None else None
+        if isinstance(size, Measured):
+            yield f'workspace="{status.workspace}"', float(size.size)
+
+    return lines
+
+
+def _layer_measured(status: WorkspaceStatus) -> Iterator[Line]:
+    if status.usage is not None and isinstance(status.usage.layer, Measured):
+        yield f'workspace="{status.workspace}"', status.usage.layer.at.timestamp()
+
+
+def _homes(
+    read: Callable[[Collection[Measured]], float],
+) -> Callable[[PassReport | None], Iterator[Line]]:
+    """One line for each owner: workspaces may share a home, and an owner may have several."""
+
+    def lines(report: PassReport | None) -> Iterator[Line]:
+        found: dict[str, dict[str, Measured]] = {}
+        for status in report.statuses.values() if report else ():
+            if status.usage is not None and isinstance(status.usage.home, Measured):
+                found.setdefault(status.owner, {})[status.usage.home_path] = status.usage.home
+        for owner, homes in found.items():
+            yield f'owner="{escape(owner)}"', read(homes.values())
+
+    return lines
+
+
 def _held(report: PassReport | None) -> Iterator[Line]:
     decisions = report.plan.decisions.values() if report else ()
     held = [one.cause for one in decisions if one.reason is Reason.BUDGET_EXCEEDED]
@@ -163,6 +194,11 @@ _FAMILIES: Final[Mapping[str, Callable[[PassReport | None], Iterator[Line]]]] = 
     "orphan_containers": _found(Reason.ORPHANED),
     "foreign_containers": _found(Reason.FOREIGN_CONTAINER),
     "docker_up": _docker_up,
+    "workspace_layer_bytes": _of_each(_bytes(lambda usage: usage.layer)),
+    "workspace_log_bytes": _of_each(_bytes(lambda usage: usage.log)),
+    "workspace_layer_measured_timestamp_seconds": _of_each(_layer_measured),
+    "owner_home_bytes": _homes(lambda sizes: float(sum(one.size for one in sizes))),
+    "owner_home_measured_timestamp_seconds": _homes(lambda sizes: min(one.at for one in sizes).timestamp()),
     "disk_size_bytes": _disk(lambda disk: float(disk.size)),
     "disk_used_bytes": _disk(lambda disk: float(disk.used)),
     "disk_used_ratio": _disk(lambda disk: disk.share),

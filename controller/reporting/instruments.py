@@ -266,6 +266,20 @@ DECLARED: Final[tuple[Instrument, ...]] = (
         "reason",
         known=(("lost",),),
     ),
+    # bytes, as they were measured last
+    _passing(
+        "workspace_layer_bytes",
+        "What the container wrote outside its mounts; absent if unknown.",
+        "workspace",
+    ),
+    _passing(
+        "workspace_log_bytes", "The container's log with its rotated files; absent if unknown.", "workspace"
+    ),
+    _passing(
+        "workspace_layer_measured_timestamp_seconds", "Unix time at which both were measured.", "workspace"
+    ),
+    _passing("owner_home_bytes", "The owner's home; absent if unknown.", "owner"),
+    _passing("owner_home_measured_timestamp_seconds", "Unix time at which it was measured.", "owner"),
     # the Engine's disk
     _passing("disk_size_bytes", "Size of the file system that holds the Engine's data; absent if unseen."),
     _passing("disk_used_bytes", "Bytes in use on it; absent if unseen."),

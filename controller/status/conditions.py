@@ -37,6 +37,7 @@ _PENDING: Final = frozenset(
 _NOTED: Final = {
     Reason.IMAGE_DEPRECATED: ConditionType.IMAGE_DEPRECATED,
     Reason.OVER_QUOTA: ConditionType.OVER_QUOTA,
+    Reason.STORAGE_HIGH: ConditionType.OVER_SOFT_LIMIT,
 }
 """Notes that are conditions as well."""
 _NEEDS_A_NEW_RUN: Final = frozenset({Remedy.REPLACE, Remedy.RESTART})

@@ -37,6 +37,7 @@ def _derive(before: PassReport | None, report: PassReport) -> Iterator[Event]:
         yield from _chain(chain, report.at)
     for name in sorted(report.plan.decisions):
         yield from _decision(before, report.plan.decisions[name], report.at)
+        yield from _storage(before, report.plan.decisions[name], report.at)
     for name in sorted(report.statuses):
         yield from _drifts(before, report.statuses[name], report.at)
 
@@ -121,6 +122,15 @@ def _decision(before: PassReport | None, decision: Decision, at: datetime) -> It
     yield _event(
         at, decision.workspace, decision.reason, decision.message or decision.verdict, warning=warning
     )
+
+
+def _storage(before: PassReport | None, decision: Decision, at: datetime) -> Iterator[Event]:
+    """That a workspace grew beyond its soft limit, once."""
+    prior = before.plan.decisions.get(decision.workspace) if before else None
+    known = {note.reason for note in prior.notes} if prior is not None else set()
+    for note in decision.notes:
+        if note.reason is Reason.STORAGE_HIGH and note.reason not in known:
+            yield _event(at, decision.workspace, note.reason, note.message, warning=True)
 
 
 def _drifts(before: PassReport | None, status: WorkspaceStatus, at: datetime) -> Iterator[Event]:

@@ -11,6 +11,7 @@ from controller.api import meta, secrecy
 from controller.api.conditions import ConditionType, DriftKind
 from controller.model.observed import Container
 from controller.model.plan import Decision, Drift
+from controller.model.sizes import Measured, Size, Usage
 from controller.model.status import EffectiveValue, WorkspaceStatus
 from controller.status import phrases
 
@@ -98,6 +99,24 @@ class EffectiveObject(TypedDict):
     rule: str
 
 
+class SizeObject(TypedDict):
+    """Bytes as they were measured at a time; or why they are not known, and since when."""
+
+    bytes: NotRequired[int]
+    measuredAt: NotRequired[str]
+    unknown: NotRequired[str]
+    unknownSince: NotRequired[str]
+
+
+class StorageObject(TypedDict):
+    """Bytes that a workspace takes: its container's layer, its log, and the owner's home if it mounts it."""
+
+    layer: SizeObject
+    log: SizeObject
+    home: NotRequired[SizeObject]
+    homePath: NotRequired[str]
+
+
 class StatusObject(TypedDict):
     """What is said of a workspace."""
 
@@ -115,6 +134,7 @@ class StatusObject(TypedDict):
     imageID: NotRequired[str]
     file: NotRequired[str]
     nextAttempt: NotRequired[str]
+    storage: NotRequired[StorageObject]
 
 
 class WorkspaceObject(TypedDict):
@@ -182,7 +202,22 @@ def _status(status: WorkspaceStatus) -> StatusObject:
         described["file"] = status.spec.file
     if status.next_attempt is not None:
         described["nextAttempt"] = timestamp(status.next_attempt)
+    if status.usage is not None:
+        described["storage"] = _storage(status.usage)
     return described
+
+
+def _storage(usage: Usage) -> StorageObject:
+    told: StorageObject = {"layer": _size(usage.layer), "log": _size(usage.log)}
+    if usage.home is not None:
+        told["home"], told["homePath"] = _size(usage.home), usage.home_path
+    return told
+
+
+def _size(size: Size) -> SizeObject:
+    if isinstance(size, Measured):
+        return {"bytes": size.size, "measuredAt": timestamp(size.at)}
+    return {"unknown": size.message, "unknownSince": timestamp(size.since)}
 
 
 def effective_object(value: EffectiveValue) -> EffectiveObject:

@@ -14,6 +14,7 @@ from controller.model.desired import AcceptedSpec, RejectedFile
 from controller.model.memory import BackOff, Suspension
 from controller.model.observed import Container, Unseen
 from controller.model.plan import Decision, Verdict
+from controller.model.sizes import Usage
 from controller.model.status import Condition, EffectiveValue, ServiceAddress, WorkspaceStatus
 from controller.status import conditions
 
@@ -39,6 +40,7 @@ class Facts:
         spec_running: what the spec says after inheritance; None: what its own text says.
         engine: why containers could not be looked at, if so.
         created_at: of the workspace object; None: as before, else when its spec was accepted.
+        usage: bytes that it takes, as they were measured last.
     """
 
     effective: tuple[EffectiveValue, ...] = ()
@@ -52,6 +54,7 @@ class Facts:
     spec_running: bool | None = None
     engine: Unseen | None = None
     created_at: datetime | None = None
+    usage: Usage | None = None
 
 
 def summarize(
@@ -91,6 +94,7 @@ def summarize(
         rejected=facts.rejected,
         spec=spec,
         next_attempt=_next_attempt(decision, facts.backoff),
+        usage=facts.usage,
     )
     return prior if prior is not None and _says_nothing_new(prior, fresh) else fresh
 
@@ -122,6 +126,7 @@ def _says_nothing_new(prior: WorkspaceStatus, fresh: WorkspaceStatus) -> bool:
         and fresh.rejected == prior.rejected
         and fresh.services == prior.services
         and fresh.effective == prior.effective
+        and fresh.usage == prior.usage
         and _same_spec(prior.spec, fresh.spec)
         and _same_container(prior.container, fresh.container)
     )

@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -13,6 +14,7 @@ from controller.api.conditions import Reason
 from controller.engine import calls
 from controller.model import actions, errors, outcomes
 from controller.model.images import ImageStore
+from controller.sources import counting
 from tests.contract import backends
 from tests.contract.backends import Backend, row
 from tests.support.sim_container import SimImage
@@ -271,3 +273,15 @@ def test_a_look_at_all_images_tells_who_uses_which(backend: Backend) -> None:
     assert store.images[own].name == "wharf-held:1"
     backend.client.remove(container)
     backend.client.remove_image("wharf-held:1")
+
+
+def test_the_bytes_of_a_layer_and_the_path_of_a_log_are_told_at_once(backend: Backend) -> None:
+    container = backend.run("writes", ["/bin/sh", "-c", "dd if=/dev/zero of=/big bs=1k count=500; sleep 600"])
+    told = backend.client.layer_and_log(container)
+    assert told is not None
+    if isinstance(backend.world, backends.RealWorld):
+        backends.until(lambda: (backend.client.layer_and_log(container) or (0, ""))[0] >= 500 << 10)
+        assert counting.of_log(told[1]) >= 0
+    assert backend.client.layer_and_log("f" * 64) is None
+    backend.client.stop(container, timedelta(0))
+    backend.client.remove(container)

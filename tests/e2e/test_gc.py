@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,8 @@ def host(
 
 def load(engine: dockerd_support.Dockerd, tag: str, *, young: bool = False) -> str:
     """An image of its own content that came long ago, or just now; its name."""
-    docker, name = engine.client(), image.name_of(tag)
+    docker: Any = engine.client()  # its published types are narrower than its answers
+    name = image.name_of(tag)
     list(docker.load_image(image.build_archive(tag)))
     digits = docker.inspect_image(name)["Id"].removeprefix("sha256:")
     root = Path(docker.info()["DockerRootDir"])

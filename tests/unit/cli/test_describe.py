@@ -1,7 +1,10 @@
 """All about one workspace, for a person."""
 
+from dataclasses import replace
+
 from controller.api.conditions import DriftKind, Reason
 from controller.model.plan import Drift, NotEnforced, Remedy, Verdict
+from controller.model.sizes import Measured, Unmeasured, Usage
 from controller.model.status import EffectiveValue, Event, ServiceAddress
 from controller.status import records, wording
 from tests.support import controller_stand_in, reports, wharf_host
@@ -95,3 +98,15 @@ Effective values:
 """
         in text
     )
+
+
+def test_bytes_are_shown_with_their_age_or_why_they_are_unknown(
+    wharf: wharf_host.Wharf, world: controller_stand_in.World
+) -> None:
+    unknown = Unmeasured("not measured yet", reports.NOW)
+    usage = Usage(Measured(3 << 30, reports.later(-300)), unknown, Measured(512, reports.NOW), "/home/alice")
+    status = replace(reports.status("alice"), usage=usage)
+    world.workspaces = {"alice": wording.object_of(status)}
+    text = wharf("describe", "workspace", "alice").out
+    line = "Storage:      layer 3.0GiB (10m ago), log unknown: not measured yet, home 512B (5m ago)"
+    assert line in text.splitlines()

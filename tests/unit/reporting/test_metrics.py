@@ -15,6 +15,7 @@ from controller.model.memory import Cause
 from controller.model.observed import ContainerState
 from controller.model.outcomes import Failed, Outcome, Skipped, Succeeded
 from controller.model.plan import Drift, HostFinding, Remedy, Verdict
+from controller.model.sizes import Measured, Unmeasured, Usage
 from controller.model.status import ChainReport, PassReport
 from controller.reporting import instruments, metrics
 from controller.status import summary
@@ -55,6 +56,30 @@ def drifted_report(**fields: object) -> PassReport:
     decision = reports.decision(verdict=Verdict.WAIT, reason=Reason.CHANGE_PENDING, drifts=(drift,))
     dirty = summary.summarize(clean, clean.spec, decision, clean.container, summary.Facts(), reports.later(1))
     return replace(reports.report([dirty]), **fields)  # type: ignore[arg-type] # by name
+
+
+def test_bytes_are_published_as_far_as_they_are_known_and_a_shared_home_once(
+    published: metrics.Metrics,
+) -> None:
+    unknown = Unmeasured("not measured yet", reports.NOW)
+    home = Measured(7000, reports.later(-60))
+    one = Usage(Measured(10, reports.NOW), unknown, home, "/home/alice")
+    other = Usage(unknown, Measured(20, reports.NOW), home, "/home/alice")
+    third = Usage(unknown, unknown, Measured(500, reports.NOW), "/home/else")
+    statuses = [
+        replace(reports.status(name), owner="alice", usage=usage)
+        for name, usage in (("alice", one), ("bob", other), ("carol", third))
+    ]
+    published.publish(reports.report(statuses))
+    assert value(published, "workspace_layer_bytes", workspace="alice") == 10
+    assert value(published, "workspace_layer_bytes", workspace="bob") is None
+    assert value(published, "workspace_log_bytes", workspace="alice") is None
+    assert value(published, "workspace_log_bytes", workspace="bob") == 20
+    measured = value(published, "workspace_layer_measured_timestamp_seconds", workspace="alice")
+    assert measured == reports.NOW.timestamp()
+    assert value(published, "owner_home_bytes", owner="alice") == 7500
+    oldest = value(published, "owner_home_measured_timestamp_seconds", owner="alice")
+    assert oldest == reports.later(-60).timestamp()
 
 
 def test_the_disk_of_the_engine_is_measured_and_absent_while_it_cannot_be_seen(
