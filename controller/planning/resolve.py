@@ -6,6 +6,7 @@ Refuses to look anything up: accounts are arguments, and what cannot be resolved
 import functools
 from collections.abc import Mapping
 from datetime import timedelta
+from fractions import Fraction
 from typing import Final, NamedTuple, cast
 
 from controller.api import policy as policies
@@ -16,7 +17,7 @@ from controller.model.desired import AcceptedSpec
 from controller.model.effective import Effective, Refusal
 from controller.model.observed import AccountSeen, Limits
 from controller.model.plan import NotEnforced
-from controller.planning import caps, choice, identity, layers, origins, security
+from controller.planning import caps, choice, identity, layers, origins, quotas, security
 from controller.planning.layers import Layer
 from controller.planning.origins import WORKSPACE, Value
 from controller.planning.standing import Base, Profile, Standing
@@ -88,8 +89,7 @@ def _one(values: Mapping[str, Value], path: str) -> object:
 
 
 def _build(given: _Given, values: Mapping[str, Value], image: choice.Chosen) -> Effective:
-    one = functools.partial(_one, values)
-    accepted, standing, place, base, who = given
+    one, (accepted, standing, place, base, who) = functools.partial(_one, values), given
     rules = standing.policy.policy.spec
     run_as_owner = one("security.runAs") is workspace.RunAs.OWNER
     profile = cast("workspace.SecurityProfile", one("security.profile"))
@@ -121,12 +121,20 @@ def _build(given: _Given, values: Mapping[str, Value], image: choice.Chosen) -> 
         runtime=security.runtime(profile, rules),
         not_enforced=tuple(_not_enforced(values)),
         notes=image.notes,
+        gpu_equivalents=_gpus(values),
         quotas=place.quotas,
         priority=cast("int", one("priority")),
         storage_home=cast("int | None", one("storage.home")),
         storage_layer=cast("int | None", one("storage.layer")),
         words=origins.Words(values, base.wording),
     )
+
+
+def _gpus(values: Mapping[str, Value]) -> Fraction:
+    """What it takes of the owner's gpuEquivalents."""
+    mode = cast("workspace.GpuMode", _one(values, "gpu.mode"))
+    profile = cast("str | None", _one(values, "gpu.migProfile"))
+    return quotas.gpu_equivalents(mode, cast("int", _one(values, "gpu.count")), profile)
 
 
 def _secrets(values: Mapping[str, Value]) -> tuple[tuple[str, str], ...]:
