@@ -103,8 +103,9 @@ def image_moves(world: "World", chance: random.Random) -> str | None:
     image = SimImage("sha256:" + world.engine.new_id())
     world.asks.append(Ask(world.true_time(), "tag", ""))
     if chance.random() < 0.3:  # noqa: PLR2004 - less often than not
-        world.engine.registry["far:1"] = image
-        return "far:1 at the registry"
+        far = chance.choice(("far:1", "sample:1", "sample:2"))
+        world.engine.registry[far] = image
+        return f"{far} at the registry"
     tag = chance.choice(("sample:1", "sample:2"))
     world.engine.add_image(tag, image)
     return tag

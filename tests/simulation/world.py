@@ -113,6 +113,7 @@ class World:
         self.engine.registry["far:1"] = SimImage("sha256:" + "f" * 64)
 
     # time
+            self.engine.registry[tag] = self.engine.images[tag]
 
     def monotonic(self) -> float:
         """Seconds awake since the beginning."""
