@@ -23,6 +23,16 @@ def load(file: Path, model: type[ModelT]) -> ModelT | None:
     Raises:
         exits.Failure: it cannot be read or is not valid.
     """
+    found = read(file, model)
+    return None if found is None else found.value
+
+
+def read(file: Path, model: type[ModelT]) -> loader.Parsed[ModelT] | None:
+    """The document in `file` with the lines of its keys; None where there is no such file.
+
+    Raises:
+        exits.Failure: it cannot be read or is not valid.
+    """
     try:
         text = file.read_bytes()
     except FileNotFoundError:
@@ -32,7 +42,7 @@ def load(file: Path, model: type[ModelT]) -> ModelT | None:
     result = loader.parse_document(text, str(file), model)
     if isinstance(result, loader.Rejection):
         raise exits.Failure(exits.ExitCode.ERROR, "\n".join(map(str, result.findings)))
-    return result.value
+    return result
 
 
 def unreadable(file: Path, error: OSError) -> exits.Failure:

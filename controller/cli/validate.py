@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 import click
 
 from controller.api import config, images, meta, policy, workspace
+from controller.api.conditions import Reason
 from controller.cli import documents, entry, exits, session, specs
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, Finding
 from controller.model.effective import Refusal
@@ -64,7 +65,7 @@ def validate(this: session.Session, paths: tuple[Path, ...]) -> int:
     it. Exit code 1 if there is any.
 
     Lines with `warning:` do not count: a class or an image that the policy or the catalog lacks, an image
-    that is deprecated, and files that the controller would not look into.
+    that is deprecated, a grant that has ended, and files that the controller would not look into.
     """
     report = _Report()
     for path in paths:
@@ -76,7 +77,9 @@ def validate(this: session.Session, paths: tuple[Path, ...]) -> int:
         report.errors += members.survey(parsed.file, value.spec.groups).findings
     rules = _rules(this, report, is_default=not paths)
     if rules is not None:
-        report.warnings += _unresolved(report.of_kind(workspace.Workspace), rules)
+        standing = Standing(rules, _now())
+        report.warnings += _unresolved(report.of_kind(workspace.Workspace), standing)
+        report.warnings += _over(report, standing)
     for finding in sorted(report.errors + report.warnings, key=lambda found: (found.file, found.line)):
         click.echo(str(finding))
     wrong, files = len(report.errors), len(report.parsed)
@@ -161,38 +164,58 @@ def _doubles(found: Iterable[tuple[_Parsed, workspace.Workspace]]) -> Iterator[F
 
 def _rules(this: session.Session, report: _Report, *, is_default: bool) -> AcceptedPolicy | None:
     """Policy and catalog among the files, else those of the configuration; None where there is no policy."""
-    policies = [(parsed.file, value) for parsed, value in report.of_kind(policy.ResourcePolicy)]
-    catalogs = [value for _, value in report.of_kind(images.ImageCatalog)]
+    policies = _sources(report, policy.ResourcePolicy)
+    catalogs = _sources(report, images.ImageCatalog)
     if not is_default:
-        file = this.settings.policy_file
-        policies = policies or [
-            (str(file), value) for value in _listed(documents.load(file, policy.ResourcePolicy))
-        ]
-        catalogs = catalogs or _listed(documents.load(this.settings.image_catalog_file, images.ImageCatalog))
+        policies = policies or _configured(this.settings.policy_file, policy.ResourcePolicy)
+        catalogs = catalogs or _configured(this.settings.image_catalog_file, images.ImageCatalog)
     if not policies:
         return None
-    nothing = {
-        "apiVersion": meta.API_VERSION,
-        "kind": "ImageCatalog",
-        "metadata": {"name": "none"},
-        "spec": {},
-    }
-    catalog = catalogs[0] if catalogs else images.ImageCatalog.model_validate(nothing)
-    title, rules = policies[0]
-    return AcceptedPolicy(rules, catalog, "", members=members.survey(title, rules.spec.groups).members)
+    head = {"apiVersion": meta.API_VERSION, "kind": "ImageCatalog", "metadata": {"name": "none"}}
+    catalogs = catalogs or [("images.yaml", {}, images.ImageCatalog.model_validate({**head, "spec": {}}))]
+    (file, lines, rules), (catalog_file, catalog_lines, catalog) = policies[0], catalogs[0]
+    return AcceptedPolicy(
+        rules,
+        catalog,
+        "",
+        members=members.survey(file, rules.spec.groups).members,
+        policy_file=Path(file).name,
+        catalog_file=Path(catalog_file).name,
+        lines=lines,
+        catalog_lines=catalog_lines,
+    )
 
 
-def _listed(found: documents.ModelT | None) -> list[documents.ModelT]:
-    return [] if found is None else [found]
+_Source: TypeAlias = tuple[str, Mapping[str, int], documents.ModelT]
+"""File, lines by path, and the document."""
+
+
+def _sources(report: _Report, model: type[documents.ModelT]) -> list[_Source[documents.ModelT]]:
+    return [(parsed.file, parsed.lines, value) for parsed, value in report.of_kind(model)]
+
+
+def _configured(file: Path, model: type[documents.ModelT]) -> list[_Source[documents.ModelT]]:
+    found = documents.read(file, model)
+    return [] if found is None else [(found.file, found.lines, found.value)]
+
+
+def _now() -> datetime:
+    from controller import manager  # noqa: PLC0415 - only for its clock
+
+    return manager.clock()
+
+
+def _over(report: _Report, standing: Standing) -> Iterator[Finding]:
+    """A warning for each grant and exception that has ended, if the policy is among the files."""
+    for parsed, _ in report.of_kind(policy.ResourcePolicy)[:1]:
+        for line, message in standing.over:
+            yield Finding(parsed.file, line or 1, 1, "", f"warning: {Reason.GRANT_OVER}: {message}")
 
 
 def _unresolved(
-    found: Iterable[tuple[_Parsed, workspace.Workspace]], rules: AcceptedPolicy
+    found: Iterable[tuple[_Parsed, workspace.Workspace]], standing: Standing
 ) -> Iterator[Finding]:
     """Warnings for workspaces that policy or catalog would hold or remark on; accounts are taken to exist."""
-    from controller import manager  # noqa: PLC0415 - only for its clock
-
-    standing = Standing(rules, manager.clock())
     for parsed, value in found:
         owner = resolve.owner_of(value)
         accepted = AcceptedSpec(value, "", 1, "", parsed.file, _NO_TIME, confirmed=True, lines=parsed.lines)

@@ -140,7 +140,7 @@ class Planner:
             *obstacles.pressure(scene.view, self._rules),
             *asking.findings(self.designs, scene.memory),
             *routes.findings(scene.host.routes),
-            *(standing.over if standing else ()),
+            *(standing.findings() if standing else ()),
         )
 
     def _scene(  # noqa: PLR0913 - a scene has this many sides
@@ -334,10 +334,6 @@ def _held_removals(decisions: Mapping[str, Decision], scene: Scene) -> tuple[Hel
         if decision.reason is Reason.REMOVALS_HELD
         and (name not in scene.memory.held or scene.memory.held[name].change != decision.change)
     )
-
-
-def _over(standing: Standing | None) -> tuple[HostFinding, ...]:
-    return () if standing is None else standing.over
 
 
 def _next_look(decisions: Mapping[str, Decision], standing: Standing | None) -> datetime | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from controller.api import fields, meta, workspace
 from controller.api import policy as policies
@@ -28,6 +28,13 @@ _DEFAULTS: Final[Mapping[str, Value]] = {
     path: origins.by_default(value)
     for path, value in {**workspace.CONTRACT_DEFAULTS, "priority": DEFAULT_PRIORITY}.items()
 }
+
+
+class Over(NamedTuple):
+    """A grant, exception or privilege that has ended; `line` of its end in the policy, 0 if not known."""
+
+    line: int
+    message: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,6 +153,14 @@ class Standing:
         key = (*path, "name") if isinstance(path[-1], int) else path
         line = self.policy.lines.get(paths.render_path(("spec", *key)), 0)
         return Origin(self.policy.policy_file, line, rule)
+
+    def findings(self) -> tuple[HostFinding, ...]:
+        """Return the same for those who look after the host."""
+        file = self.policy.policy_file
+        return tuple(
+            HostFinding(Reason.GRANT_OVER, f"{file}:{line}" if line else file, message)
+            for line, message in self.over
+        )
 
     def profile(self, owner: str) -> Profile | Refusal:
         """Return what the policy says of an owner, or why that cannot be told."""
@@ -283,7 +298,7 @@ def _is_over(user: User, now: datetime) -> bool:
     return user.expires is not None and user.expires <= now
 
 
-def _over(policy: AcceptedPolicy, now: datetime) -> Iterator[HostFinding]:
+def _over(policy: AcceptedPolicy, now: datetime) -> Iterator[Over]:
     rules = policy.policy.spec
     ended = [
         (f"the grant {grant.name}", paths.render_path(("spec", "grants", number, "expires")), grant.expires)
@@ -301,11 +316,9 @@ def _over(policy: AcceptedPolicy, now: datetime) -> Iterator[HostFinding]:
         ]
     for what, path, expires in ended:
         if expires <= now:
-            line = policy.lines.get(path)
-            place = f"{policy.policy_file}:{line}" if line else policy.policy_file
             at = fields.format_timestamp(expires)
             message = f"{what} ended at {at} and has no effect; take it out, or write a later time"
-            yield HostFinding(Reason.GRANT_OVER, place, message)
+            yield Over(policy.lines.get(path, 0), message)
 
 
 def _owner_quotas(caps: Mapping[str, Value]) -> OwnerQuotas:

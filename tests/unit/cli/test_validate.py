@@ -128,3 +128,19 @@ def test_files_of_members_are_checked_with_their_policy(
     both = wharf("validate", str(file), str(alice))
     assert both.code == 0
     assert "warning: AmbiguousGroup" in both.out
+
+
+def test_what_has_ended_and_who_says_what_is_told_with_its_line(
+    wharf: wharf_host.Wharf, host: wharf_host.Host, tmp_path: Path
+) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(
+        "apiVersion: wharfinger.dev/v1\nkind: ResourcePolicy\nmetadata: {name: lab}\nspec:\n"
+        '  users:\n    bob: {priority: 50, expires: "2020-01-01T00:00:00Z"}\n'
+        "  classes: {big: {gpu: {mode: All}}}\n"
+    )
+    alice = host.write("alice.yaml", spec("alice", 'image: {reference: "sample:1"}\n  class: big'))
+    result = wharf("validate", str(file), str(alice))
+    assert result.code == 0
+    assert f"{file}:6:1: warning: GrantOver: the exception of bob ended at 2020-01-01T00:00:00Z" in result.out
+    assert "from policy.yaml:7 (class big)" in result.out
