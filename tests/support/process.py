@@ -39,6 +39,7 @@ QUICK: Tree = {
     "resyncInterval": "1s",
     "safety": {"deletionGrace": "1s", "maxDisruptionsPerMinute": 1000, "maxDisruptionsPercent": 100},
     "gpus": {"source": "None"},
+    "disk": {"lowWatermark": 80, "highWatermark": 100},
 }
 POLICY: Tree = {
     "defaultClass": "small",
