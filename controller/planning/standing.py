@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, cast
 from controller.api import fields, meta, workspace
 from controller.api import policy as policies
 from controller.api.conditions import Reason
-from controller.api.presets import Grant, Preset, User
+from controller.api.presets import Preset, User
 from controller.model import paths
 from controller.model.desired import AcceptedPolicy
 from controller.model.effective import DEFAULT_PRIORITY, OwnerQuotas, Refusal
@@ -43,7 +43,6 @@ class Profile:
 
     Attributes:
         group: the one that counts, None for no group.
-        grants: in force, weakest first.
         layers: of the group, of the user and of the grants, weakest first.
         sources: where all that is said, after the policy's defaults.
         caps: quotas by name, those of the policy for everybody included.
@@ -52,7 +51,6 @@ class Profile:
     """
 
     group: str | None
-    grants: tuple[Grant, ...]
     layers: tuple[Layer, ...]
     sources: tuple[Origin, ...]
     caps: dict[str, Value]
@@ -135,24 +133,20 @@ class Standing:
         granted = {login for grant in rules.grants for login in grant.users or ()}
         return frozenset({*self._groups, *rules.users, *rules.privileged, *granted})
 
-    def exception(self, owner: str) -> User | None:
-        """Return a user's own entry, unless its time is over."""
-        return self._exceptions.get(owner)
-
     def privilege(self, owner: str) -> policies.Privilege | None:
         """Return why an owner may have privileged containers now, or None."""
         return self._privileges.get(owner)
-
-    def quotas(self, owner: str) -> OwnerQuotas:
-        """Return what an owner may have in all; no caps while the group is not known."""
-        found = self.profile(owner)
-        return OwnerQuotas() if isinstance(found, Refusal) else found.quotas
 
     def origin(self, path: tuple[str | int, ...], rule: str) -> Origin:
         """Return where a part of the policy stands; an item of a list where its name does."""
         key = (*path, "name") if isinstance(path[-1], int) else path
         line = self.policy.lines.get(paths.render_path(("spec", *key)), 0)
         return Origin(self.policy.policy_file, line, rule)
+
+    def quotas(self, owner: str) -> OwnerQuotas:
+        """Return what an owner may have in all; no caps while the group is not known."""
+        found = self.profile(owner)
+        return OwnerQuotas() if isinstance(found, Refusal) else found.quotas
 
     def findings(self) -> tuple[HostFinding, ...]:
         """Return the same for those who look after the host."""
@@ -206,12 +200,11 @@ class Standing:
                 if model is not None:
                     layers.lay_over(folded, self._layer(rule, (*path, part), model).values())
         stack = tuple(self._layer(rule, path, said, _OF_WORKSPACES) for rule, path, said in named)
-        chosen = tuple(grant for _, grant in grants)
         sources = (
             self.origin(("defaults",), "defaults"),
             *(self.origin(path, rule) for rule, path, _ in named),
         )
-        return Profile(group, chosen, stack, sources, caps, aggregate, _owner_quotas(caps))
+        return Profile(group, stack, sources, caps, aggregate, _owner_quotas(caps))
 
     def _layer(
         self, rule: str, path: tuple[str | int, ...], model: meta.ApiModel, only: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from controller.model.desired import AcceptedPolicy
-from controller.model.effective import OwnerQuotas, Refusal
+from controller.model.effective import Refusal
 from controller.planning.planner import Planner
 from controller.planning.standing import Profile, Standing, Standings
 from tests.support import builders
@@ -80,12 +80,11 @@ def test_a_privilege_lasts_until_its_end() -> None:
     assert Standing(policy(**TIMED), NOW).privilege("alice") is None
 
 
-def test_who_cannot_be_placed_has_no_caps_yet() -> None:
+def test_who_cannot_be_placed_has_no_profile() -> None:
     both = {"members": ["alice"]}
     standing = Standing(policy(groups={"a": both, "b": both}, quotas={"workspaces": 1}), NOW)
     assert isinstance(standing.profile("alice"), Refusal)
-    assert standing.quotas("alice") == OwnerQuotas()
-    assert standing.quotas("bob").workspaces == 1
+    assert profile(standing, "bob").quotas.workspaces == 1
 
 
 def test_a_pass_looks_again_when_a_grant_begins() -> None:
