@@ -105,7 +105,10 @@ def weighed(case: Case) -> Case:
     if case.ours.main is None or not case.container.running or not isinstance(case.blueprint, Blueprint):
         return case
     drifts = case.drifts
-    if any(map(is_limit, drifts)):
+    differs = any(map(is_limit, drifts))
+    if not differs and case.beyond is None:
+        return case
+    if differs:
         design, view = case.design, case.scene.view
         subject = drift.subject(
             design.template, design.identity, design.optional_targets, case.container, view

@@ -121,6 +121,11 @@ def _happenings(name: str) -> st.SearchStrategy[Event]:
         {"program": "sample:1", "does": "unhealthy"},
         {"port taken": 10022},
         {"claim lost": name},
+        {"policy": {"quotas": {"runningWorkspaces": 1}}},
+        {"policy": {"quotas": {"memory": "1g"}, "enforce": {"memory": "Now"}}},
+        {"policy": {"quotas": {"workspaces": 1}, "enforce": {"workspaces": "Now"}}},
+        {"policy": {"defaults": {"resources": {"pids": 100, "swap": "1g"}}}},
+        {"policy": {}},
     ]
     edits = specs().map(lambda spec: {"edit": name, "spec": _of_owner(name, spec)})
     unconfirmed = edits.map(lambda event: {**event, "unconfirmed": True, "ago": "1s"})
