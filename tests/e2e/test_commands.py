@@ -76,7 +76,8 @@ def test_get_and_describe(fleet: Fleet) -> None:
     assert plain == yaml.safe_load(fleet.site.wharf("get", "workspace", "shown", "-o", "yaml").out)
     assert plain["status"]["container"]["id"] == fleet.container("shown")["Id"]
     origins = {one["path"]: one for one in plain["status"]["effective"]}
-    assert origins["resources.memory"]["rule"] == "class small"
+    memory = origins["resources.memory"]
+    assert memory["origin"] == f"{memory['file']}:{memory['line']} (class small)"
     described = fleet.site.wharf("describe", "workspace", "shown")
     assert described.code == 0, described
     port = plain["status"]["ports"][0]["hostPort"]
@@ -85,6 +86,16 @@ def test_get_and_describe(fleet: Fleet) -> None:
     assert str(port) in ports.out
     events = fleet.site.wharf("get", "events", "shown", "-o", "json")
     assert {"shown"} == {one["subject"] for one in json.loads(events.out)["items"]}
+    owner = json.loads(fleet.site.wharf("describe", "user", "news", "-o", "json").out)
+    assert owner["workspaces"][0] == {
+        "name": "shown",
+        "desiredState": "Running",
+        "verdict": "Keep",
+        "reason": "AsSpecified",
+        "message": "",
+    }
+    assert {one["name"]: one["used"] for one in owner["quotas"]}["runningWorkspaces"] == "1"
+    assert fleet.site.wharf("describe", "user", "no-such-one").code == 3
     assert fleet.site.wharf("get", "workspace", "no-such-one").code == 3
     assert fleet.site.wharf("describe", "workspace", "no-such-one").code == 3
     assert fleet.site.wharf("get", "workspaecs").code == 64

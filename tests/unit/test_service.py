@@ -18,7 +18,7 @@ from controller.model.images import ImageStore, StoredImage
 from controller.model.memory import Pause
 from controller.model.observed import Stranger, Unseen
 from controller.model.plan import Decision, Verdict
-from controller.model.status import PassReport
+from controller.model.status import OwnerStatus, PassReport
 from controller.reporting import control, http, metrics
 from controller.service import Facts, Service
 from tests.support import builders, ledgers, reports
@@ -177,6 +177,21 @@ def with_disk(site: Site, percent: int | None, mode: str = "Enforce") -> None:
     )
     report = replace(reports.report([]), disk=disk, wanted_images=wanted, mode=mode)
     site.service.publish(report)
+
+
+def test_a_user_is_told_unless_the_policy_cannot_be_read(site: Site) -> None:
+    owner = OwnerStatus("alice", None, "", (), "no group lists the owner", (), (), (), (), ("alice",))
+    report = reports.report([reports.status("alice", PARKED)])
+    site.service.publish(replace(report, owners={"alice": owner}))
+    found = site.client.get("users", "alice").value
+    assert trees.text(found, "group", "why") == "no group lists the owner"
+    assert [trees.text(one, "reason") for one in trees.each(found, "workspaces")] == ["ChangePending"]
+    with pytest.raises(exits.Failure) as unknown:
+        site.client.get("users", "bob")
+    assert unknown.value.code == exits.ExitCode.NOT_FOUND
+    site.service.publish(replace(report, unseen=(("policy", Reason.POLICY_REJECTED, "line 3 is wrong"),)))
+    with pytest.raises(exits.Failure, match="line 3 is wrong"):
+        site.client.get("users", "alice")
 
 
 def test_what_would_go_is_told_with_what_stays_and_why(site: Site) -> None:
