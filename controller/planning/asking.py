@@ -93,14 +93,19 @@ def _possible(effective: Effective, view: EngineView) -> bool:
 
 
 def _due(effective: Effective, memory: Memory, now: datetime) -> bool:
-    """Tell whether the last answer is too old; one of the future is one of a clock that was set back."""
+    """Tell whether it is time to ask."""
     wait = memory.backoffs.get(_subject(effective.image))
     if wait is not None and now < wait.next_attempt <= now + backoff.LONGEST:
         return False
+    return not answered(effective, memory, now)
+
+
+def answered(effective: Effective, memory: Memory, now: datetime) -> bool:
+    """Tell whether the last answer still counts; one of the future is one of a clock that was set back."""
     wanted, restart = now - EVERY, memory.restart_requests.get(effective.workspace)
     if restart is not None and restart <= now:
         wanted = max(wanted, restart)
-    return not wanted <= _last(effective.image, memory) <= now
+    return wanted <= _last(effective.image, memory) <= now
 
 
 def _last(reference: str, memory: Memory) -> datetime:

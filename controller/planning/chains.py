@@ -6,7 +6,7 @@ Refuses to choose the verdict, and to touch any workspace but its own.
 from dataclasses import replace as changed
 from datetime import timedelta
 
-from controller.api import labels
+from controller.api import labels, references
 from controller.api.conditions import DriftKind, Reason
 from controller.api.workspace import PullPolicy
 from controller.model import actions
@@ -14,7 +14,7 @@ from controller.model.actions import Action
 from controller.model.memory import GivenLimits, Replacement, Restarts
 from controller.model.observed import Container, ContainerState
 from controller.model.plan import Remedy
-from controller.planning import claims, template, tightening
+from controller.planning import asking, claims, template, tightening
 from controller.planning.case import Blueprint, Case, expected, main_name
 
 DEFAULT_GRACE = timedelta(seconds=60)
@@ -142,8 +142,11 @@ def begin(case: Case, old_id: str) -> Action:
 
 
 def _refresh(case: Case) -> tuple[Action, ...]:
-    """Ask the registry again where the spec says so."""
-    return pull(case) if case.design.effective.pull is PullPolicy.ALWAYS else ()
+    """Ask the registry again where the spec says so, unless it answered a moment ago; a digest stays."""
+    effective = case.design.effective
+    if effective.pull is not PullPolicy.ALWAYS or references.read(effective.image).digest:
+        return ()
+    return () if asking.answered(effective, case.memory, case.now) else pull(case)
 
 
 def _make(case: Case) -> Action:

@@ -1,6 +1,7 @@
 """Tags that move at a real registry, digests that do not, and a registry that falls silent."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,12 @@ def rows(fleet: Fleet) -> dict[str, list[str]]:
     return {line.split()[0]: line.split()[1:] for line in lines}
 
 
+def pulls(engine: dockerd_support.Dockerd, reference: str, since: float) -> int:
+    """How often the Engine pulled a reference."""
+    told = engine.events(since, time.time())
+    return sum((one["Action"], one["Actor"]["ID"]) == ("pull", reference) for one in told)
+
+
 def an_hour_goes_by(site: process_support.Site) -> None:
     """What was asked, and asked in vain, was so an hour earlier; no controller runs."""
     database = sqlite3.connect(site.state / "state.db")
@@ -68,7 +75,7 @@ def test_tags_are_followed_where_pull_is_always_and_nowhere_else(
     site: process_support.Site, registry: registry_support.Registry, engine: dockerd_support.Dockerd
 ) -> None:
     always: dict[str, Any] = {"pull": "Always", "lifecycle": {"changes": "Immediate", "stopGrace": "1s"}}
-    fleet = Fleet(site, site.run().ready(), engine)
+    began, fleet = time.time(), Fleet(site, site.run().ready(), engine)
     site.spec("follow", {"image": "follow", **always})
     site.spec("pinned", {"image": "pinned", **always})
     kept = fleet.up("keep", {"image": "keep"})
@@ -77,6 +84,7 @@ def test_tags_are_followed_where_pull_is_always_and_nowhere_else(
     before, pinned = fleet.container("follow"), fleet.container("pinned")
     old = fleet.controller.status("follow")["container"]["imageDigest"]
     assert old.startswith(f"{registry.address}/lab/follow@sha256:")
+    assert pulls(engine, f"{registry.address}/lab/follow:1", began) == 1
 
     registry.stop()
     a_restart_starts_what_is_here(fleet, registry)
