@@ -62,9 +62,18 @@ def disk_full(world: "World", chance: random.Random) -> str | None:
     return "the list is stale"
 
 
+def disk_crowded(world: "World", chance: random.Random) -> str | None:
+    """The Engine's disk is above the high watermark: nothing new is made, and all else goes on (CT8)."""
+    if world.engine.crowded:
+        return None
+    world.engine.crowded = True
+    world.after(chance.uniform(2, 120), lambda: free_disk(world), "the disk has space")
+    return "above the high watermark"
+
+
 def free_disk(world: "World") -> None:
     """The next checkpoint of each container succeeds."""
-    world.engine.disk_full = False
+    world.engine.disk_full = world.engine.crowded = False
     for container in world.engine.containers.values():
         world.engine.checkpoint(container)
 
@@ -305,6 +314,7 @@ FAULTS: Final[Mapping[str, Disturb]] = {
         stuck,
         engine_dies,
         disk_full,
+        disk_crowded,
         events_lost,
         events_doubled,
         stream_ends,

@@ -215,7 +215,9 @@ class Process:
         )
         client = calls.EngineClient(Carrier(world.wire, self._park, self._asker, self), timedelta(seconds=60))
         engine = world.engine
-        self.observer = observer.Observer(client, INSPECT, RESYNC, engine.read_limits, engine.listening)
+        self.observer = observer.Observer(
+            client, INSPECT, RESYNC, engine.read_limits, engine.listening, read_disk=engine.read_disk
+        )
         self._executor = executor.EngineExecutor(
             client,
             engine.read_limits,

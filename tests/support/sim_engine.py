@@ -51,6 +51,7 @@ class SimEngine:
     Attributes:
         down: nobody listens on the socket.
         disk_full: changes of state do not reach the list.
+        crowded: its disk is above the high watermark, and works.
         runtimes: names of those that it has.
         capabilities: what the kernel gives the Engine, and it can give away.
         stuck: ids whose inspect hangs.
@@ -69,6 +70,7 @@ class SimEngine:
         self.engine_id = "SIMU:LATE:DENG:INE0"
         self.down = False
         self.disk_full = False
+        self.crowded = False
         self.live_restore = True
         self.runtimes = {"runc", "io.containerd.runc.v2"}
         self.capabilities = frozenset(sim_security.KERNEL)
@@ -154,6 +156,12 @@ class SimEngine:
     def bounding(self, pid: int) -> frozenset[str]:
         """Capabilities beyond which no program of a simulated process comes."""
         return sim_security.bounding(self._process(pid).host_config)
+
+    def read_disk(self, path: str, now: datetime) -> observed.Disk | observed.Unseen:
+        """How full the simulated disk is."""
+        del now
+        used = 95 if self.crowded else 50
+        return observed.Disk(path, 100 << 30, used << 30, (100 - used) << 30, pressed=self.crowded)
 
     def listening(self, pid: int) -> frozenset[int]:
         """Ports on which a simulated process listens."""
