@@ -110,10 +110,10 @@ class World:
         self._judge = judging.Judge(judging.WITHOUT_LOCK if self.lockless else SAFETY)
         for tag in ("sample:1", "sample:2"):
             self.engine.add_image(tag)
+            self.engine.registry[tag] = self.engine.images[tag]
         self.engine.registry["far:1"] = SimImage("sha256:" + "f" * 64)
 
     # time
-            self.engine.registry[tag] = self.engine.images[tag]
 
     def monotonic(self) -> float:
         """Seconds awake since the beginning."""
