@@ -68,6 +68,8 @@ def _now(item: trees.Json, when: str) -> Iterator[str]:
         if fact:
             yield f"  {label}: {fact}"
     for note in trees.each(decision, "notes"):
+        if trees.text(note, "message") == message:
+            continue  # said in the first line
         yield f"  note {trees.text(note, 'reason')}: {trees.text(note, 'message')}"
 
 

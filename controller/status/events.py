@@ -18,6 +18,9 @@ HOST: Final = "host"
 """Subject of what concerns no single workspace."""
 
 _QUIET: Final = frozenset({Reason.AS_SPECIFIED, Reason.STOPPED, Reason.STOPPED_BY_REQUEST})
+_NOTED: Final = (Verdict.KEEP, Reason.OVER_QUOTA)
+"""Its note tells it, which may have been there before."""
+_TOLD_OF_NOTES: Final = frozenset({Reason.STORAGE_HIGH, Reason.OVER_QUOTA})
 _TROUBLE: Final = frozenset({Reason.CRASH_LOOP, Reason.BACKING_OFF, Reason.ROLLING_BACK})
 
 
@@ -37,7 +40,7 @@ def _derive(before: PassReport | None, report: PassReport) -> Iterator[Event]:
         yield from _chain(chain, report.at)
     for name in sorted(report.plan.decisions):
         yield from _decision(before, report.plan.decisions[name], report.at)
-        yield from _storage(before, report.plan.decisions[name], report.at)
+        yield from _notes(before, report.plan.decisions[name], report.at)
     for name in sorted(report.statuses):
         yield from _drifts(before, report.statuses[name], report.at)
 
@@ -111,7 +114,7 @@ def _chain(chain: ChainReport, at: datetime) -> Iterator[Event]:
 
 
 def _decision(before: PassReport | None, decision: Decision, at: datetime) -> Iterator[Event]:
-    if decision.reason is Reason.IN_PROGRESS:
+    if decision.reason is Reason.IN_PROGRESS or (decision.verdict, decision.reason) == _NOTED:
         return
     prior = before.plan.decisions.get(decision.workspace) if before else None
     if prior is None and decision.reason in _QUIET:
@@ -124,12 +127,12 @@ def _decision(before: PassReport | None, decision: Decision, at: datetime) -> It
     )
 
 
-def _storage(before: PassReport | None, decision: Decision, at: datetime) -> Iterator[Event]:
-    """That a workspace grew beyond its soft limit, once."""
+def _notes(before: PassReport | None, decision: Decision, at: datetime) -> Iterator[Event]:
+    """That a workspace grew beyond its soft limit, or runs with more than it may, once."""
     prior = before.plan.decisions.get(decision.workspace) if before else None
     known = {note.reason for note in prior.notes} if prior is not None else set()
     for note in decision.notes:
-        if note.reason is Reason.STORAGE_HIGH and note.reason not in known:
+        if note.reason in _TOLD_OF_NOTES and note.reason not in known:
             yield _event(at, decision.workspace, note.reason, note.message, warning=True)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from controller.api.conditions import DriftKind, Reason
 from controller.model.desired import Finding, RejectedFile
 from controller.model.outcomes import Failed, Outcome, Skipped, Succeeded
-from controller.model.plan import Decision, Drift, HostFinding, Remedy, Verdict
+from controller.model.plan import Decision, Drift, HostFinding, Note, Remedy, Verdict
 from controller.model.status import ChainReport, Event, PassReport, WorkspaceStatus
 from controller.status import events, summary
 from tests.support import reports
@@ -54,6 +54,18 @@ def test_a_hold_is_told_once_and_its_end_too() -> None:
     )
     assert told(held, held) == []
     assert told(held, QUIET) == [("alice", Reason.AS_SPECIFIED, False)]
+
+
+def test_what_runs_with_more_than_it_may_is_told_once_and_its_end_too() -> None:
+    """Whatever else is decided for it meanwhile."""
+    notes = (Note(Reason.OVER_QUOTA, "alice has 2 of 1 running workspaces"),)
+    over = decided(Verdict.KEEP, Reason.OVER_QUOTA, message=notes[0].message, notes=notes)
+    pending = decided(Verdict.WAIT, Reason.CHANGE_PENDING, notes=notes)
+    assert told(QUIET, over) == [("alice", Reason.OVER_QUOTA, True)]
+    assert told(over, over) == told(pending, over) == []
+    assert told(over, pending) == [("alice", Reason.CHANGE_PENDING, False)]
+    assert told(QUIET, pending)[1:] == [("alice", Reason.OVER_QUOTA, True)]
+    assert told(over, QUIET) == [("alice", Reason.AS_SPECIFIED, False)]
 
 
 def test_a_hold_is_told_at_startup() -> None:
