@@ -54,6 +54,17 @@ def test_what_the_policy_would_hold_is_a_warning(
     assert result.out.startswith(f"{file}:1:1: warning: {word}: ")
 
 
+def test_an_image_that_should_not_be_used_any_more_is_a_warning(
+    wharf: wharf_host.Wharf, host: wharf_host.Host
+) -> None:
+    old = '    old: {reference: "wharf-old:1", deprecated: {message: gone in May, successor: sample}}\n'
+    (host.root / "images.yaml").write_text(wharf_host.CATALOG + old)
+    file = host.write("alice.yaml", spec("alice", "image: old"))
+    result = wharf("validate")
+    assert result.code == 0
+    assert result.out == f'{file}:1:1: warning: ImageDeprecated: image "old": gone in May; use "sample"\n'
+
+
 def test_some_files_are_checked_against_the_configured_policy(
     wharf: wharf_host.Wharf, host: wharf_host.Host, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ from controller.api.conditions import ConditionStatus, ConditionType, DriftKind,
 from controller.model.desired import Finding, RejectedFile
 from controller.model.memory import Suspension
 from controller.model.observed import Container, ContainerState, Health, Unseen
-from controller.model.plan import Decision, Drift, NotEnforced, Remedy, Verdict
+from controller.model.plan import Decision, Drift, Note, NotEnforced, Remedy, Verdict
 from controller.model.status import Condition, ServiceAddress
 from controller.status import summary
 from tests.support import reports
@@ -153,6 +153,13 @@ def test_what_has_no_effect_yet_is_told() -> None:
     told = condition(ConditionType.NOT_ENFORCED, reports.container(), reports.decision(not_enforced=(gap,)))
     assert told.status is ConditionStatus.TRUE
     assert "spec.gpu" in told.message
+
+
+def test_an_image_that_should_not_be_used_is_a_condition_and_other_notes_are_none() -> None:
+    notes = (Note(Reason.IMAGE_WANTS_GPU, "a"), Note(Reason.IMAGE_DEPRECATED, "gone in May"))
+    told = condition(ConditionType.IMAGE_DEPRECATED, reports.container(), reports.decision(notes=notes))
+    assert (told.status, told.reason) == (ConditionStatus.TRUE, Reason.IMAGE_DEPRECATED)
+    assert told.message == "gone in May"
 
 
 def test_an_exit_is_told_with_its_code_and_cause() -> None:
