@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from controller.api.conditions import Reason
+from controller.api.workspace import ImageRef
 from controller.model import actions
 from controller.model.desired import AcceptedPolicy, AcceptedSpec
 from controller.model.effective import Effective
@@ -34,14 +35,17 @@ def wanted(
     for alias, entry in policy.catalog.spec.images.items():
         found.update(dict.fromkeys((entry.reference, entry.pinned), f"catalog {alias}"))
     for name, preset in policy.policy.spec.classes.items():
-        if preset.image is not None and preset.image.reference is not None:
-            found[preset.image.reference] = f"class {name}"
+        found |= _named(preset.image, f"class {name}")
     for spec in specs:
-        image = spec.workspace.spec.image
-        if image is not None and image.reference is not None:
-            found[image.reference] = f"workspace {spec.name}"
+        found |= _named(spec.workspace.spec.image, f"workspace {spec.name}")
     found.update({effective.image: f"workspace {effective.workspace}" for effective in effectives})
     return found
+
+
+def _named(image: ImageRef | None, by: str) -> Mapping[str, str]:
+    """A plain name may be an alias or a reference; where it is an alias, the catalog keeps the image."""
+    reference = (image.reference or image.name) if image is not None else None
+    return {} if reference is None else {reference: by}
 
 
 def judge(store: ImageStore, wants: Mapping[str, str], memory: Memory, now: datetime) -> tuple[Judged, ...]:

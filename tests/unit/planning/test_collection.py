@@ -123,9 +123,12 @@ def test_one_that_could_not_be_removed_is_not_tried_again_for_the_same_wish() ->
 def test_everything_that_names_an_image_wants_it() -> None:
     policy = builders.policy(
         {"ml": {"reference": "ml:1", "digest": "sha256:" + "a" * 64}},
-        classes={"vm": {"image": {"reference": "vm:1"}}},
+        classes={"vm": {"image": {"reference": "vm:1"}}, "lab": {"image": "lab:1"}, "ml": {"image": "ml"}},
     )
-    specs = [builders.accepted("alice", image={"reference": "unresolved:1"})]
+    specs = [
+        builders.accepted("alice", image={"reference": "unresolved:1"}),
+        builders.accepted("carol", image="plain:1"),
+    ]
     memory = builders.memory(
         open_intents=(Intent(1, "bob", NOW, 1, "Create", "ImageMissing", images=("pulled:1",)),)
     )
@@ -135,7 +138,10 @@ def test_everything_that_names_an_image_wants_it() -> None:
         "ml:1": "catalog ml",
         f"ml:1@sha256:{'a' * 64}": "catalog ml",
         "vm:1": "class vm",
+        "lab:1": "class lab",
+        "ml": "class ml",
         "unresolved:1": "workspace alice",
+        "plain:1": "workspace carol",
     }
 
 
