@@ -24,6 +24,8 @@ SEEN_AFTER: Final = 120 * 10**9
 """Nanoseconds after which the controller has seen a file, whatever kept it from looking."""
 CANARY = "canary-5f1d"
 """Stands in the environment of some specs, under a name that says what it is: nobody may tell it."""
+SERVICES: Final = "[{name: jupyter, port: 8888}, {name: code, port: 8080, expose: Hostname}]"
+"""One with a port, and one with a name that all workspaces of an owner want."""
 OWNERS: Final = {"bob": "alice"}
 """Who owns a workspace, where that is not the one of its name."""
 
@@ -35,7 +37,7 @@ def owner(name: str) -> str:
 
 def calm(chance: random.Random, name: str) -> str:
     """What a spec says that asks for nothing unusual."""
-    extra = ("", "  services: [{name: jupyter, port: 8888}]\n", "  env: {A: x}\n")
+    extra = ("", f"  services: {SERVICES}\n", "  env: {A: x}\n")
     return owner(name) + "  class: small\n  lifecycle: {changes: Immediate}\n" + chance.choice(extra)
 
 
@@ -57,7 +59,7 @@ def body(chance: random.Random, name: str) -> str:
             "  desiredState: Stopped",
             "  resources: {memory: 64m}",
             "  resources: {memory: 128m}",
-            "  services: [{name: jupyter, port: 8888}]",
+            f"  services: {SERVICES}",
             f"  services: [{{name: ssh, port: 22, hostPort: {_host_port(name)}}}]",
             f"  mounts: [{{name: data, source: /srv/data/{name}, target: /data}}]",
             '  command: ["/bin/nothing"]',

@@ -204,6 +204,8 @@ class Healed:
         assert process is not None
         main = engine.find(labels.container_name(name))
         if name not in self.wanted:
+            if f"wharf-{name}.yaml" in self.world.routes:
+                return f"{name} is not wanted and can still be reached"
             memory = process.ledger.recall(b"", self.world.wall())
             if main is not None or name in memory.accepted:
                 return f"{name} is not wanted and still there"
@@ -220,7 +222,21 @@ class Healed:
         if spec is None or file is None or spec.digest != _digest(file.text):
             return f"the spec of {name} is not in force"
         decision = process.report.plan.decisions.get(name) if process.report else None
-        return "" if decision and decision.verdict is Verdict.KEEP else f"{name} is not left alone"
+        if decision is None or decision.verdict is not Verdict.KEEP:
+            return f"{name} is not left alone"
+        return self._misled(name, main, design)
+
+    def _misled(self, name: str, main: SimContainer, design: Blueprint) -> str:
+        """What is not as wanted of what leads from the proxy to a workspace that runs."""
+        text = self.world.routes.get(f"wharf-{name}.yaml", "")
+        host = f"Host(`{design.effective.owner}-code.lab.test`)"
+        if sum(host in document for document in self.world.routes.values()) > 1:
+            return f"two documents have {host}"
+        if bool(design.names.routes) != bool(text):
+            return f"{name} " + ("can be reached" if text else "cannot be reached") + " by its name"
+        addresses = {endpoint["IPAddress"] for endpoint in main.networks.values()}
+        wrong = text and not any(f"//{address}:8080" in text for address in addresses)
+        return f"the document of {name} leads elsewhere" if wrong else ""
 
     def _rest(self) -> None:
         """Nobody does anything for a while."""

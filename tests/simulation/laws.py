@@ -65,7 +65,7 @@ class Law:
         limits = f", resources: {{{self.limits}}}" if self.limits else ""
         lines = [
             "apiVersion: wharfinger.dev/v1\nkind: ResourcePolicy\nmetadata: {name: lab}\nspec:",
-            "  defaultClass: small\n  mountRoots: [/srv/data]",
+            "  defaultClass: small\n  mountRoots: [/srv/data]\n  hostnames: {domain: lab.test}",
             f"  classes:\n    small: {{{LOOKS[self.look]}{limits}}}",
             "  portPools:\n    - {name: main, from: 10000, to: 10999}",
             *self._of_owners(),

@@ -107,7 +107,7 @@ def at_rest(after: Aftermath) -> Iterator[str]:
     fresh = after.deeds[after.settled[1] :]
     upkeep = {deed.intent for deed in fresh if deed.kind in UPKEEP or _undoes(after, deed)}
     for deed in fresh:
-        if deed.workspace != after.poisoned and deed.intent not in upkeep:
+        if deed.workspace.removeprefix("route/") != after.poisoned and deed.intent not in upkeep:
             yield f"{deed.kind} for {deed.workspace} ({deed.reason}) although nothing had changed"
 
 
@@ -126,9 +126,9 @@ for devices. L8 (a crash at any effect changes nothing of the end) is test_crash
 
 
 def _undoes(after: Aftermath, deed: Deed) -> bool:
-    """Tell whether limits are put back that somebody changed by hand, perhaps late."""
+    """Tell whether it is put back what somebody changed by `docker update`, perhaps late."""
     met = str(deed.facts.get("container_id"))
-    return deed.kind == "UpdateLimits" and _was_updated(after.happenings, met)
+    return deed.kind in {"UpdateLimits", "ClearRestartPolicy"} and _was_updated(after.happenings, met)
 
 
 def silent(amiss: Mapping[str, str], decisions: Mapping[str, Decision]) -> Iterator[str]:

@@ -146,10 +146,13 @@ class _Policies(policies.Policies):
 
 
 class SimHost:
-    """The host beside Docker: every account is known, and mounts are there unless the Engine misses them."""
+    """The host beside Docker: every account is known, and mounts are there unless the Engine misses them.
 
-    def __init__(self, engine: WatchedEngine) -> None:
-        self._engine = engine
+    `routes` is the directory of the proxy, text by file name; it outlives the controller.
+    """
+
+    def __init__(self, engine: WatchedEngine, routes: dict[str, str]) -> None:
+        self._engine, self._routes = engine, routes
 
     def accounts(self, logins: Iterable[str], now: datetime) -> Mapping[str, AccountSeen]:
         del now
@@ -170,7 +173,7 @@ class SimHost:
         }
         held = (c.host_ports() for c in self._engine.containers.values() if c.running)
         listeners = frozenset(self._engine.host_ports).union(*held)
-        return Seen(HostView(accounts, checks, {}, listeners), now)
+        return Seen(HostView(accounts, checks, {}, listeners, routes=dict(self._routes)), now)
 
     def _check(self, source: str) -> MountCheck:
         if source in self._engine.missing_paths:
@@ -181,6 +184,10 @@ class SimHost:
         if isinstance(action, actions.PrepareMount) and action.source in self._engine.missing_paths:
             message = f"{action.source} is not there"
             return outcomes.Failed(action, 0.0, Reason.MOUNT_MISSING, message, retryable=True)
+        if isinstance(action, actions.WriteRoute):
+            self._routes[action.file] = action.text
+        if isinstance(action, actions.RemoveRoute):
+            self._routes.pop(action.file, None)
         return outcomes.Succeeded(action, 0.0, already=True)
 
 
@@ -223,7 +230,7 @@ class Process:
             engine.read_limits,
             lambda found, marks: inventory.is_ours(self.ledger.recall(b"", world.wall()), found, marks),
         )
-        self._host = SimHost(engine)
+        self._host = SimHost(engine, world.routes)
         self._client = client
         self.crew = _Crew(self, world.scenario.workers)
         around = Surroundings(

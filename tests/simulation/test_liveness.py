@@ -56,6 +56,8 @@ def _decided(verdict: Verdict, *to_do: actions.Action) -> Decision:
         (replace(WELL, amiss=GONE, poisoned="alice", silent={"alice": 19.0}), []),
         (replace(WELL, deeds=[PULLED]), ["L7"]),
         (replace(WELL, deeds=[PULLED], settled=(0, 1)), []),
+        (replace(WELL, deeds=[replace(PULLED, workspace="route/alice")]), ["L7"]),
+        (replace(WELL, deeds=[replace(PULLED, workspace="route/alice")], poisoned="alice"), []),
         (replace(WELL, deeds=[replace(PULLED, kind="RemoveContainer")]), []),
     ],
 )

@@ -57,6 +57,7 @@ class World:
         law: what the policy says, once whoever writes it has written it.
         enforced: which limits the policy in force enforced at once, since when.
         watched: changes of files are told.
+        routes: documents in the directory of the proxy, text by file name.
         writers: files that are half written now.
     """
 
@@ -75,6 +76,7 @@ class World:
         self.wire = Wire(self.engine, self.monotonic)
         self.deeds = durable.Deeds(self.true_time)
         self.disk = durable.begin()
+        self.routes: dict[str, str] = {}
         self.runnable: list[Task] = []
         self.lockless = scenario.mode == LOCKLESS
         self.controllers = 2 if self.lockless else 1
@@ -86,6 +88,7 @@ class World:
             deletion_grace=timedelta(seconds=scenario.grace),
             budget=Budget(scenario.per_minute, scenario.percent),
             retain=timedelta(hours=1),
+            proxied=True,
         )
         self.strikes: deque[str] = deque()
         self.ledger_full = False
