@@ -10,7 +10,7 @@ from unittest import mock
 from controller.model.observed import Account
 from tests.faults import workload
 from tests.faults.workload import Ending, Story
-from tests.simulation import faults, planned
+from tests.simulation import faults, filesystem, planned
 from tests.simulation.process import SimHost
 from tests.simulation.scenario import SAFETY, Scenario
 from tests.simulation.world import World
@@ -70,7 +70,8 @@ class _Rig:
         policy = {"kind": "ResourcePolicy", "apiVersion": process.API, "metadata": {"name": "lab"}}
         fields = {**process.POLICY, "classes": workload.CLASSES, "mountRoots": ["/srv/data"]}
         with world.files.mounted(), mock.patch.object(SimHost, "accounts", _nobody):
-            world.put_policy(process.text_of({**policy, "spec": fields}).encode())
+            text = process.text_of({**policy, "spec": fields}).encode()
+            world.put_file(filesystem.POLICY, text, how="rename")
             world.boot_controller()
             for number, step in enumerate(story.steps, start=1):
                 for role, spec in step.items():
