@@ -39,6 +39,8 @@ SPEC = """apiVersion: wharfinger.dev/v1
 kind: Workspace
 metadata: {{name: {name}}}
 spec:
+  uid: 20000
+  gid: 20000
   command: [httpd, -f, -p, "8888", -h, /srv]
   services:
     - {{name: jupyter, port: 8888, expose: Port}}
