@@ -207,3 +207,19 @@ def test_a_replacement_under_way_is_no_change_that_waits(reason: Reason) -> None
     decided = reports.decision(verdict=Verdict.WAIT, reason=reason)
     assert condition(ConditionType.CHANGE_PENDING, reports.container(), decided).status == "False"
     assert condition(ConditionType.RECONCILING, reports.container(), decided).status == "True"
+
+
+def test_what_runs_with_more_than_it_may_says_so_and_is_ready() -> None:
+    text = "from its next start on: memory 2g -> 1g (policy.yaml:7 (defaults))"
+    waits = Drift(DriftKind.RESOURCES, "memory", "2g", "1g", Remedy.RESTART)
+    over = replace(
+        reports.decision(reason=Reason.OVER_QUOTA, message=text, drifts=(waits,)),
+        notes=(Note(Reason.OVER_QUOTA, text),),
+    )
+    for kind in (ConditionType.OVER_QUOTA, ConditionType.READY, ConditionType.CHANGE_PENDING):
+        said = condition(kind, reports.container(), over)
+        assert (said.status, said.reason, said.message) == ("True", Reason.OVER_QUOTA, text)
+    status = summary.summarize(
+        None, reports.spec(), reports.decision(), reports.container(), summary.Facts(), reports.NOW
+    )
+    assert ConditionType.OVER_QUOTA not in status.conditions
