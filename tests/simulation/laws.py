@@ -164,7 +164,8 @@ def edit_catalog(world: "World", chance: random.Random) -> str:
     """The catalog says something else."""
     choice = chance.randrange(len(IMAGES))
     world.asks.append(Ask(world.true_time(), "edit", ""))
-    world.put_file(CATALOG, catalog(choice), how="rename")
+    world.catalog = catalog(choice)
+    world.put_file(CATALOG, world.catalog, how="rename")
     return str(choice)
 
 
@@ -184,8 +185,8 @@ def _spoils(path: str, other: bytes) -> Disturb:
     name = "policy" if path == POLICY else "catalog"
 
     def spoil(world: "World", chance: random.Random) -> str | None:
-        meant = world.file_text(path)
-        if meant is None:
+        meant = world.law.text() if path == POLICY else world.catalog
+        if not meant:
             return None
         how = chance.choice(("written slowly", "rejected", "gone", "another file"))
         if how == "written slowly":
@@ -201,7 +202,7 @@ def _spoils(path: str, other: bytes) -> Disturb:
             if path == POLICY:
                 put(world, world.law)
             else:
-                world.put_file(path, meant, how="rename")
+                world.put_file(path, world.catalog, how="rename")
 
         seconds = chance.uniform(0.05, 1.9) if how == "written slowly" else chance.uniform(1, 60)
         world.after(seconds, mend, f"the {name} is whole")

@@ -54,7 +54,7 @@ class World:
         losing, doubling: so many of the next events are lost, or come twice.
         stepped, furthest: how far the wall clock is set from the true time, and was at most.
         leapt_at: true time at which the wall clock was last set.
-        law: what the policy says, once whoever writes it has written it.
+        law, catalog: what the two files say, once whoever writes them has written them; no catalog at first.
         enforced: which limits the policy in force enforced at once, since when.
         watched: changes of files are told.
         routes: documents in the directory of the proxy, text by file name.
@@ -98,6 +98,7 @@ class World:
         self.losing = self.doubling = 0
         self.leapt_at: datetime | None = None
         self.law = Law()
+        self.catalog = b""
         self.enforced: list[tuple[datetime, frozenset[str]]] = []
         self.asks: list[Ask] = []
         self.written: dict[str, frozenset[str]] = {}
@@ -369,11 +370,6 @@ class World:
         write = self.files.rename_into_place if how == "rename" else self.files.write_in_place
         write(path, text, self.nanoseconds())
         self.files_changed()
-
-    def file_text(self, path: str) -> bytes | None:
-        """What a file beside the specs says, None if there is none."""
-        found = self.files.top.files.get(path.rpartition("/")[2])
-        return None if found is None else found.text
 
     def remove_file(self, path: str) -> None:
         self.files.remove(path)
