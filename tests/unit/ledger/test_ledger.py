@@ -70,7 +70,7 @@ def test_everything_that_was_written_survives_the_next_open(ledger: Ledger, tmp_
         accounts={"alice": ledgers.ACCOUNT},
         restarts={"alice": ledgers.RESTARTS},
         backoffs={"alice": ledgers.BACKOFF},
-        open_intents=(memory.Intent(1, "alice", NOW, 1, "Start", "ContainerExited", (10022,)),),
+        open_intents=(memory.Intent(1, "alice", NOW, 1, "Start", "ContainerExited", (10022,), ("img",)),),
         retained={
             ledgers.CONTAINER: memory.Retained(
                 ledgers.CONTAINER, "alice", "workspace-alice.1", NOW, Reason.SPEC_CHANGED
