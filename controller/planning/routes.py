@@ -21,6 +21,7 @@ from controller.planning.case import Blueprint, Ours
 
 _PREFIX, _SUFFIX = "wharf-", ".yaml"
 _SERVER = re.compile(r'^ *- url: "http://(\[[^\]]*\]|[^:"]*):\d+"$', re.MULTILINE)
+_RULE = re.compile(r'^ *rule: (".*")$', re.MULTILINE)
 _NOTHING = Ours()
 
 Found = Mapping[str, str] | Unseen | None
@@ -34,12 +35,25 @@ def upkeep(
     memory: Memory,
     now: datetime,
 ) -> tuple[Decision, ...]:
-    """Decide for each document whether it is written or goes. Those that are right have no decision."""
+    """Decide for each document whether it is written or goes. Those that are right have no decision.
+
+    One that stays although nobody knows whether it should keeps its names: no other gets them meanwhile.
+    """
     if found is None or isinstance(found, Unseen):
         return ()
     named = {name for name, one in designs.items() if isinstance(one, Blueprint) and one.names.routes}
     names = sorted(named.union(map(_workspace_of, found)))
-    told = (_decide(name, found, designs.get(name), index.get(name, _NOTHING), memory) for name in names)
+    stays = {
+        name: found.get(_file(name), "")
+        for name in names
+        if _stays(name, found.get(_file(name)), designs.get(name), index.get(name, _NOTHING), memory)
+    }
+    taken = frozenset(json.loads(text) for stay in stays.values() for text in _RULE.findall(stay))
+    told = (
+        _decide(name, found.get(_file(name)), designs.get(name), index.get(name, _NOTHING), taken)
+        for name in names
+        if name not in stays
+    )
     return tuple(
         backoff.held_back(decision, memory.backoffs.get(decision.workspace), now)
         for decision in told
@@ -77,39 +91,42 @@ def rule(route: Route) -> str:
     return f"{host} && (Path(`{route.path}`) || PathPrefix(`{route.path}/`))" if route.path else host
 
 
-def _decide(
-    name: str,
-    found: Mapping[str, str],
-    design: Blueprint | Refusal | None,
-    ours: Ours,
-    memory: Memory,
-) -> Decision | None:
-    file = f"{_PREFIX}{name}{_SUFFIX}"
-    text = found.get(file)
-    if name in memory.pauses or ours.unknown:
-        return None
-    wanted = _wanted(name, design, ours, text)
-    if wanted == text:
-        return None
-    if wanted is None:
-        remove = actions.RemoveRoute(name, file)
-        return _decision(name, Verdict.REMOVE, "nothing runs that it could lead to", remove, "")
-    verdict, message = (Verdict.CREATE, "") if text is None else (Verdict.UPDATE, "it is not as it should be")
-    return _decision(name, verdict, message, actions.WriteRoute(name, file, wanted), wanted)
-
-
-def _wanted(name: str, design: Blueprint | Refusal | None, ours: Ours, text: str | None) -> str | None:
-    """Return what the document shall say, None if there shall be none.
+def _stays(
+    name: str, text: str | None, design: Blueprint | Refusal | None, ours: Ours, memory: Memory
+) -> bool:
+    """Tell whether a document is left as it is, whatever it should be: hands off, or nobody knows.
 
     While nobody knows what a workspace that runs shall have, its document stays if it leads to it and nowhere
     else: an address that is free again is soon that of another's container.
     """
+    if name in memory.pauses or ours.unknown:
+        return True
     runs = _reached(ours)
-    if runs is None:
+    if isinstance(design, Blueprint) or runs is None or not text:
+        return False
+    return set(_SERVER.findall(text)) == {_host(runs.address)}
+
+
+def _decide(
+    name: str, text: str | None, design: Blueprint | Refusal | None, ours: Ours, taken: frozenset[str]
+) -> Decision | None:
+    wanted = _wanted(name, design, ours, taken)
+    if wanted == text:
         return None
-    if not isinstance(design, Blueprint):
-        return text if text and set(_SERVER.findall(text)) == {_host(runs.address)} else None
-    return document(name, design.names.routes, runs.address) if design.names.routes else None
+    if wanted is None:
+        remove = actions.RemoveRoute(name, _file(name))
+        return _decision(name, Verdict.REMOVE, "nothing is to be reached by it", remove, "")
+    verdict, message = (Verdict.CREATE, "") if text is None else (Verdict.UPDATE, "it is not as it should be")
+    return _decision(name, verdict, message, actions.WriteRoute(name, _file(name), wanted), wanted)
+
+
+def _wanted(name: str, design: Blueprint | Refusal | None, ours: Ours, taken: frozenset[str]) -> str | None:
+    """Return what the document shall say, None if there shall be none."""
+    runs = _reached(ours)
+    if runs is None or not isinstance(design, Blueprint):
+        return None
+    free = [route for route in design.names.routes if rule(route) not in taken]
+    return document(name, free, runs.address) if free else None
 
 
 def _reached(ours: Ours) -> Container | None:
@@ -128,6 +145,10 @@ def _decision(
         actions=(action,),
         key=f"{verdict}:{hashlib.sha256(text.encode()).hexdigest()}",
     )
+
+
+def _file(workspace: str) -> str:
+    return f"{_PREFIX}{workspace}{_SUFFIX}"
 
 
 def _workspace_of(file: str) -> str:

@@ -230,9 +230,10 @@ class Healed:
         """What is not as wanted of what leads from the proxy to a workspace that runs."""
         text = self.world.routes.get(f"wharf-{name}.yaml", "")
         host = f"Host(`{design.effective.owner}-code.lab.test`)"
-        if sum(host in document for document in self.world.routes.values()) > 1:
+        having = sum(host in document for document in self.world.routes.values())
+        if having > 1:
             return f"two documents have {host}"
-        if bool(design.names.routes) != bool(text):
+        if bool(design.names.routes) != bool(text) and not (having and not text):
             return f"{name} " + ("can be reached" if text else "cannot be reached") + " by its name"
         addresses = {endpoint["IPAddress"] for endpoint in main.networks.values()}
         wrong = text and not any(f"//{address}:8080" in text for address in addresses)

@@ -268,6 +268,19 @@ def test_while_nobody_knows_what_it_shall_have_only_the_way_to_itself_stays() ->
     assert [one.verdict for one in told(world)] == [Verdict.REMOVE]
 
 
+def test_a_document_that_stays_keeps_its_names_until_it_is_known_what_it_shall_be() -> None:
+    world = host(pattern="{service}.{owner}.{domain}")
+    add(world, "alice")
+    add(world, "thesis", OTHER, owner="alice", services=[CODE, {**CODE, "name": "web", "port": 80}])
+    assert set(servers(settled(world))) == {"wharf_alice_code", "wharf_thesis_web"}
+    spec: dict[str, Any] = {"class": "none", "services": [CODE]}
+    world.specs["alice"] = builders.accepted("alice", **spec)
+    assert set(servers(settled(world))) == {"wharf_alice_code", "wharf_thesis_web"}
+    stop(world, "alice")
+    world.execute(world.plan())
+    assert set(servers(settled(world))) == {"wharf_thesis_code", "wharf_thesis_web"}
+
+
 def test_a_directory_that_cannot_be_read_is_told_and_holds_nobody() -> None:
     world = host()
     add(world, "alice")
