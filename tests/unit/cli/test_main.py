@@ -116,7 +116,7 @@ def test_a_wrong_configuration_is_one_line_for_each_mistake(
 
 def test_the_configuration_may_be_named_by_the_environment(host: wharf_host.Host) -> None:
     done = process("get", "images", "-o", "name", WHARF_CONFIG=str(host.config))
-    assert (done.returncode, done.stdout) == (0, "image/sample\nimage/draft\n")
+    assert (done.returncode, done.stdout) == (0, "image/draft\nimage/sample\n")
 
 
 def test_an_unknown_variable_is_an_error(host: wharf_host.Host) -> None:
@@ -187,11 +187,11 @@ def test_an_interrupt_is_130(host: wharf_host.Host, world: controller_stand_in.W
     assert (running.returncode, err) == (130, "\nwharf: interrupted\n")
 
 
-@pytest.mark.parametrize("images", [1, 1500])
-def test_a_reader_that_went_away_is_no_error(host: wharf_host.Host, images: int) -> None:
-    host.root.joinpath("images.yaml").write_text(
-        "apiVersion: wharfinger.dev/v1\nkind: ImageCatalog\nmetadata: {name: many}\nspec:\n  images:\n"
-        + "".join(f"    image-{number}: {{reference: r}}\n" for number in range(images))
+@pytest.mark.parametrize("classes", [1, 1500])
+def test_a_reader_that_went_away_is_no_error(host: wharf_host.Host, classes: int) -> None:
+    host.root.joinpath("policy.yaml").write_text(
+        "apiVersion: wharfinger.dev/v1\nkind: ResourcePolicy\nmetadata: {name: many}\nspec:\n  classes:\n"
+        + "".join(f"    class-{number}: {{image: one}}\n" for number in range(classes))
     )
     reader, writer = os.pipe()
     os.close(reader)
@@ -202,7 +202,7 @@ def test_a_reader_that_went_away_is_no_error(host: wharf_host.Host, images: int)
         "--config",
         str(host.config),
         "get",
-        "images",
+        "policy",
         "-o",
         "yaml",
     ]
