@@ -20,8 +20,8 @@ CAPABILITIES: Final[Mapping[str, str]] = MappingProxyType(
         "FOWNER": "dpkg and sudo chmod set modes and times of files of other accounts",
         "FSETID": "dpkg and chmod keep the set-group-id bit on files of groups such as crontab and mail",
         "KILL": "sudo kill, and a supervisor that runs as root, end processes of other accounts",
-        "NET_BIND_SERVICE": "services bind ports below 1024 where the Engine leaves those to root; programs that "
-        "carry it as a file capability, as some web servers do, can start",
+        "NET_BIND_SERVICE": "services bind ports below 1024 where the Engine leaves those to root; programs "
+        "that carry it as a file capability, as some web servers do, can start",
         "SETGID": "sshd, su, sudo and apt change to the groups of another account",
         "SETUID": "sshd, su, sudo and apt change to another account",
         "SYS_CHROOT": "sshd locks its half without privileges into an empty directory",
