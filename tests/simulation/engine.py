@@ -91,6 +91,7 @@ class WatchedEngine(SimEngine):
         events: published and not delivered yet: kind, action, actor id.
         written: bytes that users hold in a container's layer, by id.
         changed: containers may stand otherwise than when this was last cleared.
+        odd_accounts: what is wrong with an account of the host, by login name: gone, changed or silent.
     """
 
     def __init__(self, clock: Callable[[], datetime], true_time: Callable[[], datetime], key: bytes) -> None:
@@ -99,6 +100,7 @@ class WatchedEngine(SimEngine):
         self.written: dict[str, int] = {}
         self.pending: deque[tuple[str, str, str]] = deque()
         self.changed = True
+        self.odd_accounts: dict[str, str] = {}
         self.true_time = true_time
         self._key = key
         self._runs: dict[str, _Run] = {}

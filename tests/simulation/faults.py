@@ -151,6 +151,19 @@ def mount_goes(world: "World", chance: random.Random) -> str | None:
     return source
 
 
+def account_is_odd(world: "World", chance: random.Random) -> str | None:
+    """The host no longer has somebody's account, has another of that name, or cannot tell for a while."""
+    owner, how = chance.choice(("alice", "carol", "dave")), chance.choice(("gone", "changed", "silent"))
+    recorded = world.process is not None and owner in world.process.ledger.recall(b"", world.wall()).accounts
+    if how == "changed" and not recorded:
+        return None  # another uid at first sight would be the one that counts
+    world.engine.odd_accounts[owner] = how
+    world.after(
+        chance.uniform(2, 60), lambda: world.engine.odd_accounts.pop(owner, None), "an account is as it was"
+    )
+    return f"{owner}: {how}"
+
+
 # the controller and its ledger
 
 
@@ -302,6 +315,7 @@ def heal(world: "World") -> None:
     world.engine.stuck.clear()
     world.engine.host_ports.clear()
     world.engine.missing_paths.clear()
+    world.engine.odd_accounts.clear()
     world.ledger_full = world.files.unreadable = False
     world.watched = True
     world.strikes.clear()
@@ -323,6 +337,7 @@ FAULTS: Final[Mapping[str, Disturb]] = {
         network_goes,
         port_taken,
         mount_goes,
+        account_is_odd,
         kill,
         kill_at_commit,
         commit_fails,

@@ -155,8 +155,19 @@ class SimHost:
         self._engine, self._routes = engine, routes
 
     def accounts(self, logins: Iterable[str], now: datetime) -> Mapping[str, AccountSeen]:
-        del now
-        return {name: Account(name, 1000 + len(name), 1000, f"/home/{name}") for name in logins}
+        return {name: self._account(name, now) for name in logins}
+
+    def _account(self, name: str, now: datetime) -> AccountSeen:
+        known = Account(name, 1000 + len(name), 1000, f"/home/{name}")
+        match self._engine.odd_accounts.get(name):
+            case "gone":
+                return None
+            case "changed":
+                return replace(known, uid=known.uid + 500)
+            case "silent":
+                return Unseen(Reason.NAME_SERVICE_SILENT, "the name service fails", now)
+            case _:
+                return known
 
     def observe(
         self,
