@@ -55,8 +55,9 @@ def each(value: Json, *path: str) -> tuple[Object, ...]:
 
 
 def name_of(value: Json) -> str:
-    """The `metadata.name` of an object, or its plain `name`."""
-    return text(value, "metadata", "name", default=text(value, "name", default=""))
+    """The `metadata.name` of an object, or its plain `name`, or the number of a port."""
+    paths = (("metadata", "name"), ("name",), ("port",))
+    return next((found for path in paths if (found := text(value, *path, default=""))), "")
 
 
 def condition(value: Json, kind: str) -> Object:

@@ -138,6 +138,7 @@ def test_events_and_ports_are_chosen_by_workspace(
     assert wharf("get", "ports", "bob").out == ""
     assert wharf("get", "ports", "bob").err == "wharf: no ports\n"
     assert wharf("get", "ports", "alice").out.count("\n") == 6
+    assert wharf("get", "ports", "alice", "-o", "name").out.splitlines()[:2] == ["port/10003", "port/10022"]
     blocks = json.loads(wharf("get", "ports", "-o", "json").out)["items"][2:]
     assert [block["owner"] for block in blocks] == ["alice", "bob"]
 
