@@ -102,10 +102,11 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.ledger.findings == ()
         assert self.blocks() == before
 
-    def blocks(self) -> list[tuple[memory.PortBlock, ...]]:
-        """The blocks that are held on each of the coming days."""
+    def blocks(self) -> list[tuple[object, ...]]:
+        """The blocks on each of the coming days, and until when those that run out are held."""
         days = (ledgers.NOW + dt.timedelta(days=day) for day in range(20))
-        return [self.ledger.recall(NONCE, day).port_blocks for day in days]
+        known = [self.ledger.recall(NONCE, day) for day in days]
+        return [(one.port_blocks, one.port_holds) for one in known]
 
     @rule(specs=st.lists(SPECS, max_size=4))
     def accept(self, specs: list[AcceptedSpec]) -> None:
@@ -336,6 +337,7 @@ class LedgerMachine(RuleBasedStateMachine):
             accepted=expected.accepted,
             spec_identity=expected.identity,
             port_blocks=recalled.port_blocks,
+            port_holds=recalled.port_holds,
             port_grants=tuple(
                 ledgers.grant(port, service, name, name)
                 for port, (name, service) in sorted(expected.grants.items())
@@ -360,6 +362,11 @@ class LedgerMachine(RuleBasedStateMachine):
             given_limits=expected.given,
             **expected.changes,  # type: ignore[arg-type]
         )
+        owners = {block.base: block.owner for block in recalled.port_blocks}
+        granted = {name for name, _ in expected.grants.values()}
+        assert recalled.port_holds.keys() <= owners.keys()
+        assert granted.isdisjoint(owners[base] for base in recalled.port_holds)
+        assert all(until > ledgers.NOW for until in recalled.port_holds.values())
         assert recalled.restart_requests == expected.requests
         assert {one.id: (one.workspace, one.epoch) for one in recalled.open_intents} == expected.open
         assert [((one.subject, one.message), one.count) for one in told] == list(expected.events.items())
