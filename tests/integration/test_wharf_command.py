@@ -92,7 +92,7 @@ def test_run_once_names_what_is_held_and_says_5(site: Site) -> None:
     once = site.wharf("run", "--once")
     assert once.returncode == 5
     assert "alice" in once.stderr
-    assert "ImageUnknown" in once.stderr
+    assert "ImageNotApproved" in once.stderr
 
 
 def test_an_engine_that_does_not_answer_is_7(site: Site) -> None:
