@@ -157,15 +157,19 @@ class _Member:
         """What runs comes first; then what ran, the latest first; then the oldest spec."""
         ends = [c.finished_at for c in self.ours.all() if c.started_at is not None and c.finished_at]
         if self.runs:
-            return (0, 0.0, self.spec.accepted_at, self.spec.name)
+            return (0, 0.0, self.spec.since, self.spec.name)
         if ends:
-            return (1, -max(ends).timestamp(), self.spec.accepted_at, self.spec.name)
-        return (2, 0.0, self.spec.accepted_at, self.spec.name)
+            return (1, -max(ends).timestamp(), self.spec.since, self.spec.name)
+        return (2, 0.0, self.spec.since, self.spec.name)
 
 
 @dataclass(slots=True)
 class _Account:
-    """One owner's workspaces, entered one after another as long as there is room."""
+    """One owner's workspaces, entered one after another as long as there is room.
+
+    Attributes:
+        presumed: one that was entered may run, and was not seen to: nothing is stopped for its place.
+    """
 
     household: Household
     designs: Designs
@@ -175,6 +179,7 @@ class _Account:
     there: list[str] = field(default_factory=list)
     active: list[str] = field(default_factory=list)
     used: dict[str, list[tuple[str, int | Fraction]]] = field(default_factory=dict)
+    presumed: bool = False
 
     def judge(self) -> Mapping[str, Beyond]:
         return dict(self._judge())
@@ -185,6 +190,7 @@ class _Account:
             if member.spec.missing_since is not None and not member.runs:
                 continue  # it is going, and takes no room
             beyond = self._enter(member)
+            self.presumed = self.presumed or (member.runs and not member.ours.running())
             if beyond is not None and (member.runs or member.wanted):
                 yield member.spec.name, beyond
 
@@ -223,7 +229,7 @@ class _Account:
         return Beyond(
             reason=Reason.USER_AT_LIMIT if any(counts.values()) else Reason.QUOTA_EXCEEDED,
             message="; ".join(told),
-            stop=any(self._is_enforced(limit) for limit in exceeded),
+            stop=not self.presumed and any(self._is_enforced(limit) for limit in exceeded),
             uncovered=frozenset(limit for limit, text in wanted.items() if text),
         )
 

@@ -48,7 +48,7 @@ def upkeep(
         for name in names
         if _stays(name, found.get(_file(name)), designs.get(name), index.get(name, _NOTHING), memory)
     }
-    taken = frozenset(json.loads(text) for stay in stays.values() for text in _RULE.findall(stay))
+    taken = frozenset(text for stay in stays.values() for text in _RULE.findall(stay))
     told = (
         _decide(name, found.get(_file(name)), designs.get(name), index.get(name, _NOTHING), taken)
         for name in names
@@ -125,7 +125,7 @@ def _wanted(name: str, design: Blueprint | Refusal | None, ours: Ours, taken: fr
     runs = _reached(ours)
     if runs is None or not isinstance(design, Blueprint):
         return None
-    free = [route for route in design.names.routes if rule(route) not in taken]
+    free = [route for route in design.names.routes if _text(rule(route)) not in taken]
     return document(name, free, runs.address) if free else None
 
 

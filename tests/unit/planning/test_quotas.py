@@ -228,6 +228,59 @@ def test_a_container_that_cannot_be_inspected_has_its_place() -> None:
     assert world.plan().decisions["alice"].reason is Reason.USER_AT_LIMIT
 
 
+ONE_NOW = {"quotas": {"runningWorkspaces": 1}, "enforce": {"runningWorkspaces": "Now"}}
+
+
+def test_nothing_is_stopped_for_one_that_cannot_be_inspected() -> None:
+    """It may run, and so has its place; that is not known well enough to stop another one for it."""
+    world = stories.tell(
+        [
+            {"policy": ONE_NOW},
+            {"workspace": "alice", "container": "exited", "accepted": "3d"},
+            {"workspace": "second", "spec": {"owner": "alice"}, "accepted": "2d"},
+        ]
+    )
+    container = world.main("alice")
+    assert container is not None
+    del world.containers[container.id]
+    world.unknown = frozenset({"workspace-alice"})
+    decision = world.plan().decisions["second"]
+    assert (decision.verdict, decision.reason) == (Verdict.KEEP, Reason.OVER_QUOTA)
+
+
+def test_nothing_is_stopped_for_what_is_done_to_a_stopped_one() -> None:
+    world = stories.tell(
+        [
+            {"policy": ONE_NOW},
+            {
+                "workspace": "alice",
+                "spec": {"desiredState": "Stopped"},
+                "container": "exited",
+                "accepted": "3d",
+            },
+            {"workspace": "second", "spec": {"owner": "alice"}, "accepted": "2d"},
+            {"intent": "alice", "verdict": "Update", "reason": "Drifted"},
+        ]
+    )
+    assert world.plan().decisions["second"].verdict is Verdict.KEEP
+
+
+def test_an_edit_makes_no_workspace_younger() -> None:
+    world = stories.tell(
+        [
+            {"policy": ONE_NOW},
+            {"workspace": "alice", "accepted": "3d"},
+            {"workspace": "second", "spec": {"owner": "alice"}, "accepted": "2d"},
+        ]
+    )
+    before = world.specs["alice"]
+    edited = replace(before, accepted_at=world.now - timedelta(hours=1), created_at=before.since)
+    world.specs["alice"] = edited
+    decisions = world.plan().decisions
+    assert decisions["alice"].verdict is Verdict.KEEP
+    assert decisions["second"].verdict is Verdict.STOP
+
+
 def test_a_person_who_asks_for_a_start_gets_it_when_there_is_room() -> None:
     world = stories.tell(
         [

@@ -281,6 +281,18 @@ def test_a_document_that_stays_keeps_its_names_until_it_is_known_what_it_shall_b
     assert set(servers(settled(world))) == {"wharf_thesis_code", "wharf_thesis_web"}
 
 
+@pytest.mark.parametrize("written", ['rule: "HostRegexp(`a\\.b`)"', 'rule: "a"b"', 'rule: "a"'])
+def test_what_somebody_wrote_into_a_document_that_stays_holds_nobody(written: str) -> None:
+    world = host()
+    add(world, "alice")
+    settled(world)
+    documents(world)["wharf-alice.yaml"] += f"      {written}\n"
+    world.remember(pauses={"alice": Pause("maintenance", builders.NOW, "root")})
+    plan = world.plan()
+    assert plan.decisions["alice"].reason is Reason.PAUSED
+    assert plan.upkeep == ()
+
+
 def test_a_directory_that_cannot_be_read_is_told_and_holds_nobody() -> None:
     world = host()
     add(world, "alice")
