@@ -100,6 +100,7 @@ class Looker:
         self._proven = False
         self._intents_settled = False
         self._usage: Mapping[str, Usage] = {}
+        self._looked_into: dict[str, datetime] = {}  # kept containers, by id
 
     def look(self, now: datetime, cause: str) -> Look:
         """Look at everything once; `cause` says why there is a pass."""
@@ -172,7 +173,11 @@ class Looker:
         if cause != "resync" or isinstance(engine, Unseen):
             return {}
         due = retention.expired(memory, self._host.rules.retain, now)
-        return self._around.engine.layers([i for i in due if i in engine.value.containers][:LAYERS_A_PASS])
+        self._looked_into = {i: at for i, at in self._looked_into.items() if i in due}
+        there = [i for i in due if i in engine.value.containers]
+        chosen = retention.next_looks(there, self._looked_into, now)[:LAYERS_A_PASS]
+        self._looked_into |= dict.fromkeys(chosen, now)
+        return self._around.engine.layers(chosen)
 
     def _collection(
         self, engine: Seen[EngineView] | Unseen, wanted: Mapping[str, str] | Unseen, now: datetime

@@ -4,7 +4,7 @@ Refuses to remove a container with anything in its writable layer but logs and c
 that may be needed to undo a replacement, and by itself one that somebody renamed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from controller.api.conditions import Reason
@@ -14,6 +14,8 @@ from controller.model.observed import Container, EngineView, Layer
 from controller.model.plan import Decision, Verdict
 from controller.planning.case import expected, main_name
 
+LOOK_AGAIN = timedelta(minutes=10)
+"""The layer of a kept container that stays is looked into once more after this long."""
 EXPENDABLE_BYTES = 64 * 2**20
 """A writable layer larger than this stays, whatever is in it."""
 EXPENDABLE = ("/var/log", "/var/cache", "/var/tmp", "/tmp", "/run", "/root/.cache")  # noqa: S108 - names, not files
@@ -24,6 +26,16 @@ def expired(memory: Memory, retain: timedelta, now: datetime) -> tuple[str, ...]
     """Return the kept containers that may go by themselves if their layers hold nothing, oldest first."""
     due = [kept for kept in memory.retained.values() if now - kept.at >= retain and not _needed(kept, memory)]
     return tuple(kept.container_id for kept in sorted(due, key=lambda kept: (kept.at, kept.container_id)))
+
+
+def next_looks(due: Iterable[str], looked: Mapping[str, datetime], now: datetime) -> tuple[str, ...]:
+    """Return whose layers are looked into next: who never was comes first, so that nobody is in the way.
+
+    `looked` says when each was looked into last; a time of the future is one of a clock that was set back.
+    """
+    never = [one for one in due if one not in looked]
+    again = [one for one in due if one in looked and not timedelta(0) <= now - looked[one] < LOOK_AGAIN]
+    return (*never, *sorted(again, key=lambda one: looked[one]))
 
 
 def upkeep(

@@ -78,3 +78,17 @@ def test_the_way_back_is_never_over() -> None:
         assert retention.expired(memory, DAYS, builders.NOW) == ()
     other = builders.memory(retained=shelf, replacements={"alice": replace(begun, old_id="b" * 64)})
     assert retention.expired(other, DAYS, builders.NOW) == ("a" * 64,)
+
+
+def test_containers_that_stay_are_not_in_the_way_of_those_that_came_later() -> None:
+    due, looked = ("a", "b", "c", "d"), {"a": builders.NOW, "b": builders.NOW, "c": builders.NOW}
+    assert retention.next_looks(due, {}, builders.NOW) == due
+    assert retention.next_looks(due, looked, builders.NOW + timedelta(seconds=15)) == ("d",)
+
+
+def test_a_layer_is_looked_into_again_after_a_while_and_after_a_clock_was_set_back() -> None:
+    looked = {"a": builders.NOW, "b": builders.NOW - timedelta(seconds=1)}
+    soon, later = (builders.NOW + retention.LOOK_AGAIN + timedelta(seconds=s) for s in (-1, 0))
+    assert retention.next_looks("ab", looked, soon) == ("b",)
+    assert retention.next_looks("ab", looked, later) == ("b", "a")
+    assert retention.next_looks("ab", looked, builders.NOW - timedelta(days=1)) == ("b", "a")
