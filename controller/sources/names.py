@@ -64,8 +64,8 @@ class Names(Generic[T]):
         """Return what the host says of each; names that are new are all asked for, others a few at a time."""
         names = tuple(names)
         new = [name for name in names if name not in self._asked]
-        old = [name for name in names if name in self._asked and now - self._asked[name] >= ASK_AGAIN]
-        old.sort(key=lambda name: self._asked[name])
+        old = [name for name in names if name in self._asked and not _is_fresh(self._asked[name], now)]
+        old.sort(key=lambda name: (self._asked[name] <= now, self._asked[name]))
         with self._done:
             hangs = self._open > 0
             for name in (*new, *old[: 0 if hangs else ASKED_AT_ONCE]):
@@ -103,6 +103,11 @@ class Names(Generic[T]):
         except (OSError, ValueError) as error:
             message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             return Unseen(Reason.NAME_SERVICE_SILENT, f"the host's name service fails: {message}", at)
+
+
+def _is_fresh(asked: datetime, now: datetime) -> bool:
+    """Tell whether an answer still counts; one of the future is one of a clock that was set back."""
+    return timedelta(0) <= now - asked < ASK_AGAIN
 
 
 def _unanswered(since: datetime) -> Unseen:

@@ -127,6 +127,16 @@ def test_an_account_that_is_made_later_is_seen(service: Service) -> None:
     assert asking.ask(["late"], START + names.ASK_AGAIN)["late"] == late
 
 
+def test_after_a_clock_was_set_back_all_are_asked_for_again(service: Service) -> None:
+    asking, late = Names(service.look_up), Account("late", 1, 1, "/")
+    assert asking.ask([*STRANGERS, "late"], START)["late"] is None
+    service.known["late"] = late
+    back = START - timedelta(days=1)
+    for number in range(4):  # those of which only the future was told come before those that were asked for
+        found = asking.ask([*STRANGERS, "late"], back + number * names.ASK_AGAIN)
+    assert found["late"] == late
+
+
 def test_what_is_told_again_is_the_very_same_object(service: Service) -> None:
     """So that what was decided from it stands."""
     asking = Names(service.look_up)
