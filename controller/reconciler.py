@@ -73,7 +73,7 @@ class Reconciler:
         begun: frozenset[str] = frozenset()
         if self._mode == "Enforce" and look.ledger is None:
             begun = self._do(plan, then)
-        if look.observed.collection is not None and collection.is_over(plan.upkeep, look.memory):
+        if collection.is_over(plan.upkeep, look.observed, look.memory, then):
             self._around.errands.room_made()
         self._summarize(plan, look, now)
         times = [t for t in (plan.next_look, look.next_look) if t is not None and t > now]

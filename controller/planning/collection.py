@@ -14,8 +14,9 @@ from controller.model.desired import AcceptedPolicy, AcceptedSpec
 from controller.model.effective import Effective
 from controller.model.images import Collection, ImageStore, Judged, StoredImage
 from controller.model.memory import Memory
-from controller.model.observed import Disk, EngineView, Unseen
+from controller.model.observed import Disk, EngineView, Observed, Unseen
 from controller.model.plan import Decision, Verdict
+from controller.planning import classify
 from controller.planning.case import Rules
 
 YOUNG = timedelta(hours=1)
@@ -95,8 +96,12 @@ def upkeep(
     return ()
 
 
-def is_over(decided: Iterable[Decision], memory: Memory) -> bool:
-    """Tell whether no image is removed any more."""
+def is_over(decided: Iterable[Decision], observed: Observed, memory: Memory, now: datetime) -> bool:
+    """Tell whether no image is removed any more; a look that nothing may rest on does not tell."""
+    if observed.collection is None or isinstance(observed.engine, Unseen):
+        return False
+    if observed.unproven or now - observed.engine.at > classify.OLD:
+        return False
     removes = any(decision.workspace.startswith(SUBJECT) for decision in decided)
     return not removes and not is_under_way(memory)
 

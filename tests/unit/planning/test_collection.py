@@ -11,9 +11,9 @@ from controller.api.conditions import Reason
 from controller.model.actions import RemoveImage
 from controller.model.images import Collection, ImageStore, StoredImage
 from controller.model.memory import BackOff, Intent, Memory, Replacement
-from controller.model.observed import NOT_LOOKED_AT, Disk, EngineView, Unseen
+from controller.model.observed import NOT_LOOKED_AT, Disk, EngineView, Observed, Unseen
 from controller.model.plan import Verdict
-from controller.planning import collection
+from controller.planning import classify, collection
 from controller.planning.planner import Planner
 from tests.support import builders
 from tests.support.world import World
@@ -107,8 +107,21 @@ def test_while_one_goes_no_other_one_does() -> None:
     under_way = Intent(1, "image/333333333333", NOW, 1, "Remove", "ImageUnused")
     memory = builders.memory(open_intents=(under_way,))
     assert decide(95, store(ONE), memory=memory) == ()
-    assert not collection.is_over((), memory)
-    assert collection.is_over((), builders.memory())
+    assert not collection.is_over((), looked(), memory, NOW)
+    assert collection.is_over((), looked(), builders.memory(), NOW)
+
+
+def looked() -> Observed:
+    return replace(World().observed(), collection=Collection(NOW, store(ONE), {}))
+
+
+def test_a_look_on_which_nothing_may_rest_does_not_end_it() -> None:
+    """Else a slow Engine would end it after nothing was removed."""
+    memory, late = builders.memory(), NOW + classify.OLD + timedelta(seconds=1)
+    assert collection.is_over((), looked(), memory, late - timedelta(seconds=1))
+    assert not collection.is_over((), looked(), memory, late)
+    assert not collection.is_over((), replace(looked(), unproven="the host is new"), memory, NOW)
+    assert not collection.is_over((), World().observed(), memory, NOW), "nobody looked at images"
 
 
 def test_one_that_could_not_be_removed_is_not_tried_again_for_the_same_wish() -> None:
