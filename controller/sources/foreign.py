@@ -25,6 +25,7 @@ MAX_NODES: Final = 100_000
 Scalar: TypeAlias = "bool | int | float | str | None"
 
 _TAG: Final = "tag:yaml.org,2002:"
+_MERGE: Final = _TAG + "merge"
 _TYPED: Final = frozenset(_TAG + kind for kind in ("null", "bool", "int", "float"))
 _KNOWN: Final = _TYPED | {_TAG + kind for kind in ("str", "timestamp", "value", "map", "seq")}
 
@@ -130,6 +131,7 @@ class _Builder:
         self._file = file
         self._loader = loader
         self._count = 0
+        self._widths: dict[int, int] = {}
 
     def build(self, node: yaml.Node, path: Path, place: Position) -> Node:
         self._count += 1
@@ -151,6 +153,8 @@ class _Builder:
                 return Node(self._file, place, path, str(node.value), self._scalar(node))
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> Mapping[str, Node]:
+        if self._width(node) > MAX_NODES:
+            raise self._refusal(_position(node), path, f"more than {MAX_NODES} values in one file")
         written = collections.Counter(str(key.value) for key, _ in node.value)
         self._loader.flatten_mapping(node)  # merge keys
         found: dict[str, Node] = {}
@@ -163,6 +167,19 @@ class _Builder:
                 self.repeats.append(found[name])
             found[name] = self.build(value, (*path, name), place)
         return found
+
+    def _width(self, node: yaml.Node) -> int:
+        """How many keys a mapping will have, those included that merge keys repeat."""
+        known = self._widths.get(id(node))
+        if known is None:
+            self._widths[id(node)] = 0  # should it merge itself
+            known = self._widths[id(node)] = sum(
+                sum(map(self._width, value.value if isinstance(value, yaml.SequenceNode) else (value,)))
+                if key.tag == _MERGE
+                else 1
+                for key, value in (node.value if isinstance(node, yaml.MappingNode) else ())
+            )
+        return known
 
     def _scalar(self, node: yaml.Node) -> Scalar:
         if node.tag in _TYPED:

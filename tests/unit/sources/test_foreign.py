@@ -63,6 +63,19 @@ def test_an_empty_file_is_null(text: str) -> None:
     assert root(text).value is None
 
 
+def merged(times: int) -> str:
+    """A mapping in which a merge key doubles the number of keys so many times."""
+    text = "{k: 1}"
+    for number in range(times):
+        text = f"{{<<: [&a{number} {text}, *a{number}]}}"
+    return f"a: {text}\n"
+
+
+def test_merge_keys_within_merge_keys_are_read() -> None:
+    assert plain(root(merged(10))) == {"a": {"k": 1}}
+    assert plain(root("a: &a {b: 1, <<: *a}\n")) == {"a": {"b": 1}}
+
+
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
@@ -74,10 +87,11 @@ def test_an_empty_file_is_null(text: str) -> None:
         ("a: 1\n? [b]\n: 1\n", 2, "key"),
         (f"n: {'9' * 5000}\n", 1, "not YAML"),
         ("a: &a [" + "x, " * 500 + "]\n" + "b: &b [" + "*a, " * 500 + "]\n", 1, "values in one file"),
+        (merged(60), 1, "values in one file"),
         ("a: \x01\n", 1, "not YAML"),
         ("#" * (foreign.MAX_BYTES + 1), 1, "1 MiB"),
     ],
-    ids=["object", "name", "open", "second", "endless", "key", "digits", "bomb", "control", "large"],
+    ids=["object", "name", "open", "second", "endless", "key", "digits", "bomb", "merge", "control", "large"],
 )
 def test_what_cannot_be_read_is_one_finding(text: str, line: int, words: str) -> None:
     found = foreign.parse(text.encode(), "f")
