@@ -5,13 +5,12 @@ Refuses to blame a template for what a person did, and to try a failed one again
 
 from datetime import timedelta
 
-from controller.api import labels
 from controller.api.conditions import Reason
 from controller.model import actions
 from controller.model.memory import FailedTemplate, Replacement
 from controller.model.observed import Container, Health
 from controller.model.plan import Decision, Verdict
-from controller.planning import obstacles, replacement, rollback
+from controller.planning import obstacles, replacement, rollback, template
 from controller.planning.case import Case
 
 RUNS_WELL = timedelta(seconds=10)
@@ -104,9 +103,9 @@ def has_failed(case: Case) -> FailedTemplate | None:
     failed = case.memory.failed.get(case.name)
     if failed is None or case.name in case.memory.restart_requests:
         return None
-    template, identity = case.design.template, case.design.identity
-    image = case.scene.view.images.get(template.image) or ""
-    same = (failed.template_hash, failed.image_id) == (identity[labels.TEMPLATE_HASH], image)
+    wanted = case.design.template
+    image = case.scene.view.images.get(wanted.image) or ""
+    same = failed.image_id == image and template.is_digest_of(failed.template_hash, wanted)
     return failed if same else None
 
 

@@ -10,7 +10,7 @@ from controller.model.actions import Action
 from controller.model.memory import BackOff, Cause, FailedTemplate
 from controller.model.observed import Container
 from controller.model.plan import Decision, Drift, Remedy, Verdict
-from controller.planning import chains, obstacles, stops
+from controller.planning import chains, obstacles, stops, template
 from controller.planning.case import Case, is_kept
 
 
@@ -157,8 +157,10 @@ def returned(case: Case) -> Decision | None:
 
 
 def _same_template(case: Case, container: Container) -> bool:
-    wanted = case.design.identity
-    return all(container.labels.get(name) == wanted[name] for name in labels.COMPARED)
+    """Tell whether it is as the workspace shall be, as far as the version that made it knew of that."""
+    wanted, made = case.design.identity, container.labels
+    named = all(made.get(name) == wanted[name] for name in labels.COMPARED if name != labels.TEMPLATE_HASH)
+    return named and template.is_digest_of(made.get(labels.TEMPLATE_HASH, ""), case.design.template)
 
 
 def missing(case: Case) -> Decision | None:

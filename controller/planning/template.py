@@ -58,6 +58,12 @@ def digest(template: Template, version: str = HASH_VERSION) -> str:
     return f"{version}:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
+def is_digest_of(text: str, template: Template) -> bool:
+    """Tell whether a digest, by whichever version, is that of a template."""
+    version, _, _ = text.partition(":")
+    return version in PROJECTIONS and text == digest(template, version)
+
+
 def _first(template: Template) -> dict[str, object]:
     return {
         "hostname": template.hostname,

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from controller.api import labels
+from controller.api.conditions import Reason
 from controller.model.actions import Template
 from controller.model.effective import Effective
 from controller.model.observed import Bind, Limits, PublishedPort
 from controller.model.plan import Remedy
 from controller.planning import claims, drift, resolve, template
-from tests.support import builders
+from controller.planning.case import Blueprint
+from controller.planning.planner import Planner
+from tests.support import builders, stories
 
 TEMPLATE = Template(
     image="sample:1",
@@ -105,3 +108,27 @@ def test_no_environment_names_gpus_that_were_not_granted() -> None:
     asking = replace(given, env=(("A", "a"), ("NVIDIA_VISIBLE_DEVICES", "all")))
     env = dict(template.render(asking, (), "/run/secrets").env)
     assert (env["A"], env["NVIDIA_VISIBLE_DEVICES"]) == ("a", "void")
+
+
+def test_what_failed_before_an_upgrade_is_not_tried_again_for_it() -> None:
+    changed = {"env": {"A": "new"}, "lifecycle": {"changes": "Immediate"}}
+    world = stories.tell(
+        [
+            {"workspace": "alice", "spec": {"lifecycle": {"changes": "Immediate"}}},
+            {"edit": "alice", "spec": changed},
+            {"program": "sample:1", "does": "ends"},
+            {"passes": 3},
+            {"program": "sample:1", "does": "well"},
+            {"passes": 4},
+            {"wait": "24h"},
+        ]
+    )
+    planner = Planner(world.rules)
+    world.plan(planner)
+    design, failed = planner.designs["alice"], world.memory.failed["alice"]
+    assert isinstance(design, Blueprint)
+    before = replace(failed, template_hash=template.digest(design.template, "v1"))
+    world.remember(failed={"alice": before})
+    assert world.plan().decisions["alice"].reason is Reason.REPLACEMENT_FAILED
+    world.remember(failed={"alice": replace(failed, template_hash="v1:another")})
+    assert world.plan().decisions["alice"].reason is Reason.SPEC_CHANGED
