@@ -146,6 +146,8 @@ class Rig:
             for place in ("data", "ack")
         ]
         fields = {
+            "uid": 0,
+            "gid": 0,
             "command": list(writers.COMMAND),
             "env": {"ROUND": self.rounds[name]},
             "mounts": [{**mount, "mode": "ReadWrite", "create": True} for mount in mounts],

@@ -42,7 +42,7 @@ DRIFTS = {
     "mounts",
     "ports",
     "labels",
-} | {"gpu", "slice", "restart_policy", "network"}
+} | {"gpu", "slice", "restart_policy", "network", "security"}
 
 
 def containers(engine: dockerd_support.Dockerd) -> dict[str, str]:
