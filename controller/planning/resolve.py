@@ -91,7 +91,7 @@ def _one(values: Mapping[str, Value], path: str) -> object:
 def _build(given: _Given, values: Mapping[str, Value], image: choice.Chosen) -> Effective:
     one, (accepted, standing, place, base, who) = functools.partial(_one, values), given
     rules = standing.policy.policy.spec
-    run_as_owner = one("security.runAs") is workspace.RunAs.OWNER
+    user = who.account if one("security.runAs") is workspace.RunAs.OWNER else None
     profile = cast("workspace.SecurityProfile", one("security.profile"))
     return Effective(
         workspace=accepted.name,
@@ -108,10 +108,10 @@ def _build(given: _Given, values: Mapping[str, Value], image: choice.Chosen) -> 
         shm=cast("int", one("resources.shm")),
         mounts=tuple(_mount(m) for m in cast("tuple[workspace.Mount, ...]", one("mounts") or ())),
         mount_roots=rules.mount_roots,
-        nosuid_mounts=security.root_can_run(profile, as_owner=run_as_owner) and not rules.allow_suid_mounts,
+        nosuid_mounts=not rules.allow_suid_mounts and security.root_can_run(profile, user),
         services=tuple(_service(s) for s in cast("tuple[workspace.Service, ...]", one("services") or ())),
         port_profile=cast("policies.PortProfile | None", one("portProfile")) or policies.PortProfile.VM,
-        run_as_owner=run_as_owner,
+        run_as_owner=user is not None,
         open_network=one("network.isolation") is workspace.Isolation.OPEN,
         stop_grace=cast("timedelta", one("lifecycle.stopGrace")),
         changes=cast("workspace.ChangePolicy", one("lifecycle.changes")),

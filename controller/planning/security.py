@@ -10,6 +10,7 @@ from typing import Final
 from controller.api import fields, policy, workspace
 from controller.api.conditions import Reason
 from controller.model.effective import Refusal
+from controller.model.observed import Account
 from controller.planning.origins import Value
 
 CAPABILITIES: Final[Mapping[str, str]] = MappingProxyType(
@@ -38,9 +39,13 @@ def capabilities(profile: workspace.SecurityProfile) -> tuple[str, ...] | None:
     return tuple(CAPABILITIES) if profile is workspace.SecurityProfile.STANDARD else None
 
 
-def root_can_run(profile: object, *, as_owner: bool) -> bool:
-    """Tell whether a container's main process may be root, or become it beyond what the image brings."""
-    return not as_owner or profile is not workspace.SecurityProfile.STANDARD
+def root_can_run(profile: object, user: Account | None) -> bool:
+    """Tell whether a container's main process may be root, or become it beyond what the image brings.
+
+    `user` is as whom it runs, None for whom the image says.
+    """
+    as_root = user is None or user.uid == 0
+    return as_root or profile is not workspace.SecurityProfile.STANDARD
 
 
 def runtime(profile: workspace.SecurityProfile, rules: policy.PolicySpec) -> str | None:
