@@ -68,7 +68,7 @@ def person(spec: workspace.Workspace, rules: policies.PolicySpec, owner: str, se
     home = (said.home if said else None) or (told.home if told else None) or None
     for source in (spec.spec, said):
         if source is not None and source.uid is not None:
-            return Person(owner, source.uid, source.gid, home, stated=True)
+            return Person(owner, source.uid, source.gid, home, stated=True, silence=silence)
     if told is None:
         return Person(owner, None, None, home, silence=silence)
     return Person(owner, told.uid, told.gid, home)

@@ -1,8 +1,12 @@
 """What policy and spec say together, where a plan does not show it."""
 
+from typing import Any
+
 import pytest
 
-from controller.model.effective import Effective
+from controller.api.conditions import Reason
+from controller.model.effective import Effective, Refusal
+from controller.model.observed import AccountSeen, Unseen
 from controller.planning import resolve
 from tests.support import builders
 
@@ -27,3 +31,22 @@ def test_where_root_can_run_mounts_must_be_nosuid_unless_the_policy_allows_it(
     found = resolve.resolve(spec, standing, builders.account("alice"))
     assert isinstance(found, Effective)
     assert found.nosuid_mounts is needed
+
+
+@pytest.mark.parametrize(
+    ("account", "reason"),
+    [
+        (None, Reason.ACCOUNT_UNKNOWN),
+        (Unseen(Reason.NAME_SERVICE_SILENT, "it did not answer", builders.NOW), Reason.NAME_SERVICE_SILENT),
+    ],
+)
+def test_a_home_that_nobody_tells_is_not_one_that_there_is_not(account: AccountSeen, reason: Reason) -> None:
+    """Where the policy says the ids alone, the home is the host's to tell."""
+    mount = {"name": "home", "source": "/srv/home", "target": "{home}", "mode": "ReadWrite"}
+    standing = builders.standing(
+        users={"alice": {"uid": 1234, "gid": 1234}}, classes={"vm": {"mounts": [mount]}}
+    )
+    spec: dict[str, Any] = {"class": "vm"}
+    found = resolve.resolve(builders.accepted("alice", **spec), standing, account)
+    assert isinstance(found, Refusal)
+    assert found.reason is reason
