@@ -28,6 +28,8 @@ MAX_BYTES: Final = 2**20
 Recall = Callable[[str], tuple[str, str] | None]
 Remember = Callable[[str, str, str], None]
 
+_NEVER: Final = -1
+"""Group id of a group that the host never had."""
 _LOGIN: Final = pydantic.TypeAdapter[str](fields.Login)
 
 
@@ -166,9 +168,9 @@ class Members:
                 stays = "it was never read" if before is None else "who was in it last stays in it"
                 wrong.append(self._about(name, f"{told.message}; {stays}"))
             elif told is None:
-                stays = "nobody is in it" if before is None else "who was in it last stays in it"
+                before = before or _HostGroup(gid=_NEVER, members=frozenset())
+                stays = "nobody is in it" if before.gid == _NEVER else "who was in it last stays in it"
                 wrong.append(self._about(name, f"this host has no such group; {stays}"))
-                before = before or _HostGroup(gid=-1, members=frozenset())
             else:
                 known = before.primary if before else frozenset[str]()
                 before = _HostGroup(gid=told.gid, members=told.members, primary=known)

@@ -227,7 +227,8 @@ def test_a_group_that_the_host_has_not_is_empty_and_told(lab: Lab) -> None:
     lab.policy(students={"hostGroups": ["sutd"]})
     found = lab.once()
     assert (found.members, found.unread) == ({"students": frozenset()}, frozenset())
-    assert "this host has no such group" in str(found.findings[0])
+    assert "this host has no such group; nobody is in it" in str(found.findings[0])
+    assert lab.look() is found, "the same is said again"
 
 
 def test_both_kinds_together(lab: Lab, file: Path) -> None:
