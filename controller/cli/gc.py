@@ -134,7 +134,11 @@ def _say_freed(before: trees.Json, after: trees.Json, count: int) -> None:
     )
     low = _number(after, "lowWatermark")
     if now > low:
-        session.say(
-            f"it is above disk.lowWatermark ({low} %), and no other image may go; "
-            "see: wharf get retained, and du of what lies beside the images"
-        )
+        session.say(f"it is above disk.lowWatermark ({low} %), and {_next_step(after)}")
+
+
+def _next_step(after: trees.Json) -> str:
+    """What a person can do while there is not enough room."""
+    if any(item["action"] == "Remove" for item in trees.each(after, "items")):
+        return "not all that may go went; see: wharf get events, and run wharf gc again"
+    return "no other image may go; see: wharf get retained, and du of what lies beside the images"

@@ -80,10 +80,25 @@ def test_what_went_and_what_stays_is_told_with_the_bytes(
 def test_too_little_room_although_all_went_is_said(
     wharf: wharf_host.Wharf, full: controller_stand_in.World
 ) -> None:
-    full.on_post["collect"] = lambda *_: (200, {"needed": True})
+    def collect(name: str, body: Mapping[str, Any]) -> controller_stand_in.Reply:
+        full.answers["garbage"] = told(82, IMAGES[1])
+        return 200, {"needed": True}
+
+    full.on_post["collect"] = collect
     done = wharf("gc")
     assert "no other image may go" in done.err
+    assert "3 images removed" in done.err
+
+
+def test_what_could_not_go_is_not_called_needed(
+    wharf: wharf_host.Wharf, full: controller_stand_in.World
+) -> None:
+    """The wish is given up after a while, and an image may have been refused."""
+    full.on_post["collect"] = lambda *_: (200, {"needed": True})
+    done = wharf("gc")
     assert "0 images removed" in done.err
+    assert "not all that may go went; see: wharf get events, and run wharf gc again" in done.err
+    assert "no other image may go" not in done.err
 
 
 def test_where_there_is_room_nothing_is_removed(
