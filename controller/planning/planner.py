@@ -276,7 +276,7 @@ class Planner:
             return drift.of_state(None, should_run=should_run)
         template_ = blueprint.template
         image, detail = view.images.get(template_.image), view.image_details.get(container.image_id)
-        totals = (view.total_memory, view.total_cpus)
+        facts = (view.total_memory, view.total_cpus, view.default_runtime)
 
         def compute() -> tuple[Drift, ...]:
             subject = drift.subject(
@@ -284,7 +284,7 @@ class Planner:
             )
             return drift.of_state(container, should_run=should_run) + drift.detect(subject)
 
-        return self._drifts.get(name, (container, blueprint, image, detail, should_run, *totals), compute)
+        return self._drifts.get(name, (container, blueprint, image, detail, should_run, *facts), compute)
 
     def _networks(self, view: EngineView) -> tuple[EnsureNetwork, ...]:
         wanted = {d.template.network for d in self.designs.values() if isinstance(d, Blueprint)}

@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import pytest
 
 from controller.api.conditions import Reason
+from controller.model.observed import Seen
 from controller.model.plan import Decision, Verdict
 from controller.planning import classify
 from controller.planning.case import Case
 from controller.planning.planner import Planner
-from tests.support import builders
+from tests.support import builders, stories
 from tests.support.world import World
 
 
@@ -24,3 +27,21 @@ def test_a_defect_of_ours_holds_its_own_workspace_and_no_other(monkeypatch: pyte
     assert plan.decisions["alice"].reason is Reason.INTERNAL_ERROR
     assert "what nobody thought of" in plan.decisions["alice"].message
     assert plan.decisions["bob"].verdict is Verdict.CREATE
+
+
+def test_another_default_of_the_engine_is_compared_anew() -> None:
+    """What a planner remembers rests on all that it was worked out from."""
+    world = stories.tell(
+        [{"workspace": "alice"}, {"container": "alice", "hash": "v2:other", "runtime": "crun"}]
+    )
+    before = world.observed()
+    assert isinstance(before.engine, Seen)
+    view = replace(before.engine.value, default_runtime="crun")
+    after = replace(before, engine=replace(before.engine, value=view))
+    planner = Planner(builders.RULES)
+    planner.plan(world.desired(), before, world.recall(), world.now)
+    said = [
+        one.plan(world.desired(), after, world.recall(), world.now).decisions["alice"].drifts
+        for one in (planner, Planner(builders.RULES))
+    ]
+    assert said[0] == said[1]
