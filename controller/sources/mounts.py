@@ -86,9 +86,11 @@ def inspect_source(
 ) -> Found | Missing | Obstacle:
     """The source as it is now, reached without following any link. Never raises OSError.
 
-    None of the closed paths may be the source, lie in it or hold it, whatever the roots are.
+    None of the closed paths may be the source, lie in it or hold it, whatever the roots are and wherever
+    they lead.
     """
-    shown = _shown(request.source, closed_paths)
+    closed_paths = tuple(closed_paths)
+    shown = _shown(request.source, closed_paths) or _shown(os.path.realpath(request.source), closed_paths)
     if shown is not None:
         return shown
     known = tuple(roots)

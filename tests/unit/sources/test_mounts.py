@@ -249,6 +249,18 @@ def test_what_is_closed_is_closed_by_every_way_that_leads_there(
     assert check.obstacle.reason is Reason.MOUNT_FORBIDDEN
 
 
+def test_what_is_closed_is_closed_below_a_root_that_is_a_link(
+    root: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "link").symlink_to(root)
+    closed = mounts.closed([str(root / "homes")])
+    for name in ("homes", "homes/alice"):
+        request = mounts.Request(f"{tmp_path}/link/{name}", create=True, required=True, contained=False)
+        check = mounts.check_mount(request, [f"{tmp_path}/link"], closed)
+        assert check.obstacle is not None
+        assert check.obstacle.reason is Reason.MOUNT_FORBIDDEN
+
+
 def test_what_is_closed_is_refused_again_when_it_is_prepared(root: pathlib.Path) -> None:
     source = root / "homes" / "alice"
     action = PrepareMount(
