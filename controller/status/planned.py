@@ -28,6 +28,8 @@ _WAITS_FOR: Final[Mapping[Reason, str]] = {
     Reason.PAUSED: "held until `wharf resume`",
     Reason.USER_AT_LIMIT: "held until the owner's quotas have room",
     Reason.QUOTA_EXCEEDED: "held until the owner's quotas have room",
+    Reason.NAME_SERVICE_SILENT: "held until the name service answers",
+    Reason.GROUP_UNSEEN: "held until the members of the group can be read",
     Reason.IN_PROGRESS: "under way",
 }
 

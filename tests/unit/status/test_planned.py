@@ -74,6 +74,8 @@ def test_a_removal_ends_in_a_stop() -> None:
         (Verdict.WAIT, Reason.NETWORK_PENDING, None, "soon"),
         (Verdict.HOLD, Reason.BUDGET_EXCEEDED, None, "held by the budget until `wharf approve alice`"),
         (Verdict.HOLD, Reason.MOUNT_MISSING, None, "held until a person acts"),
+        (Verdict.HOLD, Reason.NAME_SERVICE_SILENT, None, "held until the name service answers"),
+        (Verdict.HOLD, Reason.GROUP_UNSEEN, None, "held until the members of the group can be read"),
         (Verdict.KEEP, Reason.PINNED, None, "parked until the spec is edited, or `wharf approve alice`"),
         (Verdict.KEEP, Reason.AS_SPECIFIED, None, ""),
     ],
