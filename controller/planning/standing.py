@@ -171,9 +171,11 @@ class Standing:
 
     def _group(self, owner: str) -> str | Refusal | None:
         mine = self.groups(owner)
-        if not mine and self.policy.unread_groups:
-            unread = ", ".join(sorted(self.policy.unread_groups))
-            message = f"the members of {unread} could not be read yet, and {owner} may be one of them"
+        unread = self._unread_before(mine)
+        if unread:
+            message = (
+                f"the members of {', '.join(unread)} could not be read yet, and {owner} may be one of them"
+            )
             return Refusal(Reason.GROUP_UNSEEN, message)
         if len(mine) < 2:  # noqa: PLR2004 - none or one leaves no choice
             return mine[0] if mine else None
@@ -182,6 +184,15 @@ class Standing:
                 return name
         message = f"{owner} is in the groups {', '.join(mine)}; name the one that counts in groupOrder"
         return Refusal(Reason.AMBIGUOUS_GROUP, message)
+
+    def _unread_before(self, mine: tuple[str, ...]) -> list[str]:
+        """Return the groups that nobody could read yet and that would count before these."""
+        unread = self.policy.unread_groups
+        if not mine or not unread:
+            return sorted(unread)
+        order = self.policy.policy.spec.group_order
+        known = next((place for place, name in enumerate(order) if name in mine), len(order))
+        return [name for name in order[:known] if name in unread]
 
     def _profile(self, group: str | None, user: str, ranks: tuple[int, ...]) -> Profile:
         rules = self.policy.policy.spec
