@@ -101,13 +101,19 @@ def says_why(after: Aftermath) -> Iterator[str]:
 
 
 def at_rest(after: Aftermath) -> Iterator[str]:
-    """L7: nothing is begun where nothing has changed, not even what would change no container."""
+    """L7: nothing is begun where nothing has changed, not even what would change no container.
+
+    One that is stuck may move late, and take its name at the proxy from a younger one of its owner.
+    """
     if after.settled is None:
         return
     fresh = after.deeds[after.settled[1] :]
     upkeep = {deed.intent for deed in fresh if deed.kind in UPKEEP or _undoes(after, deed)}
+    stuck = {after.poisoned, f"route/{after.poisoned}"}
+    if any(deed.workspace in stuck for deed in fresh):
+        stuck.update(deed.workspace for deed in fresh if deed.workspace.startswith("route/"))
     for deed in fresh:
-        if deed.workspace.removeprefix("route/") != after.poisoned and deed.intent not in upkeep:
+        if deed.workspace not in stuck and deed.intent not in upkeep:
             yield f"{deed.kind} for {deed.workspace} ({deed.reason}) although nothing had changed"
 
 
