@@ -140,7 +140,7 @@ def forget(ledger: Ledger, container: str, order: Order) -> Retained:
 
     Raises:
         control.NotFound: no such container is kept.
-        control.Refused: it may be needed to undo a replacement, or the host is paused.
+        control.Refused: it may be needed to undo a replacement, or the host or its workspace is paused.
     """
     memory = ledger.recall(b"", order.at)
     kept = memory.retained.get(container) or _by_name(memory, container)
@@ -149,9 +149,10 @@ def forget(ledger: Ledger, container: str, order: Order) -> Retained:
     rollback = memory.rollbacks.get(kept.workspace)
     if rollback is not None and rollback.to_id == kept.container_id:
         raise control.Refused(Reason.ROLLING_BACK, f"{kept.name} is being put back")
-    if memory.host_pause is not None:
-        why = memory.host_pause.reason
-        raise control.Refused(Reason.PAUSED, f"the host is paused ({why}), and nothing is removed")
+    pause = memory.host_pause or memory.pauses.get(kept.workspace)
+    if pause is not None:
+        what = "the host" if memory.host_pause is not None else f"the workspace {kept.workspace}"
+        raise control.Refused(Reason.PAUSED, f"{what} is paused ({pause.reason}), and nothing is removed")
     ledger.request_forgetting(kept.container_id, order.at)
     return kept
 

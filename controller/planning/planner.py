@@ -127,7 +127,7 @@ class Planner:
             *questions,
             *retention.upkeep(scene.view, observed.layers, memory, self._rules.retain, now),
             *routes.upkeep(scene.host.routes, self.designs, index, memory, now),
-            *returning.upkeep(memory.accepted, self.designs, index, memory.port_grants, scene.under_way),
+            *returning.upkeep(memory, self.designs, index, scene.under_way),
             *collection.upkeep(scene.view, observed.collection, self._rules, memory),
         )
 

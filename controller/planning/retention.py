@@ -41,9 +41,10 @@ def next_looks(due: Iterable[str], looked: Mapping[str, datetime], now: datetime
 def upkeep(
     view: EngineView, layers: Mapping[str, Layer], memory: Memory, retain: timedelta, now: datetime
 ) -> tuple[Decision, ...]:
-    """Decide for each kept container whether it goes."""
+    """Decide for each kept container whether it goes; those of a paused workspace stay."""
     old = frozenset(expired(memory, retain, now))
-    found = (_decide(kept, view, layers, memory, old) for kept in memory.retained.values())
+    free = (kept for kept in memory.retained.values() if kept.workspace not in memory.pauses)
+    found = (_decide(kept, view, layers, memory, old) for kept in free)
     return tuple(decision for decision in found if decision is not None)
 
 

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping
 
 from controller.api.conditions import Reason
 from controller.model import actions
-from controller.model.desired import AcceptedSpec
 from controller.model.effective import Refusal
-from controller.model.memory import Intent, PortGrant
+from controller.model.memory import Intent, Memory, PortGrant
 from controller.model.plan import Decision, Verdict
 from controller.planning.case import Blueprint, Ours
 
@@ -19,23 +18,22 @@ _NOTHING = Ours()
 
 
 def upkeep(
-    specs: Mapping[str, AcceptedSpec],
+    memory: Memory,
     designs: Mapping[str, Blueprint | Refusal],
     index: Mapping[str, Ours],
-    grants: tuple[PortGrant, ...],
     under_way: Mapping[str, Intent],
 ) -> Iterator[Decision]:
     """Yield a decision for each workspace that has ports of services which it lacks."""
     idle: defaultdict[str, list[PortGrant]] = defaultdict(list)
-    for grant in grants:
+    for grant in memory.port_grants:
         design = designs.get(grant.workspace)
         if isinstance(design, Blueprint) and grant.service not in design.assignment.by_service:
             idle[grant.workspace].append(grant)
     for workspace, left in sorted(idle.items()):
-        spec, ours = specs.get(workspace), index.get(workspace, _NOTHING)
+        spec, ours = memory.accepted.get(workspace), index.get(workspace, _NOTHING)
         if spec is None or not spec.confirmed or spec.missing_since is not None:
             continue
-        if ours.unknown or workspace in under_way:
+        if ours.unknown or workspace in under_way or workspace in memory.pauses:
             continue
         published = {port.host_port for c in ours.all() for port in c.configuration.ports}
         free = tuple(grant for grant in left if grant.port not in published)

@@ -152,9 +152,10 @@ def test_a_container_on_its_way_back_is_not_forgotten(ledger: Ledger) -> None:
         changes.forget(ledger, KEPT, ORDER)
 
 
-def test_on_a_paused_host_nothing_is_forgotten(ledger: Ledger) -> None:
+@pytest.mark.parametrize("paused", [None, "alice"], ids=["host", "workspace"])
+def test_while_it_is_paused_nothing_is_forgotten(ledger: Ledger, paused: str | None) -> None:
     keep(ledger)
-    ledger.pause(None, Pause("storage", reports.NOW, "root"))
+    ledger.pause(paused, Pause("storage", reports.NOW, "root"))
     with pytest.raises(control.Refused, match="storage"):
         changes.forget(ledger, KEPT, ORDER)
 
