@@ -3,9 +3,11 @@
 Refuses every effect. What it remembers between passes are results of pure functions for the same arguments.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 
 from controller.api import labels
 from controller.api.conditions import Reason
@@ -41,6 +43,7 @@ from controller.planning.drafts import Draft, Grounds
 from controller.planning.memo import Memo
 from controller.planning.standing import Standing, Standings
 
+T = TypeVar("T")
 _NOTHING = Ours()
 
 
@@ -63,7 +66,9 @@ class Planner:
     def effective(self, spec: AcceptedSpec, standing: Standing, account: AccountSeen) -> Effective | Refusal:
         """Resolve one workspace."""
         return self._effective.get(
-            spec.name, (spec, standing, account), lambda: resolve.resolve(spec, standing, account)
+            spec.name,
+            (spec, standing, account),
+            lambda: _guarded(lambda: resolve.resolve(spec, standing, account)),
         )
 
     def standing(self, policy: AcceptedPolicy, now: datetime) -> Standing:
@@ -232,25 +237,20 @@ class Planner:
             published=self._rules.proxied,
         )
         for name, effective in effectives.items():
-            spec = desired.specs[name]
-            assignment = effective if isinstance(effective, Refusal) else book.assign(effective)
             if isinstance(effective, Refusal):
-                designs[spec.name] = effective
-            elif isinstance(assignment, Refusal):
-                designs[spec.name] = assignment
-            else:
-                named = hostnames.names_of(name, names)
-                designs[spec.name] = self._blueprint(spec, effective, assignment, named, memory.epoch)
+                designs[name] = effective
+                continue
+            named = hostnames.names_of(name, names)
+            draw = partial(self._blueprint, desired.specs[name], effective, book, named, memory.epoch)
+            designs[name] = _guarded(draw)
         return designs
 
     def _blueprint(
-        self,
-        spec: AcceptedSpec,
-        effective: Effective,
-        assignment: ports.Assignment,
-        names: Names,
-        epoch: int,
-    ) -> Blueprint:
+        self, spec: AcceptedSpec, effective: Effective, book: ports.Book, names: Names, epoch: int
+    ) -> Blueprint | Refusal:
+        assignment = book.assign(effective)
+        if isinstance(assignment, Refusal):
+            return assignment
         known = self.designs.get(spec.name)
         if isinstance(known, Blueprint):  # what is as before stays the same, so that what rests on it does
             assignment = known.assignment if known.assignment == assignment else assignment
@@ -345,6 +345,14 @@ def _next_look(decisions: Mapping[str, Decision], standing: Standing | None) -> 
 
 def _is_name(text: str) -> bool:
     return "/" not in text and "." not in text
+
+
+def _guarded(compute: Callable[[], T | Refusal]) -> T | Refusal:
+    """Compute; a defect of our own holds one workspace and no other."""
+    try:
+        return compute()
+    except Exception as defect:  # noqa: BLE001 - see above
+        return Refusal(Reason.INTERNAL_ERROR, f"{type(defect).__name__}: {defect}")
 
 
 def _hold_all(names: set[str], reason: Reason, message: str) -> Plan:
