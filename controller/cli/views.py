@@ -153,6 +153,9 @@ class _Offline:
         try:
             return _answer(owners.user_object(report, name), report.at)
         except KeyError:
+            for part, _, message in report.unseen:
+                if part == "policy":  # without it nobody is known
+                    raise exits.Failure(exits.ExitCode.UNREACHABLE, f"the policy: {message}") from None
             raise not_found("user", [name]) from None
 
     def images(self) -> control.Answer:

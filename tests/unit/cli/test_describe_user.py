@@ -108,3 +108,12 @@ def test_without_a_controller_it_is_read_from_files(host: wharf_host.Host, wharf
         "origin": "policy.yaml:5 (quotas)",
     }
     assert wharf("describe", "user", "carol").code == 3
+
+
+def test_while_no_policy_was_ever_valid_nobody_is_called_unknown(
+    host: wharf_host.Host, wharf: wharf_host.Wharf
+) -> None:
+    (host.root / "policy.yaml").write_text("kind: Nonsense\n")
+    result = wharf("describe", "user", "alice")
+    assert (result.code, result.out) == (7, "")
+    assert "policy.yaml:1" in result.err
