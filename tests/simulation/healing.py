@@ -190,8 +190,7 @@ class Healed:
         process = self.world.process
         if process is None or process.report is None or process.passing or process.crew.busy():
             return "the controller is at work"
-        said = process.ledger.remembered_source("ResourcePolicy")
-        if said is None or said[1] != _digest(self.world.law.text()):
+        if process.policies._policy.digest != _digest(self.world.law.text()):
             return "the policy is not in force"
         return "an intent is open" if process.ledger.recall(b"", self.world.wall()).open_intents else ""
 

@@ -244,16 +244,17 @@ class Process:
         self._host = SimHost(engine, world.routes)
         self._client = client
         self.crew = _Crew(self, world.scenario.workers)
+        self.policies = _Policies(
+            world,
+            filesystem.POLICY,
+            filesystem.CATALOG,
+            SETTLE,
+            self.ledger.remembered_source,
+            self.ledger.remember_source,
+        )
         around = Surroundings(
             specs=directory.SpecDirectory(filesystem.SPECS, SETTLE),
-            policies=_Policies(
-                world,
-                filesystem.POLICY,
-                filesystem.CATALOG,
-                SETTLE,
-                self.ledger.remembered_source,
-                self.ledger.remember_source,
-            ),
+            policies=self.policies,
             engine=gate.Gate(self.observer, lambda: str(client.info()["ID"]), self._enter),
             host=self._host,
             ledger=self.ledger,
