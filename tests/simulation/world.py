@@ -361,11 +361,8 @@ class World:
 
     def write_spec(self, file: str, workspace: str, text: bytes, *, how: str) -> None:
         """A person writes a spec completely: `rename` into place or `write` over what is there."""
-        whole = {text}
-        if text.endswith(b"\n...\n"):
-            whole.add(text[:-1])  # its end is as certain without the last line break, and it says the same
-        digests = {hashlib.sha256(one).hexdigest() for one in whole}
-        self.written[workspace] = self.written.get(workspace, frozenset()) | digests
+        digest = hashlib.sha256(text).hexdigest()
+        self.written[workspace] = self.written.get(workspace, frozenset()) | {digest}
         self.asks.append(Ask(self.true_time(), "edit", workspace))
         self.put_file(f"{SPECS}/{file}", text, how=how)
 
