@@ -351,7 +351,7 @@ def _guarded(compute: Callable[[], T | Refusal]) -> T | Refusal:
     """Compute; a defect of our own holds one workspace and no other."""
     try:
         return compute()
-    except Exception as defect:  # noqa: BLE001 - see above
+    except Exception as defect:  # noqa: BLE001 - the one guard of resolving and rendering
         return Refusal(Reason.INTERNAL_ERROR, f"{type(defect).__name__}: {defect}")
 
 
