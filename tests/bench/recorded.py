@@ -2,7 +2,8 @@
 
 A process of its own on a unix socket: `python -m tests.bench.recorded SOCKET`. What is created and started
 shows in list and inspect with the options it was given; everything else is the record's. Containers began an
-hour ago, their processes do not exist, and the stream of events is silent. It refuses every call but those.
+hour ago, their processes do not exist, and the stream of events is silent. The Engine's id follows from its
+socket, so that two runs have two Engines. It refuses every call but those.
 """
 
 import asyncio
@@ -30,8 +31,9 @@ AGE = timedelta(hours=1)
 class Recorded:
     """One Engine's world: containers by id, as their inspects."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine_id: str) -> None:
         self._records: dict[str, Any] = json.loads(RECORDS.read_text(encoding="utf-8"))
+        self._records["info"]["ID"] = engine_id
         self._containers: dict[str, dict[str, Any]] = {}
         self._rows: dict[str, dict[str, Any]] = {}
         self._networks: dict[str, dict[str, Any]] = {}
@@ -187,7 +189,11 @@ class Engine:
 def main(arguments: list[str]) -> None:
     """Serve until terminated."""
     web.run_app(
-        Recorded().application(), path=arguments[0], print=None, access_log=None, shutdown_timeout=0.2
+        Recorded(hashlib.sha256(arguments[0].encode()).hexdigest()).application(),
+        path=arguments[0],
+        print=None,
+        access_log=None,
+        shutdown_timeout=0.2,
     )
 
 
