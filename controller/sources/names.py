@@ -74,7 +74,10 @@ class Names(Generic[T]):
                 self._open += 1
             self._begin()
             self._done.wait_for(lambda: not self._open, 0 if hangs else self._patience)
-            return {name: self._answers.get(name, _unanswered(self._asked[name])) for name in names}
+            return {name: self._answered(name) for name in names}
+
+    def _answered(self, name: str) -> Answer[T]:
+        return self._answers[name] if name in self._answers else _unanswered(self._asked[name])
 
     def _begin(self) -> None:
         if self._questions and self._thread is None:
