@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.api import labels
-from controller.engine import calls, parsing, transport
+from controller.engine import calls, parsing
 from controller.model import observed
 
 NETWORKS = (labels.NETWORK_PRIVATE, labels.NETWORK_OPEN)
@@ -60,7 +60,7 @@ class Names:
             self._stale |= {"image", "network"}
 
     def look(
-        self, wanted: Iterable[str], moved: Iterable[str], rows: Iterable[transport.Row], now: datetime
+        self, wanted: Iterable[str], moved: Iterable[str], rows: Iterable[parsing.Listed], now: datetime
     ) -> Resolved:
         """What the names stand for.
 
@@ -92,12 +92,12 @@ class Names:
         self,
         wanted: list[str],
         moved: set[str],
-        rows: list[transport.Row],
+        rows: list[parsing.Listed],
         now: datetime,
         *,
         everything: bool,
     ) -> None:
-        confirmed = {row["Image"] for row in rows} | {row["ImageID"] for row in rows}
+        confirmed = {row.image for row in rows} | {row.image_id for row in rows}
         denied = _denied(self._images, rows)
         for name in self._images.keys() - set(wanted):
             del self._images[name]
@@ -118,12 +118,8 @@ class Names:
         for image_id in self._details.keys() - held:
             del self._details[image_id]
 
-    def _look_networks(self, rows: Iterable[transport.Row], now: datetime, *, everything: bool) -> None:
-        used = {
-            (name, network.get("NetworkID"))
-            for row in rows
-            for name, network in (row["NetworkSettings"]["Networks"] or {}).items()
-        }
+    def _look_networks(self, rows: Iterable[parsing.Listed], now: datetime, *, everything: bool) -> None:
+        used = {(name, network_id) for row in rows for name, network_id, _, _ in row.networks}
         named = {name for name, _ in used}
         for name in NETWORKS:
             asked = self._networks.get(name)
@@ -139,7 +135,7 @@ class Names:
         return not confirmed and abs(now - asked.at) >= self._interval
 
 
-def _denied(answers: Mapping[str, _Asked], rows: Iterable[transport.Row]) -> set[str]:
+def _denied(answers: Mapping[str, _Asked], rows: Iterable[parsing.Listed]) -> set[str]:
     """Return the references that rows contradict: a row has its reference as long as that means its image."""
-    shown = {(row["Image"], row["ImageID"]) for row in rows}
+    shown = {(row.image, row.image_id) for row in rows}
     return {name for name, found in shown if name in answers and answers[name].id != found}

@@ -9,7 +9,6 @@ inspected at every pass. Events (`note`) only choose what to inspect; spread ins
 """
 
 import math
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -28,8 +27,6 @@ published ones are among them."""
 INSPECT_BUDGET = 20.0
 """Seconds a pass gives to inspects in all; what is left over is unknown until the next pass."""
 
-_HEALTH = re.compile(r"\((healthy|unhealthy|health: starting)\)")
-
 ReadLimits = Callable[[int], observed.Limits]
 ReadListening = Callable[[int], frozenset[int]]
 ReadDisk = Callable[[str, datetime], observed.Disk | observed.Unseen]
@@ -39,7 +36,7 @@ ReadDisk = Callable[[str, datetime], observed.Disk | observed.Unseen]
 class _Known:
     """A container as last inspected, with the list's row of that pass."""
 
-    row: transport.Row
+    row: parsing.Listed
     container: observed.Container
     agrees: bool
 
@@ -182,7 +179,7 @@ class Observer:
             disk=self._read_disk(facts.data_root, now),
         )
 
-    def _list(self, now: datetime) -> tuple[parsing.HostFacts, dict[str, transport.Row]]:
+    def _list(self, now: datetime) -> tuple[parsing.HostFacts, dict[str, parsing.Listed]]:
         try:
             if self._facts is None or not timedelta(0) <= now - self._facts_at < self._interval:
                 self._facts, self._facts_at = parsing.parse_facts(self._client.info()), now
@@ -190,7 +187,7 @@ class Observer:
         except errors.EffectError:
             self.forget()  # it may have been restarted meanwhile
             raise
-        return self._facts, {row["Id"]: row for row in map(_comparable, filter(_is_ours, rows))}
+        return self._facts, {row.id: row for row in map(parsing.parse_listed, filter(_is_ours, rows))}
 
     def _take_notes(self) -> set[str]:
         with self._lock:
@@ -202,7 +199,7 @@ class Observer:
             self._facts = None
         return noted
 
-    def _to_inspect(self, rows: dict[str, transport.Row], noted: set[str], now: datetime) -> list[str]:
+    def _to_inspect(self, rows: dict[str, parsing.Listed], noted: set[str], now: datetime) -> list[str]:
         """Ids in order: new, named and changed ones, then the oldest as far as the spread allows."""
         due = {
             container_id
@@ -226,7 +223,7 @@ class Observer:
         self._credit = min(self._credit - share, float(most))
         return share
 
-    def _inspect(self, rows: dict[str, transport.Row], ids: list[str], now: datetime) -> frozenset[str]:
+    def _inspect(self, rows: dict[str, parsing.Listed], ids: list[str], now: datetime) -> frozenset[str]:
         """Inspect these; the names of those that are there and did not answer."""
         unknown: set[str] = set()
         deadline = time.monotonic() + INSPECT_BUDGET
@@ -237,7 +234,7 @@ class Observer:
                     raise errors.Retryable(Reason.NOT_SEEN, "no time was left for this container")
                 inspected = self._client.inspect_container(container_id)
             except errors.EffectError:
-                unknown.add(_name(row))
+                unknown.add(row.name)
                 self._doubt(row)
                 continue
             self._silent.discard(container_id)
@@ -246,20 +243,20 @@ class Observer:
                 self._known[container_id] = self._remember(row, inspected, now)
         return frozenset(unknown)
 
-    def _doubt(self, row: transport.Row) -> None:
+    def _doubt(self, row: parsing.Listed) -> None:
         """Of a container that does not answer only its name is still known: that is the list's to tell."""
-        self._silent.add(row["Id"])
-        known = self._known.get(row["Id"])
+        self._silent.add(row.id)
+        known = self._known.get(row.id)
         if known is not None:
-            named = replace(known.container, name=_name(row))
-            self._known[row["Id"]] = replace(known, container=named, agrees=False)
+            named = replace(known.container, name=row.name)
+            self._known[row.id] = replace(known, container=named, agrees=False)
 
-    def _remember(self, row: transport.Row, inspected: transport.Row, now: datetime) -> _Known:
+    def _remember(self, row: parsing.Listed, inspected: transport.Row, now: datetime) -> _Known:
         pid = int(inspected["State"].get("Pid") or 0)
         limits = _kernel(self._read_limits, pid, now)
         listening = _kernel(self._read_listening, pid, now)
         container = parsing.parse_container(inspected, now, limits, listening)
-        listed = row["State"] in {"running", "paused", "restarting"}
+        listed = row.state in {"running", "paused", "restarting"}
         return _Known(row, container, agrees=listed == container.running)
 
     def _reread_listening(self, now: datetime) -> None:
@@ -274,12 +271,12 @@ class Observer:
             if listening != container.listening and not _both_unseen(listening, container.listening):
                 self._known[container_id] = replace(known, container=replace(container, listening=listening))
 
-    def _moved_references(self, rows: dict[str, transport.Row]) -> set[str]:
+    def _moved_references(self, rows: dict[str, parsing.Listed]) -> set[str]:
         """References whose containers the list now shows under another image name: their tag moved."""
         return {
             known.container.configuration.image
             for container_id, known in self._known.items()
-            if rows[container_id]["Image"] != known.row["Image"]
+            if rows[container_id].image != known.row.image
         }
 
 
@@ -313,30 +310,3 @@ def _name(row: transport.Row) -> str:
 def _is_ours(row: transport.Row) -> bool:
     """Ours by label or by name; which of them are truly ours is for planning to say."""
     return labels.WORKSPACE in (row["Labels"] or {}) or _name(row).startswith(labels.container_name(""))
-
-
-def _comparable(row: transport.Row) -> transport.Row:
-    """What of a row may change in a container's life, for each of which it is inspected anew.
-
-    The words that change with time alone are left out; of `Status` the health stays. So is all that is the
-    same for ever: rows are kept, and that would be most of the memory of a large fleet.
-    """
-    health = _HEALTH.search(row.get("Status") or "")
-    networks = (row["NetworkSettings"] or {}).get("Networks") or {}
-    return {
-        "Id": row["Id"],
-        "Names": row["Names"],
-        "Image": row["Image"],
-        "ImageID": row["ImageID"],
-        "State": row["State"],
-        "Status": health[1] if health else "",
-        "Ports": [
-            (port.get("IP"), port.get("PublicPort"), port["PrivatePort"]) for port in row.get("Ports") or ()
-        ],
-        "NetworkSettings": {
-            "Networks": {
-                name: {key: network.get(key) for key in ("NetworkID", "IPAddress", "EndpointID")}
-                for name, network in networks.items()
-            }
-        },
-    }

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from controller.api import quantities
 from controller.engine import transport
@@ -17,6 +17,7 @@ NEVER = "0001-01-01T00:00:00Z"
 DEFAULT_CPU_PERIOD = 100_000
 BILLION = 10**9
 _FRACTION = re.compile(r"\.(\d+)")
+_HEALTH = re.compile(r"\((healthy|unhealthy|health: starting)\)")
 _ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - the Engine's default, read and not bound
 ALL = "ALL"
 """Every capability, in `CapAdd` and `CapDrop`."""
@@ -46,6 +47,58 @@ class HostFacts:
     data_root: str = ""
     runtimes: frozenset[str] = frozenset()
     default_runtime: str = ""
+
+
+class Listed(NamedTuple):
+    """What of a row of the list may change in a container's life, for each of which it is inspected anew.
+
+    Words that change with time alone are left out, and so is all that is the same for ever: rows are kept.
+
+    Attributes:
+        names: with the slash that the Engine puts before them.
+        image: the reference that it was created from, or its image's id once that means another image.
+        state: the Engine's word.
+        health: what the Engine says of it beside the state, empty where it has none.
+        ports: host address, host port and container port each.
+        networks: name, network id, address and endpoint id each.
+    """
+
+    id: str
+    names: tuple[str, ...]
+    image: str
+    image_id: str
+    state: str
+    health: str
+    ports: tuple[tuple[str | None, int | None, int], ...]
+    networks: tuple[tuple[str, str | None, str | None, str | None], ...]
+
+    @property
+    def name(self) -> str:
+        """The first of its names, without the slash; empty where it has none."""
+        return self.names[0].removeprefix("/") if self.names else ""
+
+
+def parse_listed(row: transport.Row) -> Listed:
+    """One row of the Engine's list of containers."""
+    health = _HEALTH.search(row.get("Status") or "")
+    networks = (row["NetworkSettings"] or {}).get("Networks") or {}
+    return Listed(
+        row["Id"],
+        tuple(row["Names"] or ()),
+        row["Image"],
+        row["ImageID"],
+        row["State"],
+        health[1] if health else "",
+        tuple(
+            [(port.get("IP"), port.get("PublicPort"), port["PrivatePort"]) for port in row.get("Ports") or ()]
+        ),
+        tuple(
+            [
+                (name, network.get("NetworkID"), network.get("IPAddress"), network.get("EndpointID"))
+                for name, network in networks.items()
+            ]
+        ),
+    )
 
 
 def parse_facts(info: transport.Row) -> HostFacts:
