@@ -13,7 +13,7 @@ from controller.bookkeeping import Bookkeeping
 from controller.looking import Host, Look, Looker
 from controller.model.actions import Action, LedgerAction, PullImage
 from controller.model.desired import AcceptedPolicy
-from controller.model.observed import Container, EngineView, Seen, Unseen
+from controller.model.observed import EngineView, Seen, Unseen
 from controller.model.outcomes import Failed, Succeeded
 from controller.model.plan import Decision, Plan, Verdict
 from controller.model.status import ChainReport, OwnerStatus, PassReport, WorkspaceStatus
@@ -185,12 +185,14 @@ class Reconciler:
     def _summarize(self, plan: Plan, look: Look, now: datetime) -> None:
         engine = look.observed.engine
         view = engine.value if isinstance(engine, Seen) else None
+        digests = contents.of_images(view, look.memory) if view else {}
         gone = self._statuses.keys() - plan.decisions.keys()
         for name in gone:
             del self._statuses[name], self._told[name]
         for name, decision in plan.decisions.items():
             container = view.containers.get(decision.container_id or "") if view else None
-            spec, facts = look.desired.specs.get(name), self._facts(name, look, view, container)
+            made_from = (container.configuration.image, container.image_id) if container else ("", "")
+            spec, facts = look.desired.specs.get(name), self._facts(name, look, view, digests.get(made_from))
             told = (spec, decision, container, facts)
             if self._told.get(name) == told:
                 continue  # the same would be said again
@@ -198,9 +200,7 @@ class Reconciler:
             prior = self._statuses.get(name)
             self._statuses[name] = summary.summarize(prior, spec, decision, container, facts, now)
 
-    def _facts(
-        self, name: str, look: Look, view: EngineView | None, container: Container | None
-    ) -> summary.Facts:
+    def _facts(self, name: str, look: Look, view: EngineView | None, digest: str | None) -> summary.Facts:
         design = self._planner.designs.get(name)
         memory, engine = look.memory, look.observed.engine
         known = design if isinstance(design, Blueprint) else None
@@ -212,7 +212,7 @@ class Reconciler:
             backoff=memory.backoffs.get(name),
             image_reference=known.effective.image if known else None,
             image_id=view.images.get(known.effective.image) if view and known else None,
-            image_digest=contents.of_container(container, view, memory) if view and container else None,
+            image_digest=digest,
             spec_running=known.effective.running if known else None,
             engine=engine if isinstance(engine, Unseen) else None,
             usage=look.observed.usage.get(name),

@@ -3,12 +3,12 @@
 Refuses to ask a registry: the Engine tells what it pulled, the ledger what it pulled before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from controller.api import references
 from controller.model.memory import Content, Memory
-from controller.model.observed import Container, EngineView
+from controller.model.observed import EngineView
 
 
 def unrecorded(view: EngineView, memory: Memory, now: datetime) -> tuple[Content, ...]:
@@ -28,8 +28,16 @@ def _seen(view: EngineView) -> Iterator[tuple[str, str]]:
     yield from sorted(known)
 
 
-def of_container(container: Container, view: EngineView, memory: Memory) -> str | None:
-    """Return the digest of the image that a container was made from; None where no registry gave it."""
-    detail, reference = view.image_details.get(container.image_id), container.configuration.image
+def of_images(view: EngineView, memory: Memory) -> Mapping[tuple[str, str], str | None]:
+    """Return the digest of each image that containers were made from, by reference and image id.
+
+    None where no registry gave it.
+    """
+    used = {(one.configuration.image, one.image_id) for one in view.containers.values()}
+    return {(reference, image_id): _digest(reference, image_id, view, memory) for reference, image_id in used}
+
+
+def _digest(reference: str, image_id: str, view: EngineView, memory: Memory) -> str | None:
+    detail = view.image_details.get(image_id)
     told = references.among(detail.digests, reference) if detail is not None else None
-    return told or memory.digest_of(reference, container.image_id)
+    return told or memory.digest_of(reference, image_id)

@@ -4,9 +4,8 @@ Refuses to make a new value where nothing changed: then the status of the pass b
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from controller.api.conditions import ConditionType, DriftKind, Reason
 from controller.api.workspace import DesiredState
@@ -24,8 +23,7 @@ _BLIND: Final = frozenset(
 """Reasons of decisions that looked for no drift, so that no drift means nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What a status shows beside decision and container.
 
     Attributes:

@@ -25,14 +25,16 @@ def test_what_was_seen_once_is_known_when_the_engine_forgot_it() -> None:
     digest = f"sample@{OLD}"
     known = Content(digest, container.image_id, builders.IMAGE, world.now)
     assert contents.unrecorded(seen(world, (digest,)), world.memory, world.now) == (known,)
-    assert contents.of_container(container, seen(world, ()), world.memory) is None
+    key = (container.configuration.image, container.image_id)
+    assert contents.of_images(seen(world, ()), world.memory) == {key: None}
     world.remember(contents={digest: known})
     assert contents.unrecorded(seen(world, (digest,)), world.memory, world.now) == ()
-    assert contents.of_container(container, seen(world, ()), world.memory) == digest
+    assert contents.of_images(seen(world, ()), world.memory) == {key: digest}
 
 
 def test_an_image_that_was_built_here_has_no_digest() -> None:
     world = World().add(builders.accepted("alice"))
     (container,) = world.containers.values()
     assert contents.unrecorded(seen(world, ()), world.memory, world.now) == ()
-    assert contents.of_container(container, seen(world, ()), world.memory) is None
+    key = (container.configuration.image, container.image_id)
+    assert contents.of_images(seen(world, ()), world.memory) == {key: None}

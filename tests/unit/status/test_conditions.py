@@ -26,7 +26,7 @@ def condition(
         reports.spec(),
         decision or reports.decision(),
         container,
-        replace(summary.Facts(services=(JUPYTER,)), **facts),  # type: ignore[arg-type] # by name
+        summary.Facts(services=(JUPYTER,))._replace(**facts),  # type: ignore[arg-type] # by name
         reports.NOW,
     )
     return status.conditions[kind]

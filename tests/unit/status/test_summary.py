@@ -28,7 +28,7 @@ def test_while_nothing_changes_the_status_before_is_returned_itself() -> None:
     prior = first()
     looked_again = reports.container(inspected_at=reports.later(5), listening=frozenset({8888, 40000}))
     same = summary.summarize(
-        prior, reports.spec(), reports.decision(), looked_again, replace(FACTS), reports.later(5)
+        prior, reports.spec(), reports.decision(), looked_again, FACTS._replace(), reports.later(5)
     )
     assert same is prior
 
@@ -107,7 +107,7 @@ def test_a_name_that_is_used_again_has_no_history() -> None:
 
 def test_the_next_attempt_is_told_while_something_waits() -> None:
     failure = BackOff(2, reports.later(20), Reason.REFUSED_BY_ENGINE, "no", "key")
-    facts = replace(FACTS, backoff=failure)
+    facts = FACTS._replace(backoff=failure)
     waits = reports.decision(verdict=Verdict.WAIT, reason=Reason.BACKING_OFF, message="no")
     status = summary.summarize(None, reports.spec(), waits, None, facts, reports.NOW)
     assert status.next_attempt == reports.later(20)
@@ -128,7 +128,7 @@ def test_a_status_without_news_costs_microseconds() -> None:
     again, decision, facts = (
         reports.container(inspected_at=reports.later(5)),
         reports.decision(),
-        replace(FACTS),
+        FACTS._replace(),
     )
 
     def quiet() -> object:
