@@ -12,9 +12,19 @@ from typing import Protocol
 from controller.model.actions import Action, LedgerAction
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, SpecScan
 from controller.model.effective import Effective
+from controller.model.gpus import GpuView
 from controller.model.images import ImageStore
 from controller.model.memory import BackOff, Content, Held, Identity, Memory
-from controller.model.observed import Account, AccountSeen, EngineView, HostView, Layer, Seen, Unseen
+from controller.model.observed import (
+    NO_GPUS,
+    Account,
+    AccountSeen,
+    EngineView,
+    HostView,
+    Layer,
+    Seen,
+    Unseen,
+)
 from controller.model.outcomes import Outcome
 from controller.model.plan import Decision
 from controller.model.sizes import Usage, Wanted
@@ -164,6 +174,22 @@ class NoSizes:
         return {}
 
 
+class Gpus(Protocol):
+    """What is known of the host's GPUs, from somebody who looks at them all the time."""
+
+    def observe(self, running: Mapping[str, int], now: datetime) -> Seen[GpuView] | Unseen:
+        """Return the latest look; `running` are our running containers with devices: pid by full id."""
+
+
+class NoGpus:
+    """Nobody looks for GPUs."""
+
+    def observe(self, running: Mapping[str, int], now: datetime) -> Seen[GpuView] | Unseen:
+        """Return none."""
+        del running, now
+        return NO_GPUS
+
+
 class Errands(Protocol):
     """What people asked for that is done at once or not at all, and so is not written down."""
 
@@ -198,3 +224,4 @@ class Surroundings:
     crew: Crew
     errands: Errands = field(default_factory=NoErrands)
     sizes: Sizes = field(default_factory=NoSizes)
+    gpus: Gpus = field(default_factory=NoGpus)

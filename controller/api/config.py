@@ -151,6 +151,10 @@ class GpuConfig(meta.ApiModel):
         default=GpuAttach.AUTO, description="How they reach a container; Auto: CDI where the Engine has it."
     )
     inventory: fields.Items[StaticGpu] = Field(default=(), description="The GPUs of source Static.")
+    clean_after: rules.Timeout = Field(
+        default=dt.timedelta(minutes=10),
+        description="How long a device must be without trouble until it is granted again.",
+    )
 
     @model_validator(mode="after")
     def _inventory_is_static(self) -> Self:

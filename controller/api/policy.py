@@ -67,6 +67,19 @@ Address = Annotated[fields.Text, AfterValidator(_check_address)]
 MountRoot = Annotated[fields.AbsolutePath, AfterValidator(_check_root)]
 
 
+class GpuRules(meta.ApiModel):
+    """How GPUs are given to everybody."""
+
+    sharers: fields.Count = Field(
+        default=4,
+        description="How many workspaces of gpu.mode Shared one device takes; each counts that part of it in "
+        "quotas.",
+    )
+    allow_all: fields.UniqueItems[fields.Login] = Field(
+        default=(), description="Who may use gpu.mode All, by login name."
+    )
+
+
 class WorkspaceClass(workspace.Template):
     """A preset for workspaces; in its strings {owner}, {name}, {uid} and {home} are replaced."""
 
@@ -159,6 +172,7 @@ class PolicySpec(meta.ApiModel):
         description="The Engine's runtime for security.profile DockerInDocker, such as sysbox-runc; "
         "null: the profile is refused.",
     )
+    gpus: GpuRules = Field(default=GpuRules(), description="How GPUs are given.")
     hostnames: Hostnames | None = Field(
         default=None, description="The names of services with expose: Hostname; null: they are not published."
     )

@@ -112,6 +112,7 @@ CONTRACT_DEFAULTS: Final[Mapping[str, object]] = MappingProxyType(
         "lifecycle.maxRuntime": None,
         "lifecycle.stopGrace": dt.timedelta(seconds=60),
         "lifecycle.changes": ChangePolicy.WHEN_IDLE,
+        "lifecycle.gpuHold": dt.timedelta(minutes=15),
     }
 )
 """What holds where nothing is said anywhere; keys are paths below `spec`."""
@@ -211,6 +212,10 @@ class Gpu(meta.ApiModel):
     min_memory: rules.Space | None = Field(
         default=None, description="Only GPUs with at least this much memory; null: any."
     )
+    model: fields.Line | None = Field(
+        default=None,
+        description="Only GPUs whose product name has these words, such as A100 80GB; null: any.",
+    )
     uuids: fields.Given[fields.UniqueItems[rules.GpuUuid]] = Field(
         default=None, description="Only these devices; empty: no pin."
     )
@@ -288,6 +293,10 @@ class Lifecycle(meta.ApiModel):
     )
     changes: fields.Given[fields.Choice[ChangePolicy]] = Field(
         default=None, description="When a change that needs a new container happens."
+    )
+    gpu_hold: fields.Given[rules.Timeout] = Field(
+        default=None,
+        description="How long its GPUs are kept for it after it has stopped; then others get them.",
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
+from controller.model.gpus import VISIBLE_DEVICES, Attachment
 from controller.model.memory import (
     FailedTemplate,
     GivenLimits,
@@ -51,6 +52,7 @@ class Template:
         capabilities: of the kernel, by name without CAP_: these and no others; None for the Engine's choice.
         privileged: every capability and every device of the host.
         runtime: the Engine's name of what runs it, None for its default.
+        gpus: the devices that it gets; None for none. Not in the hash: the label `.gpus` names them.
     """
 
     image: str
@@ -70,6 +72,14 @@ class Template:
     capabilities: tuple[str, ...] | None = None
     privileged: bool = False
     runtime: str | None = None
+    gpus: Attachment | None = None
+
+    @property
+    def environment(self) -> tuple[tuple[str, str], ...]:
+        """What is added to the image's environment, with the devices that are visible."""
+        if self.gpus is None:
+            return self.env
+        return tuple(sorted({**dict(self.env), VISIBLE_DEVICES: self.gpus.visible}.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +114,16 @@ class StartContainer:
     """Start a created or exited container that still has its name, if no other one of its workspace runs.
 
     Already so: it runs.
+
+    Attributes:
+        gpus: UUIDs of the devices that it was granted: while the chain is under way they are taken.
     """
 
     workspace: str
     container_id: str
     name: str
     expected: Expected
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from fractions import Fraction
 from controller.api.conditions import Reason
 from controller.api.policy import PortProfile
 from controller.api.workspace import ChangePolicy, PullPolicy, SecurityProfile
+from controller.model.gpus import Wish
 from controller.model.observed import Account, Limits
 from controller.model.plan import Note, NotEnforced
 from controller.model.status import EffectiveValue
@@ -83,6 +84,8 @@ class Effective:
         not_enforced: fields that have no effect in this version.
         notes: what a person should know of it.
         gpu_equivalents: whole GPUs, or slices of the same share, that nobody else has meanwhile.
+        gpu: what it asks for of the host's GPUs, None for nothing.
+        gpu_hold: how long its GPUs are kept for it after it has stopped.
         quotas: what the owner may have in all.
         priority: place in queues, 1 to 100; the higher is served first.
         storage_home, storage_layer: bytes above which a warning is given, None for no warning.
@@ -117,6 +120,8 @@ class Effective:
     not_enforced: tuple[NotEnforced, ...] = ()
     notes: tuple[Note, ...] = ()
     gpu_equivalents: Fraction = Fraction(0)
+    gpu: Wish | None = None
+    gpu_hold: timedelta = timedelta()
     quotas: OwnerQuotas = OwnerQuotas()
     priority: int = DEFAULT_PRIORITY
     storage_home: int | None = None

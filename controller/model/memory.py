@@ -11,6 +11,7 @@ from enum import StrEnum
 from controller.api import references
 from controller.api.conditions import Reason
 from controller.model.desired import AcceptedSpec
+from controller.model.gpus import Cordon, Fence
 from controller.model.observed import Account, Limits
 
 
@@ -115,6 +116,7 @@ class Intent:
 
     Attributes:
         images: references of what it pulls, or makes a container from.
+        gpus: UUIDs of the devices that it was granted.
     """
 
     id: int
@@ -125,6 +127,7 @@ class Intent:
     reason: str
     ports: tuple[int, ...] = ()
     images: tuple[str, ...] = ()
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +298,8 @@ class Memory:
         identities: by instance.
         contents: by digest.
         asked: by reference, when a pull of it began that its registry answered, the last one.
+        cordons, fences: devices out of use, by UUID.
+        gpu_waits: since when a workspace waits for devices, by workspace.
     """
 
     epoch: int
@@ -328,6 +333,9 @@ class Memory:
     contents: Mapping[str, Content] = field(default_factory=dict)
     asked: Mapping[str, datetime] = field(default_factory=dict)
     given_limits: Mapping[str, GivenLimits] = field(default_factory=dict)
+    cordons: Mapping[str, Cordon] = field(default_factory=dict)
+    fences: Mapping[str, Fence] = field(default_factory=dict)
+    gpu_waits: Mapping[str, datetime] = field(default_factory=dict)
 
     def digest_of(self, reference: str, image_id: str) -> str | None:
         """Return by which digest the reference's registry gave an image, None where that was never seen."""

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
 
 from controller.api.conditions import Reason
+from controller.model.gpus import NOTHING_ATTACHED, Attached, Bystander, GpuView
 from controller.model.images import Collection
 from controller.model.sizes import Usage
 
@@ -112,6 +113,7 @@ class Configuration:
             Engine's own choice is in force.
         privileged: it has every capability and every device.
         runtime: the Engine's name of what runs it, empty where it does not say.
+        gpus: the GPUs that it was made with.
         other: differences from what this controller ever writes (devices, host namespaces), as short texts.
     """
 
@@ -133,6 +135,7 @@ class Configuration:
     privileged: bool = False
     runtime: str = ""
     other: tuple[str, ...] = ()
+    gpus: Attached = NOTHING_ATTACHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +243,8 @@ NOT_LOOKED_AT = Unseen(
     Reason.NOT_SEEN, "the Engine's disk was not looked at", datetime.min.replace(tzinfo=UTC)
 )
 """What is known of a disk of which nobody asked."""
+NO_GPUS = Seen(GpuView(), datetime.min.replace(tzinfo=UTC))
+"""Of a host where nobody looks for any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +263,10 @@ class EngineView:
         runtimes: names of those that it has.
         default_runtime: runs what asks for none.
         disk: that holds the Engine's data.
+        bystanders: containers that are not ours and may use a GPU, by full id; Unseen where one of them could
+            not be inspected.
+        cdi: names that the Engine attaches devices by, where it tells them; empty where it does so and does
+            not tell which; None where it cannot.
     """
 
     engine_id: str
@@ -271,6 +280,8 @@ class EngineView:
     runtimes: frozenset[str] = frozenset()
     default_runtime: str = ""
     disk: Disk | Unseen = NOT_LOOKED_AT
+    bystanders: Mapping[str, Bystander] | Unseen = field(default_factory=dict)
+    cdi: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +373,7 @@ class Observed:
         unproven: why nothing may rest on this look (the host is new, and not all was seen), or empty.
         collection: the images, if a person wants some to go and they could be looked at.
         usage: bytes of each workspace, as they were measured last.
+        gpus: of the host; a host without any is seen, and has none.
     """
 
     engine: Seen[EngineView] | Unseen
@@ -370,3 +382,4 @@ class Observed:
     unproven: str = ""
     collection: Collection | None = None
     usage: Mapping[str, Usage] = field(default_factory=dict)
+    gpus: Seen[GpuView] | Unseen = NO_GPUS

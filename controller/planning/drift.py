@@ -35,6 +35,7 @@ FIELD_REMEDIES: Mapping[str, Remedy] = {
     "capabilities": Remedy.REPLACE,
     "privileged": Remedy.REPLACE,
     "runtime": Remedy.REPLACE,
+    "gpus": Remedy.REPLACE,
     "log_max_size": Remedy.REPORT,
     "log_max_files": Remedy.REPORT,
 }

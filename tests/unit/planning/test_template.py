@@ -11,6 +11,7 @@ from controller.api import labels
 from controller.api.conditions import Reason
 from controller.model.actions import Template
 from controller.model.effective import Effective
+from controller.model.gpus import Attachment, Driver
 from controller.model.observed import Bind, Limits, PublishedPort
 from controller.model.plan import Remedy
 from controller.planning import claims, drift, resolve, template
@@ -53,9 +54,10 @@ CHANGED: dict[str, Any] = {
     "capabilities": None,
     "privileged": True,
     "runtime": None,
+    "gpus": Attachment(Driver.CDI, ("GPU-1",), ("nvidia.com/gpu=GPU-1",)),
 }
-COMPARED_OTHERWISE = {"image"}
-"""Its id is compared: another reference to the same image is no change."""
+COMPARED_OTHERWISE = {"image", "gpus"}
+"""Of the image the id is compared: another reference to it is no change. The label `.gpus` names devices."""
 
 
 def test_the_hash_of_a_template_is_for_ever() -> None:
