@@ -5,12 +5,17 @@ It refuses to skip: where an Engine cannot be had, the tests that need one fail 
 
 import itertools
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
 
+from deploy.dev import userland
 from tests.support import dockerd as dockerd_support
+from tests.support import gpus
 
 hypothesis.settings.register_profile("small", max_examples=60, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("large", max_examples=2000, deadline=None, print_blob=True)
@@ -26,11 +31,36 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+ENGINES = {"dockerd", "own_dockerd", "dockerd_cdi", "dockerd_hook"}
+
+
+def _uses(item: pytest.Item, fixtures: set[str]) -> bool:
+    return bool(fixtures & set(getattr(item, "fixturenames", ())))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that use an Engine, so that `-m 'not engine'` leaves them out."""
+    """Marks the tests that use an Engine, so that `-m 'not engine'` leaves them out.
+
+    Those that need the other userland come last: it takes a minute to be made.
+    """
     for item in items:
-        if {"dockerd", "own_dockerd"} & set(getattr(item, "fixturenames", ())):
+        if _uses(item, ENGINES):
             item.add_marker(pytest.mark.engine)
+    items.sort(key=lambda item: _uses(item, {"dockerd_cdi"}))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begins to make the other userland beside the first tests, if one of the tests needs it."""
+    needed = any(_uses(item, {"dockerd_cdi"}) for item in session.items)
+    if needed and not session.config.option.collectonly and not userland.PLACE.is_dir():
+        subprocess.run(
+            ["setsid", "--fork", sys.executable, "-m", "deploy.dev.userland"],
+            cwd=dockerd_support.ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # the fixture would make it too, and says why it cannot be made
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +69,12 @@ def update_golden(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-golden"))
 
 
+def _new_directory() -> Path:
+    return dockerd_support.BASE / f"{os.getpid()}-{next(_numbers)}"
+
+
 def _new_engine() -> dockerd_support.Dockerd:
-    return dockerd_support.Dockerd(dockerd_support.BASE / f"{os.getpid()}-{next(_numbers)}")
+    return dockerd_support.Dockerd(_new_directory())
 
 
 @pytest.fixture(scope="session")
@@ -72,3 +106,34 @@ def own_dockerd() -> Iterator[dockerd_support.Dockerd]:
         yield started
     finally:
         started.stop()
+
+
+@pytest.fixture(scope="session")
+def dockerd_cdi() -> Iterator[gpus.GpuDockerd]:
+    """An Engine 26.1 with simulated GPUs by CDI, started by the first test that asks for it."""
+    yield from gpus.with_cdi(_new_directory())
+
+
+@pytest.fixture(scope="session")
+def dockerd_hook() -> Iterator[gpus.GpuDockerd]:
+    """The host's Engine with simulated GPUs by NVIDIA's hook, started by the first test that asks for it."""
+    yield from gpus.with_hook(_new_directory())
+
+
+@pytest.fixture
+def engine_cdi(dockerd_cdi: gpus.GpuDockerd) -> Iterator[gpus.GpuDockerd]:
+    """That Engine with its usual GPUs, empty but for images; what the test leaves in it is removed."""
+    yield from _lent(dockerd_cdi)
+
+
+@pytest.fixture
+def engine_hook(dockerd_hook: gpus.GpuDockerd) -> Iterator[gpus.GpuDockerd]:
+    """That Engine with its usual GPUs, empty but for images; what the test leaves in it is removed."""
+    yield from _lent(dockerd_hook)
+
+
+def _lent(engine: gpus.GpuDockerd) -> Iterator[gpus.GpuDockerd]:
+    yield engine
+    engine.remove_everything()
+    engine.close_clients()
+    engine.set_gpus(gpus.USUAL)

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from deploy.dev import api, host, image
+from deploy.dev import api, host, image, userland
 
 PACKAGES = {
     "dockerd": "docker.io",
@@ -27,13 +27,19 @@ PACKAGES = {
     "busybox": "busybox-static",
     "ip": "iproute2",
 }
+PACKAGES_BESIDE_A_ROOT = {name: PACKAGES[name] for name in ("busybox", "ip")} | {"nsenter": "util-linux"}
 LONGEST_EXEC_ROOT = 70  # the Engine adds /libnetwork/<12 digits>.sock; a unix socket's name ends at 107 bytes
 NOT_RUNNING = 3  # as systemctl status
 FIRST_WITH_AN_ID_OF_ITS_OWN = 23
 
 
 class PrivateEngine:
-    """One dockerd with a containerd, all state below one directory."""
+    """One dockerd with a containerd, all state below one directory.
+
+    What lies in the directory before it is started counts: `root`, a link to the userland whose programs
+    are run in place of the host's; `bin`, programs that come before all others; `cdi`, descriptions of
+    devices for CDI.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.resolve()
@@ -48,9 +54,17 @@ class PrivateEngine:
         self.containerd_log = self.directory / "containerd.log"
         self.url = f"unix://{self.socket}"
         self.api = api.Api(self.url)
+        self.cdi = self.directory / "cdi"
+        self._bin = self.directory / "bin"
         self._containerd_socket = self.runtime / "containerd.sock"
         self._docker_config = self.directory / "dockerd.json"
         self._containerd_config = self.directory / "containerd.toml"
+
+    @property
+    def root(self) -> Path | None:
+        """The userland whose programs are run; None: the host's."""
+        link = self.directory / "root"
+        return link.resolve() if link.is_symlink() else None
 
     @property
     def pid(self) -> int | None:
@@ -69,7 +83,7 @@ class PrivateEngine:
         """
         if os.geteuid() != 0:
             raise host.SetupError("a private Docker Engine needs root")
-        host.ensure_programs(PACKAGES)
+        host.ensure_programs(PACKAGES if self.root is None else PACKAGES_BESIDE_A_ROOT)
         self.directory.mkdir(parents=True, exist_ok=True)
         with host.exclusive(self.directory / "lock"):
             if (pid := self.pid) is not None:
@@ -147,22 +161,31 @@ class PrivateEngine:
         self._await(dockerd, self.api.answers, self.log)
 
     def _spawn(self, program: str, option: str, config: Path, log: Path) -> subprocess.Popen[bytes]:
-        path = host.find_program(program)
-        if path is None:
-            raise host.SetupError(f"{program} is not installed")
+        argv = self._command(program, option, str(config))
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")}
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [path, option, str(config)],
+                argv,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 cwd="/",
-                env={**environment, "PATH": host.SYSTEM_PATH},
+                env={**environment, "PATH": f"{self._bin}{os.pathsep}{host.SYSTEM_PATH}"},
                 start_new_session=True,
             )
         (self.directory / f"{program}.pid").write_text(str(process.pid), encoding="utf-8")
         return process
+
+    def _command(self, program: str, *arguments: str) -> list[str]:
+        """How one of the Engine's programs is run; all of one Engine share their mounts."""
+        root = self.root
+        path = host.find_program(program) if root is None else userland.program(root, program)
+        if path is None:
+            raise host.SetupError(f"{program} is not installed")
+        if root is None:
+            return [path, *arguments]
+        running = [pid for pid in (self.containerd_pid, self.pid, *self._shims()) if pid is not None]
+        return userland.command(root, [path, *arguments], running[0] if running else None)
 
     def _await(self, process: subprocess.Popen[bytes], ready: Callable[[], bool], log: Path) -> None:
         host.wait_until(lambda: process.poll() is not None or ready(), 60)
@@ -200,11 +223,18 @@ class PrivateEngine:
         named = {name: {"path": "runc"} for name in runtimes} or before.get("runtimes")
         if named:
             settings["runtimes"] = named
-        if "--ip6tables" in host.call("dockerd", "--help"):
+        if self.cdi.is_dir():
+            settings |= {"features": {"cdi": True}, "cdi-spec-dirs": [str(self.cdi)]}
+        if "--ip6tables" in host.call(*self._command("dockerd", "--help")):
             settings["ip6tables"] = False
-        if _takes_its_id_from_a_key():  # of the host, by default: all its Engines would have the same id
+        if self._takes_its_id_from_a_key():  # of the host, by default: all its Engines would have the same id
             settings["deprecated-key-path"] = str(self.directory / "key.json")
         self._docker_config.write_text(json.dumps(settings, indent=2), encoding="utf-8")
+
+    def _takes_its_id_from_a_key(self) -> bool:
+        """Whether dockerd is older than 23.0, which keeps its id in a file of its own below the data root."""
+        found = re.search(r"version (\d+)\.", host.call(*self._command("dockerd", "--version")))
+        return found is not None and int(found[1]) < FIRST_WITH_AN_ID_OF_ITS_OWN
 
     def _write_containerd_config(self) -> None:
         # The socket of an earlier life would look as if the new one were ready.
@@ -241,12 +271,6 @@ class PrivateEngine:
             host.end_process(shim, str(self._containerd_socket), grace=0)
         if (pid := self.containerd_pid) is not None:
             host.end_process(pid, str(self._containerd_config), grace=15)
-
-
-def _takes_its_id_from_a_key() -> bool:
-    """Whether dockerd is older than 23.0, which keeps its id in a file of its own below the data root."""
-    found = re.search(r"version (\d+)\.", host.call("dockerd", "--version"))
-    return found is not None and int(found[1]) < FIRST_WITH_AN_ID_OF_ITS_OWN
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:

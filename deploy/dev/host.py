@@ -80,18 +80,26 @@ def ensure_programs(packages: dict[str, str]) -> None:
         SetupError: something is missing and this is not root on Debian or Ubuntu, or apt-get failed.
     """
     missing = sorted({package for program, package in packages.items() if find_program(program) is None})
-    if not missing:
-        return
+    if missing:
+        install(*missing)
+
+
+def install(*packages: str) -> None:
+    """Installs Debian packages.
+
+    Raises:
+        SetupError: this is not root on Debian or Ubuntu, or apt-get failed.
+    """
     if os.geteuid() != 0 or find_program("apt-get") is None:
-        raise SetupError(f"missing: {' '.join(missing)}; install them, or run as root on Debian or Ubuntu")
-    print(f"installing {' '.join(missing)}", flush=True)
-    install = ["apt-get", "-y", "-q", "-o", "DPkg::Lock::Timeout=300", "install", "--no-install-recommends"]
+        raise SetupError(f"missing: {' '.join(packages)}; install them, or run as root on Debian or Ubuntu")
+    print(f"installing {' '.join(packages)}", flush=True)
+    command = ["apt-get", "-y", "-q", "-o", "DPkg::Lock::Timeout=300", "install", "--no-install-recommends"]
     quiet = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
     try:
-        call(*install, *missing, timeout=900, environment=quiet)
+        call(*command, *packages, timeout=900, environment=quiet)
     except SetupError:
         call("apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "update", timeout=600, environment=quiet)
-        call(*install, *missing, timeout=900, environment=quiet)
+        call(*command, *packages, timeout=900, environment=quiet)
 
 
 def unpacked_program(name: str, package: str, place: Path) -> str:
@@ -135,8 +143,8 @@ def wait_until(condition: Callable[[], bool], deadline: float, interval: float =
 
 
 @contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Holds a lock file; another holder is waited for, three minutes at most."""
+def exclusive(path: Path, deadline: float = LOCK_DEADLINE) -> Iterator[None]:
+    """Holds a lock file; another holder is waited for, `deadline` seconds at most."""
     with path.open("a", encoding="utf-8") as file:
 
         def locked() -> bool:
@@ -146,7 +154,7 @@ def exclusive(path: Path) -> Iterator[None]:
                 return False
             return True
 
-        if not wait_until(locked, LOCK_DEADLINE):
+        if not wait_until(locked, deadline):
             raise SetupError(f"{path} is locked by another process")
         yield
 
