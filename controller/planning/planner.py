@@ -59,6 +59,7 @@ class Planner:
         self._blueprints: Memo[Blueprint] = Memo()
         self._drifts: Memo[tuple[Drift, ...]] = Memo()
         self._images: dict[str, Image] = {}
+        self._host: tuple[object, ...] = ()  # what of the Engine's host containers are compared with
         self._inventory = inventory.Inventory()
         self._quotas = quotas.Register()
         self._standings = Standings()
@@ -172,7 +173,9 @@ class Planner:
         )
 
     def _steady(self, view: EngineView) -> EngineView:
-        """Give images that say the same as before the very same objects, so that what rests on them stays."""
+        """Give what says the same as before the very same objects, so that what rests on them stays."""
+        host = (view.total_memory, view.total_cpus, view.default_runtime)
+        self._host = self._host if self._host == host else host
         known = self._images
         self._images = {
             identifier: known[identifier] if known.get(identifier) == detail else detail
@@ -276,7 +279,6 @@ class Planner:
             return drift.of_state(None, should_run=should_run)
         template_ = blueprint.template
         image, detail = view.images.get(template_.image), view.image_details.get(container.image_id)
-        facts = (view.total_memory, view.total_cpus, view.default_runtime)
 
         def compute() -> tuple[Drift, ...]:
             subject = drift.subject(
@@ -284,7 +286,7 @@ class Planner:
             )
             return drift.of_state(container, should_run=should_run) + drift.detect(subject)
 
-        return self._drifts.get(name, (container, blueprint, image, detail, should_run, *facts), compute)
+        return self._drifts.get(name, (container, blueprint, image, detail, should_run, self._host), compute)
 
     def _networks(self, view: EngineView) -> tuple[EnsureNetwork, ...]:
         wanted = {d.template.network for d in self.designs.values() if isinstance(d, Blueprint)}
