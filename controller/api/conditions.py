@@ -217,6 +217,13 @@ class Reason(StrEnum):
     PRIVILEGED_SHARES_GPUS = "PrivilegedSharesGpus"
     """A privileged container sees every GPU of the host, so none can be promised to it alone or kept from
     it. Nothing is done. Use another `gpu.mode`, or profile Standard."""
+    GPU_MODE_REFUSED = "GpuModeRefused"
+    """The workspace asks for all GPUs of the host, and the policy's `gpus.allowAll` does not name its owner
+    (any more). What runs goes on; it is tried again when the policy changes. Use another `gpu.mode`, or ask
+    the administrator."""
+    GPU_UNAVAILABLE = "GpuUnavailable"
+    """No device of this host could ever be what the workspace asks for, whoever leaves. It is tried again when
+    devices come or go. Ask for less under `gpu`, or for another model."""
     RUNTIME_MISSING = "RuntimeMissing"
     """The Engine lacks the runtime that the policy's `dockerInDockerRuntime` names. It is tried again.
     Install it and enter it under `runtimes` of the Engine's configuration, or name one that is there."""
@@ -321,6 +328,11 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "InternalError"
     """A defect in the controller. The workspace is tried again with growing delays. Report the log's
     traceback."""
+    GPU_NOT_ATTACHED = "GpuNotAttached"
+    """The Engine could not give the container its GPU: it has no driver for that, does not know the device,
+    or NVIDIA's hook failed. It is tried again with growing delays. Read the message: describe the devices
+    with `nvidia-ctk cdi generate`, install the NVIDIA Container Toolkit, or choose the other way in
+    `gpus.attach`."""
 
     # conditions and events beyond the above
     NOT_YET_LISTENING = "NotYetListening"

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 from controller.api import labels
 from controller.api.conditions import Reason
-from controller.engine import calls, images, names, parsing, transport
+from controller.engine import bystanders, calls, images, names, parsing, transport
 from controller.model import actions, errors, observed, outcomes
 from controller.model.images import ImageStore
 
@@ -50,6 +50,7 @@ class Observer:
         read_limits, read_listening: what the kernel says of a host pid; may raise `errors.EffectError`.
         read_disk: how full the file system is that holds the Engine's data.
         arrived: when an image came to this host.
+        gpus: whether it matters now which containers of others use GPUs.
     """
 
     def __init__(  # noqa: PLR0913 - one for each part of the host that is looked at
@@ -62,6 +63,7 @@ class Observer:
         *,
         read_disk: ReadDisk = lambda _path, _now: observed.NOT_LOOKED_AT,
         arrived: images.Arrived = lambda _root, _id: None,
+        gpus: Callable[[], bool] = lambda: False,
     ) -> None:
         self._client = client
         self._interval = inspect_interval
@@ -70,6 +72,7 @@ class Observer:
         self._read_listening = read_listening
         self._read_disk = read_disk
         self._arrived = arrived
+        self._bystanders = bystanders.Bystanders(client, gpus)
         self._lock = threading.Lock()
         self._noted: set[str] = set()
         self._forgotten = True
@@ -155,12 +158,13 @@ class Observer:
 
     def _look(self, references: frozenset[str], now: datetime) -> observed.EngineView:
         noted = self._take_notes()
-        facts, rows = self._list(now)
+        facts, rows, others = self._list(now)
         for gone in self._known.keys() - rows.keys():
             del self._known[gone]
         self._silent &= rows.keys()
         moved = self._moved_references(rows)
-        unknown = self._inspect(rows, self._to_inspect(rows, noted, now), now)
+        deadline = time.monotonic() + INSPECT_BUDGET
+        unknown = self._inspect(rows, self._to_inspect(rows, noted, now), now, deadline)
         self._reread_listening(now)
         containers = {known.container.id: known.container for known in self._known.values()}
         wanted = references | {container.image_id for container in containers.values()}
@@ -177,9 +181,14 @@ class Observer:
             runtimes=facts.runtimes,
             default_runtime=facts.default_runtime,
             disk=self._read_disk(facts.data_root, now),
+            bystanders=self._bystanders.look(others, facts.default_runtime, deadline, now),
+            cdi=facts.cdi,
         )
 
-    def _list(self, now: datetime) -> tuple[parsing.HostFacts, dict[str, parsing.Listed]]:
+    def _list(
+        self, now: datetime
+    ) -> tuple[parsing.HostFacts, dict[str, parsing.Listed], list[transport.Row]]:
+        """Facts of the host, our rows by id, and the rows of others."""
         try:
             if self._facts is None or not timedelta(0) <= now - self._facts_at < self._interval:
                 self._facts, self._facts_at = parsing.parse_facts(self._client.info()), now
@@ -187,7 +196,8 @@ class Observer:
         except errors.EffectError:
             self.forget()  # it may have been restarted meanwhile
             raise
-        return self._facts, {row.id: row for row in map(parsing.parse_listed, filter(_is_ours, rows))}
+        ours = {row["Id"]: parsing.parse_listed(row) for row in rows if _is_ours(row)}
+        return self._facts, ours, [row for row in rows if row["Id"] not in ours]
 
     def _take_notes(self) -> set[str]:
         with self._lock:
@@ -196,6 +206,7 @@ class Observer:
         if forgotten:
             self._known.clear()
             self._names.forget()
+            self._bystanders.forget()
             self._facts = None
         return noted
 
@@ -223,10 +234,11 @@ class Observer:
         self._credit = min(self._credit - share, float(most))
         return share
 
-    def _inspect(self, rows: dict[str, parsing.Listed], ids: list[str], now: datetime) -> frozenset[str]:
+    def _inspect(
+        self, rows: dict[str, parsing.Listed], ids: list[str], now: datetime, deadline: float
+    ) -> frozenset[str]:
         """Inspect these; the names of those that are there and did not answer."""
         unknown: set[str] = set()
-        deadline = time.monotonic() + INSPECT_BUDGET
         for container_id in ids:
             row = rows[container_id]
             try:

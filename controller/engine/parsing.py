@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from controller.api import quantities
-from controller.engine import transport
+from controller.engine import gpus, transport
 from controller.model import observed
 
 NEVER = "0001-01-01T00:00:00Z"
@@ -36,6 +36,7 @@ class HostFacts:
         time: the Engine's clock.
         data_root: where it keeps images and containers, on its own host.
         runtimes, default_runtime: names of what can run a container here.
+        cdi: names that it attaches devices by, as in `EngineView`.
     """
 
     engine_id: str
@@ -47,6 +48,7 @@ class HostFacts:
     data_root: str = ""
     runtimes: frozenset[str] = frozenset()
     default_runtime: str = ""
+    cdi: frozenset[str] | None = None
 
 
 class Listed(NamedTuple):
@@ -121,6 +123,7 @@ def parse_facts(info: transport.Row) -> HostFacts:
         data_root=str(info.get("DockerRootDir") or ""),
         runtimes=frozenset(info.get("Runtimes") or {}),
         default_runtime=str(info.get("DefaultRuntime") or ""),
+        cdi=gpus.parse_cdi(info),
     )
 
 
@@ -203,7 +206,6 @@ _HARMLESS_MODES = {"", "private", "shareable"}
 _OTHER: tuple[tuple[str, Callable[[Any], bool]], ...] = (
     ("Devices", bool),
     ("DeviceCgroupRules", bool),
-    ("DeviceRequests", bool),
     ("VolumesFrom", bool),
     ("Links", bool),
     ("PublishAllPorts", bool),
@@ -229,6 +231,8 @@ def parse_other(host_config: transport.Row) -> tuple[str, ...]:
         for field, differs in _OTHER
         if host_config.get(field) is not None and differs(host_config[field])
     ]
+    foreign = gpus.foreign_requests(host_config)
+    texts += [f"DeviceRequests={foreign}"] if foreign else []
     texts += [f"{field}={value}" for field, value in _parse_security(host_config).items() if value]
     texts += [
         f"Mount {mount['Type']}:{mount.get('Target')}"
@@ -253,10 +257,11 @@ def _parse_security(host_config: transport.Row) -> dict[str, list[str]]:
 def parse_configuration(row: transport.Row) -> observed.Configuration:
     """How a container was made, from its inspect."""
     config, host_config = row["Config"], row["HostConfig"]
+    env = parse_env(config.get("Env"))
     return observed.Configuration(
         image=config["Image"],
         hostname=config.get("Hostname") or "",
-        env=parse_env(config.get("Env")),
+        env=env,
         command=tuple(config.get("Cmd") or ()),
         user=config.get("User") or "",
         init=bool(host_config.get("Init")),
@@ -267,17 +272,11 @@ def parse_configuration(row: transport.Row) -> observed.Configuration:
         networks=frozenset((row.get("NetworkSettings") or {}).get("Networks") or {}),
         network_mode=host_config.get("NetworkMode") or "",
         restart_policy=(host_config.get("RestartPolicy") or {}).get("Name") or "no",
-        devices=tuple(
-            sorted(
-                device
-                for request in host_config.get("DeviceRequests") or []
-                for device in request.get("DeviceIDs") or []
-            )
-        ),
         capabilities=parse_capabilities(host_config),
         privileged=bool(host_config.get("Privileged")),
         runtime=host_config.get("Runtime") or "",
         other=parse_other(host_config),
+        gpus=gpus.parse(host_config, env),
     )
 
 

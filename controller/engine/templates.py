@@ -1,11 +1,11 @@
 """Knows how a template, a network and limits are written in the Engine's words.
 
-It refuses what the controller never asks for: volumes, devices, the host's namespaces, other security options
-than the Engine's own, restart policies, and `Binds`, which make a missing host directory.
+It refuses what the controller never asks for: volumes, device nodes, the host's namespaces, other security
+options than the Engine's own, restart policies, and `Binds`, which make a missing host directory.
 """
 
 from controller.api import quantities
-from controller.engine import parsing, transport
+from controller.engine import gpus, parsing, transport
 from controller.model import actions, observed
 
 BILLION = 10**9
@@ -19,7 +19,7 @@ def render_container(action: actions.CreateContainer) -> transport.Row:
     body: dict[str, object] = {
         "Image": template.image,
         "Hostname": template.hostname,
-        "Env": [f"{name}={value}" for name, value in template.env],
+        "Env": [f"{name}={value}" for name, value in template.environment],
         "Labels": dict(action.labels),
         "ExposedPorts": {port: {} for port in ports},
         "StopTimeout": -int(-template.stop_grace.total_seconds() // 1),
@@ -48,9 +48,15 @@ def _render_host_config(template: actions.Template) -> transport.Row:
             "Config": {"max-size": template.log_max_size, "max-file": str(template.log_max_files)},
         },
         **NO_RESTART,
+        **_render_gpus(template),
         **_render_security(template),
         **_render_limits(template.limits),
     }
+
+
+def _render_gpus(template: actions.Template) -> dict[str, object]:
+    requests = gpus.render(template.gpus)
+    return {"DeviceRequests": requests} if requests else {}
 
 
 def _render_security(template: actions.Template) -> dict[str, object]:

@@ -130,7 +130,6 @@ class Configuration:
     networks: frozenset[str]
     network_mode: str
     restart_policy: str
-    devices: tuple[str, ...] = ()
     capabilities: tuple[str, ...] | None = None
     privileged: bool = False
     runtime: str = ""

@@ -93,6 +93,7 @@ NAMED = frozenset(
         Reason.NAME_TAKEN,
         Reason.NETWORK_UNUSABLE,
         Reason.PROXY_UNAVAILABLE,
+        Reason.GPU_NOT_ATTACHED,
     }
 )
 """Failures that a person can mend: the workspace is held with them rather than with a back-off."""

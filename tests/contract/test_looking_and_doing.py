@@ -75,7 +75,7 @@ def test_what_a_template_says_is_what_is_seen(backend: Backend, tmp_path: Path) 
     assert (made.user, made.init, made.shm) == ("1234:1234", True, 32 * MIB)
     assert (made.binds, made.ports, made.limits) == ((bind,), (port,), limits)
     assert (made.networks, made.network_mode) == (frozenset({"wharf"}), "wharf")
-    assert (made.restart_policy, made.devices, made.other) == ("no", (), ())
+    assert (made.restart_policy, made.gpus.names, made.other) == ("no", (), ())
     assert container.kernel_limits == limits
     assert container.address.rpartition(".")[0] == backend.world.subnet.rpartition(".")[0]
     assert container.labels[labels.WORKSPACE] == "alice"

@@ -1,0 +1,99 @@
+"""Knows which containers that are not ours may use a GPU, and asks the Engine about each only once.
+
+It refuses to say who uses one, which processes tell, and to take "no answer" for "has none": then all are
+Unseen.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from controller.api.conditions import Reason
+from controller.engine import calls, gpus, parsing, transport
+from controller.model import errors, observed
+from controller.model.gpus import Attached, Bystander
+
+SILENCE = timedelta(minutes=1)
+"""How long a container that did not answer is not asked about again: each silence costs a pass its time."""
+_AT_REST = frozenset({"created", "exited"})
+"""States of the Engine's in which a container has no processes for certain."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """How a container was made, which never changes."""
+
+    attached: Attached
+    honours: bool
+
+
+class Bystanders:
+    """Looks at the containers of others; for the observer's thread alone.
+
+    `wanted` says whether they matter now.
+    """
+
+    def __init__(self, client: calls.EngineClient, wanted: Callable[[], bool]) -> None:
+        self._client = client
+        self._wanted = wanted
+        self._made: dict[str, _Made | None] = {}
+        self._silent: dict[str, datetime] = {}
+        self._unseen: observed.Unseen | None = None
+
+    def forget(self) -> None:
+        """Ask about every container anew: it may be another Engine."""
+        self._made.clear()
+        self._silent.clear()
+
+    def look(
+        self, rows: Iterable[transport.Row], default_runtime: str, deadline: float, now: datetime
+    ) -> Mapping[str, Bystander] | observed.Unseen:
+        """Those that may use a GPU, by full id; none where that does not matter.
+
+        Args:
+            rows: of the Engine's list, of containers that are not ours.
+            default_runtime: of the Engine.
+            deadline: of the monotonic clock, seconds: the rest is asked about in the next pass.
+            now: since when they are Unseen, if they are from now on.
+        """
+        if not self._wanted():
+            return {}
+        listed = {str(row["Id"]): row for row in rows}
+        self._made = {known: made for known, made in self._made.items() if known in listed}
+        self._silent = {known: at for known, at in self._silent.items() if known in listed}
+        for new in listed.keys() - self._made.keys():
+            if time.monotonic() < deadline and now - self._silent.get(new, now - SILENCE) >= SILENCE:
+                self._ask(new, default_runtime, now)
+        missed = sorted(listed.keys() - self._made.keys())
+        if missed:
+            since = now if self._unseen is None else self._unseen.since
+            message = f"{_name(listed[missed[0]])} could not be inspected: it may use any GPU"
+            self._unseen = observed.Unseen(Reason.NOT_SEEN, message, since)
+            return self._unseen
+        self._unseen = None
+        return {
+            known: Bystander(known, _name(row), row["State"] not in _AT_REST, made.attached, made.honours)
+            for known, row in listed.items()
+            if (made := self._made.get(known)) is not None
+        }
+
+    def _ask(self, container_id: str, default_runtime: str, now: datetime) -> None:
+        try:
+            row = self._client.inspect_container(container_id)
+        except errors.EffectError:
+            self._silent[container_id] = now
+        else:
+            self._made[container_id] = None if row is None else _made(row, default_runtime)
+            self._silent.pop(container_id, None)
+
+
+def _made(row: transport.Row, default_runtime: str) -> _Made | None:
+    """How a container was made, or None where no GPU can come of it."""
+    attached = gpus.parse(row["HostConfig"], parsing.parse_env(row["Config"].get("Env")))
+    honours = gpus.reads_the_variable(row["HostConfig"], default_runtime)
+    return _Made(attached, honours) if gpus.uses_any(attached, honours=honours) else None
+
+
+def _name(row: transport.Row) -> str:
+    return str((row["Names"] or [""])[0]).removeprefix("/")

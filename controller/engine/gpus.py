@@ -1,0 +1,93 @@
+"""Knows how GPUs are written in the Engine's words: requests for devices, a variable, nodes, names of CDI.
+
+It refuses to know which GPUs there are, and what a name means: indexes, UUIDs and CDI names stay as written.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from controller.engine import transport
+from controller.model.gpus import NOTHING_ATTACHED, VISIBLE_DEVICES, Attached, Attachment, Driver
+
+ALL: Final = "all"
+CAPABILITIES: Final = [["gpu"]]
+"""What the Engine chooses a device driver by; NVIDIA's gives computing and tools with it."""
+_GPU_DRIVERS: Final = frozenset({"", *Driver})
+"""Of a request; without a name it is NVIDIA's that takes one for a GPU."""
+_NODE: Final = re.compile(r"/dev/(?:nvidia|char/195:)(\d{1,2})")
+"""A GPU's own node, by either of its names; nodes that all GPUs share (minors above 250) open none."""
+_NO_DEVICES: Final = frozenset({"", "void", "none"})
+"""Values of the variable for which NVIDIA's hook adds no device."""
+_BARE: Final = frozenset({"Driver", "DeviceIDs", "Capabilities"})
+
+
+def render(attachment: Attachment | None) -> list[transport.Row]:
+    """The requests of a create."""
+    if attachment is None:
+        return []
+    request: dict[str, object] = {"Driver": attachment.driver.value, "DeviceIDs": list(attachment.names)}
+    if attachment.driver is Driver.NVIDIA:
+        request["Capabilities"] = CAPABILITIES
+    return [request]
+
+
+def parse(host_config: transport.Row, env: Mapping[str, str]) -> Attached:
+    """What a container was made with."""
+    paths = [str(device.get("PathOnHost") or "") for device in host_config.get("Devices") or ()]
+    names, every = set[str](), "/dev" in paths
+    for request in _requests(host_config):
+        ids = request.get("DeviceIDs") or ()
+        every = every or bool(request.get("Count")) or any(_means_all(name) for name in ids)
+        names |= {str(name) for name in ids if not _means_all(name)}
+    nodes = {f"/dev/nvidia{found[1]}" for found in map(_NODE.fullmatch, paths) if found}
+    visible = env.get(VISIBLE_DEVICES, "")
+    if not (names or every or nodes or visible):
+        return NOTHING_ATTACHED
+    return Attached(tuple(sorted(names)), every, visible, tuple(sorted(nodes)))
+
+
+def uses_any(attached: Attached, *, honours: bool) -> bool:
+    """Whether a container that was made so may use a GPU; `honours`: its runtime reads the variable."""
+    by_variable = honours and attached.visible not in _NO_DEVICES
+    return bool(attached.names or attached.all or attached.nodes) or by_variable
+
+
+def reads_the_variable(host_config: transport.Row, default_runtime: str) -> bool:
+    """Whether a container's runtime adds the devices that NVIDIA_VISIBLE_DEVICES names, asked or not."""
+    return "nvidia" in (host_config.get("Runtime") or default_runtime)
+
+
+def foreign_requests(host_config: transport.Row) -> list[transport.Row]:
+    """Requests for devices that the controller never writes: other drivers, counts, options, capabilities."""
+    return [request for request in host_config.get("DeviceRequests") or () if not _is_plain(request)]
+
+
+def parse_cdi(info: transport.Row) -> frozenset[str] | None:
+    """Names that the Engine attaches devices by: empty where it does not tell them, None where it cannot.
+
+    Engines tell the directories of the descriptions since version 25, and the names since 28.3.
+    """
+    if not info.get("CDISpecDirs"):
+        return None
+    found = info.get("DiscoveredDevices") or ()
+    return frozenset(str(device["ID"]) for device in found if device.get("Source") == Driver.CDI.value)
+
+
+def _requests(host_config: transport.Row) -> Iterator[transport.Row]:
+    """Those that may be for GPUs."""
+    for request in host_config.get("DeviceRequests") or ():
+        if (request.get("Driver") or "") in _GPU_DRIVERS:
+            yield request
+
+
+def _means_all(name: Any) -> bool:  # noqa: ANN401 - JSON
+    return str(name).rpartition("=")[2] == ALL
+
+
+def _is_plain(request: transport.Row) -> bool:
+    """As `render` writes it, or as `docker run --gpus device=NAME` does."""
+    driver, given = request.get("Driver") or "", {name for name, value in request.items() if value}
+    capabilities = request.get("Capabilities") or []
+    expected = [[], [[]]] if driver == Driver.CDI.value else [CAPABILITIES]
+    return driver in _GPU_DRIVERS and given <= _BARE and "DeviceIDs" in given and capabilities in expected
