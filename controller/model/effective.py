@@ -83,7 +83,6 @@ class Effective:
         nosuid_mounts: mount sources must lie on file systems without set-uid programs and devices.
         not_enforced: fields that have no effect in this version.
         notes: what a person should know of it.
-        gpu_equivalents: whole GPUs, or slices of the same share, that nobody else has meanwhile.
         gpu: what it asks for of the host's GPUs, None for nothing.
         gpu_hold: how long its GPUs are kept for it after it has stopped.
         quotas: what the owner may have in all.
@@ -119,7 +118,6 @@ class Effective:
     runtime: str | None = None
     not_enforced: tuple[NotEnforced, ...] = ()
     notes: tuple[Note, ...] = ()
-    gpu_equivalents: Fraction = Fraction(0)
     gpu: Wish | None = None
     gpu_hold: timedelta = timedelta()
     quotas: OwnerQuotas = OwnerQuotas()
@@ -127,6 +125,11 @@ class Effective:
     storage_home: int | None = None
     storage_layer: int | None = None
     words: Callable[[], tuple[EffectiveValue, ...]] = field(default=tuple, repr=False, compare=False)
+
+    @property
+    def gpu_equivalents(self) -> Fraction:
+        """Whole GPUs, or slices or shares of the same amount, that nobody else has meanwhile."""
+        return Fraction(0) if self.gpu is None else self.gpu.equivalents
 
     @property
     def values(self) -> tuple[EffectiveValue, ...]:

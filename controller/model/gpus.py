@@ -3,6 +3,7 @@
 Refuses to call anything free: that is for planning to say, of what was seen.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,6 +18,16 @@ SLICES_OF_A_GPU: Final = 7
 
 VISIBLE_DEVICES: Final = "NVIDIA_VISIBLE_DEVICES"
 """What NVIDIA's hook reads to know which devices to add; always set, so that no image decides it."""
+
+
+def share(profile: str | None) -> Fraction:
+    """Return what a device counts in quotas: a whole GPU (None) 1, a MIG instance its slices of computing.
+
+    `1c.3g.20gb` has one slice: it computes with a part of an instance.
+    """
+    if profile is None:
+        return Fraction(1)
+    return Fraction(int(re.split("[cg]", profile, maxsplit=1)[0]), SLICES_OF_A_GPU)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +65,8 @@ class Device:
 
     @property
     def share(self) -> Fraction:
-        """What it counts in quotas: a whole GPU 1, a MIG instance its slices of computing."""
-        if self.profile is None:
-            return Fraction(1)
-        return Fraction(int(self.profile.partition("g")[0]), SLICES_OF_A_GPU)
+        """What it counts in quotas."""
+        return share(self.profile)
 
 
 class Ailment(StrEnum):
@@ -300,3 +309,11 @@ class Wish:
     model: str = ""
     uuids: tuple[str, ...] = ()
     sharers: int = 1
+
+    @property
+    def equivalents(self) -> Fraction:
+        """What it takes of its owner's `gpuEquivalents`: a shared device is divided by its sharers.
+
+        All of the host's devices count nothing: the policy names those who may have them.
+        """
+        return Fraction(0) if self.all else self.count * share(self.profile) / self.sharers

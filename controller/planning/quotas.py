@@ -12,7 +12,6 @@ from typing import Final
 from controller.api import quantities
 from controller.api.conditions import Reason
 from controller.api.presets import Enforcement, LimitName
-from controller.api.workspace import GpuMode
 from controller.model.desired import AcceptedSpec
 from controller.model.effective import Effective, OwnerQuotas, Refusal
 from controller.model.memory import Memory
@@ -25,21 +24,9 @@ Designs = Mapping[str, Blueprint | Refusal]
 Amounts = Mapping[str, int | Fraction]
 """By the name of a total in the policy: `cpus`, `memory`, ..."""
 
-SLICES_OF_A_GPU: Final = 7
-"""Of computing, into which MIG divides a GPU; the first number of a profile such as `1g.10gb` counts them."""
 _NOTHING: Final = Ours()
 _ENDS: Final = frozenset({Verdict.STOP, Verdict.REMOVE})
 _ENFORCED: Final = frozenset(LimitName)
-
-
-def gpu_equivalents(mode: GpuMode, count: int, mig_profile: str | None) -> Fraction:
-    """Return how many whole GPUs a workspace takes away from others; shared ones count nothing here."""
-    if mode is not GpuMode.EXCLUSIVE:
-        return Fraction(0)
-    if mig_profile is None:
-        return Fraction(count)
-    slices, _, _ = mig_profile.partition("g")
-    return Fraction(count * int(slices), SLICES_OF_A_GPU)
 
 
 @dataclass(frozen=True, slots=True)

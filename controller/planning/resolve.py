@@ -6,7 +6,6 @@ Refuses to look anything up: accounts are arguments, and what cannot be resolved
 import functools
 from collections.abc import Mapping
 from datetime import timedelta
-from fractions import Fraction
 from typing import Final, NamedTuple, cast
 
 from controller.api import policy as policies
@@ -17,7 +16,7 @@ from controller.model.desired import AcceptedSpec
 from controller.model.effective import Effective, Refusal
 from controller.model.observed import AccountSeen, Limits
 from controller.model.plan import NotEnforced
-from controller.planning import caps, choice, identity, layers, origins, quotas, security
+from controller.planning import caps, choice, identity, layers, origins, security, wishes
 from controller.planning.layers import Layer
 from controller.planning.origins import WORKSPACE, Value
 from controller.planning.standing import Base, Profile, Standing
@@ -51,6 +50,7 @@ def resolve(accepted: AcceptedSpec, standing: Standing, account: AccountSeen) ->
     refusal = (
         identity.class_refusal(base.class_name, base.needs, who)
         or security.refusal(values, owner, standing.policy.policy.spec, standing.privilege(owner))
+        or wishes.refusal(values, owner, standing.policy.policy.spec.gpus)
         or identity.refusal(values, who)
         or _target_refusal(values)
     )
@@ -80,6 +80,11 @@ class _Given(NamedTuple):
     base: Base
     who: identity.Person
 
+    @property
+    def rules(self) -> policies.PolicySpec:
+        """The policy in force."""
+        return self.standing.policy.policy.spec
+
 
 _NOTHING: Final = origins.by_default(None)
 
@@ -89,8 +94,7 @@ def _one(values: Mapping[str, Value], path: str) -> object:
 
 
 def _build(given: _Given, values: Mapping[str, Value], image: choice.Chosen) -> Effective:
-    one, (accepted, standing, place, base, who) = functools.partial(_one, values), given
-    rules = standing.policy.policy.spec
+    one, (accepted, _, place, base, who) = functools.partial(_one, values), given
     user = who.account if one("security.runAs") is workspace.RunAs.OWNER else None
     profile = cast("workspace.SecurityProfile", one("security.profile"))
     return Effective(
@@ -107,8 +111,8 @@ def _build(given: _Given, values: Mapping[str, Value], image: choice.Chosen) -> 
         limits=_limits(values),
         shm=cast("int", one("resources.shm")),
         mounts=tuple(_mount(m) for m in cast("tuple[workspace.Mount, ...]", one("mounts") or ())),
-        mount_roots=rules.mount_roots,
-        nosuid_mounts=not rules.allow_suid_mounts and security.root_can_run(profile, user),
+        mount_roots=given.rules.mount_roots,
+        nosuid_mounts=not given.rules.allow_suid_mounts and security.root_can_run(profile, user),
         services=tuple(_service(s) for s in cast("tuple[workspace.Service, ...]", one("services") or ())),
         port_profile=cast("policies.PortProfile | None", one("portProfile")) or policies.PortProfile.VM,
         run_as_owner=user is not None,
@@ -118,23 +122,17 @@ def _build(given: _Given, values: Mapping[str, Value], image: choice.Chosen) -> 
         account=who.account,
         ids_stated=who.stated,
         profile=profile,
-        runtime=security.runtime(profile, rules),
+        runtime=security.runtime(profile, given.rules),
         not_enforced=tuple(_not_enforced(values)),
         notes=image.notes,
-        gpu_equivalents=_gpus(values),
+        gpu=wishes.wish(values, given.rules.gpus),
+        gpu_hold=cast("timedelta", one("lifecycle.gpuHold")),
         quotas=place.quotas,
         priority=cast("int", one("priority")),
         storage_home=cast("int | None", one("storage.home")),
         storage_layer=cast("int | None", one("storage.layer")),
         words=origins.Words(values, base.wording),
     )
-
-
-def _gpus(values: Mapping[str, Value]) -> Fraction:
-    """What it takes of the owner's gpuEquivalents."""
-    mode = cast("workspace.GpuMode", _one(values, "gpu.mode"))
-    profile = cast("str | None", _one(values, "gpu.migProfile"))
-    return quotas.gpu_equivalents(mode, cast("int", _one(values, "gpu.count")), profile)
 
 
 def _secrets(values: Mapping[str, Value]) -> tuple[tuple[str, str], ...]:

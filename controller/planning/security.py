@@ -59,22 +59,17 @@ def refusal(
 ) -> Refusal | None:
     """Say why a workspace cannot have what it asks for, or nothing; `privilege` is the owner's in force."""
     profile, mode = values["security.profile"], values["gpu.mode"]
-    refused: Refusal | None = None
     match profile.value:
         case workspace.SecurityProfile.PRIVILEGED:
-            refused = _privileged(profile, mode, owner, rules, privilege)
+            return _privileged(profile, mode, owner, rules, privilege)
         case workspace.SecurityProfile.DOCKER_IN_DOCKER if rules.docker_in_docker_runtime is None:
-            refused = Refusal(
+            return Refusal(
                 Reason.PRIVILEGE_REFUSED,
                 f"spec.security.profile: DockerInDocker (from {profile.origin}) needs a runtime that makes "
                 "it safe, such as sysbox-runc, and the policy's dockerInDockerRuntime names none",
             )
         case _:
-            pass
-    if refused is None and mode.value is not workspace.GpuMode.NONE:
-        message = f"spec.gpu.mode: {mode.value} (from {mode.origin}) is not supported by this version"
-        return Refusal(Reason.NOT_SUPPORTED, message)
-    return refused
+            return None
 
 
 def _privileged(

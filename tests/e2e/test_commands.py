@@ -42,9 +42,9 @@ def test_the_line_of_ssh_names_port_owner_and_host(fleet: Fleet) -> None:
 
 
 def test_apply_of_what_is_held_says_why_and_exits_with_5(fleet: Fleet) -> None:
-    done = apply(fleet, "held", {"gpu": {"mode": "Exclusive"}})
+    done = apply(fleet, "held", {"gpu": {"mode": "All"}})
     assert done.code == 5, done
-    assert "NotSupported" in done.err
+    assert "GpuModeRefused" in done.err
     assert "spec.gpu.mode" in done.err
 
 

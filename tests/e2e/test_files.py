@@ -217,13 +217,13 @@ def test_an_alias_that_the_catalog_lacks_is_held(fleet: Fleet) -> None:
     assert "sampel" in held["message"]
 
 
-def test_a_gpu_is_not_supported_and_the_field_is_named(fleet: Fleet) -> None:
-    fleet.site.spec("gpu", {"gpu": {"mode": "Exclusive", "count": 1}})
-    held = fleet.controller.decided("gpu", "NotSupported")
+def test_all_gpus_are_for_those_whom_the_policy_names_and_the_field_is_named(fleet: Fleet) -> None:
+    fleet.site.spec("gpu", {"gpu": {"mode": "All"}})
+    held = fleet.controller.decided("gpu", "GpuModeRefused")
     assert held["verdict"] == "Hold"
     assert "spec.gpu.mode" in held["message"]
     assert fleet.all_of("gpu") == []
-    assert fleet.controller.condition("gpu", "Stalled")["reason"] == "NotSupported"
+    assert fleet.controller.condition("gpu", "Stalled")["reason"] == "GpuModeRefused"
 
 
 def test_an_idle_time_is_accepted_and_said_not_to_be_enforced(fleet: Fleet) -> None:

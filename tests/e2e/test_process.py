@@ -77,10 +77,10 @@ def test_once_does_all_there_is_and_the_second_time_nothing(
 
 def test_once_names_what_is_held_and_exits_with_5(site: process.Site) -> None:
     site.spec("fine")
-    site.spec("gpu", {"gpu": {"mode": "Exclusive"}})
+    site.spec("gpu", {"gpu": {"mode": "All"}})
     done = site.wharf("run", "--once")
     assert done.code == 5, done
-    assert "gpu: Hold (NotSupported)" in done.err
+    assert "gpu: Hold (GpuModeRefused)" in done.err
 
 
 def test_once_in_observe_mode_changes_nothing(site: process.Site, engine: dockerd_support.Dockerd) -> None:

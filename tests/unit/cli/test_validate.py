@@ -42,7 +42,7 @@ def test_two_files_with_one_name_are_both_told(wharf: wharf_host.Wharf, host: wh
         ("class: huge", "ClassUnknown"),
         ("image: {alias: nothing}", "ImageUnknown"),
         ("image: draft", "ImageNotApproved"),
-        ("gpu: {mode: Exclusive}", "NotSupported"),
+        ("gpu: {mode: All}", "GpuModeRefused"),
     ],
 )
 def test_what_the_policy_would_hold_is_a_warning(

@@ -4,17 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.api.conditions import ConditionType, Reason
 from controller.api.presets import Enforcement, LimitName
-from controller.api.workspace import GpuMode
 from controller.model.effective import OwnerQuotas
+from controller.model.gpus import Wish
 from controller.model.memory import Suspension
 from controller.model.observed import ContainerState
 from controller.model.plan import Verdict
@@ -25,30 +23,6 @@ from tests.support import builders, stories
 from tests.support.world import World
 
 GIB = 2**30
-
-
-@pytest.mark.parametrize(
-    ("mode", "count", "profile", "share"),
-    [
-        (GpuMode.NONE, 1, None, Fraction(0)),
-        (GpuMode.EXCLUSIVE, 1, None, Fraction(1)),
-        (GpuMode.EXCLUSIVE, 3, None, Fraction(3)),
-        (GpuMode.EXCLUSIVE, 1, "1g.10gb", Fraction(1, 7)),
-        (GpuMode.EXCLUSIVE, 2, "3g.40gb", Fraction(6, 7)),
-        (GpuMode.EXCLUSIVE, 1, "1g.10gb+me", Fraction(1, 7)),
-        (GpuMode.EXCLUSIVE, 1, "7g.80gb", Fraction(1)),
-        (GpuMode.SHARED, 1, None, Fraction(0)),
-        (GpuMode.ALL, 1, None, Fraction(0)),
-    ],
-)
-def test_what_a_workspace_takes_of_the_gpus(
-    mode: GpuMode, count: int, profile: str | None, share: Fraction
-) -> None:
-    assert quotas.gpu_equivalents(mode, count, profile) == share
-
-
-def test_seven_slices_are_one_gpu() -> None:
-    assert 7 * quotas.gpu_equivalents(GpuMode.EXCLUSIVE, 1, "1g.10gb") == 1
 
 
 @dataclass(frozen=True)
@@ -97,7 +71,7 @@ def judge(
     fleet: list[Told],
     owned: OwnerQuotas,
     enforce: Mapping[LimitName, Enforcement] | None = None,
-    gpus: Mapping[str, Fraction] | None = None,
+    gpus: Wish | None = None,
 ) -> Mapping[str, Beyond]:
     """What is beyond, of a fleet that is told."""
     world = World()
@@ -110,7 +84,7 @@ def judge(
     planner = Planner(world.rules)
     world.plan(planner)
     designs = {
-        name: replace(design, effective=_with(design, owned, (gpus or {}).get(name, Fraction(0))))
+        name: replace(design, effective=_with(design, owned, gpus))
         for name, design in planner.designs.items()
         if isinstance(design, Blueprint)
     }
@@ -118,8 +92,8 @@ def judge(
     return quotas.Register().beyond(world.specs, designs, index, world.memory, enforce or {})
 
 
-def _with(design: Blueprint, owned: OwnerQuotas, gpus: Fraction) -> Any:  # noqa: ANN401 - one kind of value
-    return replace(design.effective, quotas=owned, gpu_equivalents=gpus)
+def _with(design: Blueprint, owned: OwnerQuotas, gpu: Wish | None) -> Any:  # noqa: ANN401 - one kind of value
+    return replace(design.effective, quotas=owned, gpu=gpu)
 
 
 @given(FLEETS, QUOTAS)
@@ -173,8 +147,7 @@ def test_without_quotas_everybody_has_room(fleet: list[Told]) -> None:
 
 def test_gpus_are_counted_together() -> None:
     fleet = [Told(name, 1, 1, 0, wanted=True, running=False) for name in ("a", "b", "c")]
-    third = Fraction(3, 7)
-    beyond = judge(fleet, OwnerQuotas(gpu_equivalents=Decimal(1)), gpus=dict.fromkeys("abc", third))
+    beyond = judge(fleet, OwnerQuotas(gpu_equivalents=Decimal(1)), gpus=Wish(profile="3g.20gb"))
     assert set(beyond) == {"c"}
     assert beyond["c"].reason is Reason.QUOTA_EXCEEDED
     assert beyond["c"].message == "gpuEquivalents 6/7 + 3/7 asked of 1 (a 3/7, b 3/7); policy"
