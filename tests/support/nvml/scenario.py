@@ -203,8 +203,16 @@ class Scenario:
         yield _join("driver", {"version": self.driver, "library": self.library})
         if self.count is not None:
             yield _join("count", {"value": self.count})
-        for record in (*self.gpus, *self.migs, *self.processes, *self.faults, *self.hangs):
-            yield record.line()
+        for gpu in self.gpus:
+            yield gpu.line()
+        for mig in self.migs:
+            yield mig.line()
+        for process in self.processes:
+            yield process.line()
+        for fault in self.faults:
+            yield fault.line()
+        for hang in self.hangs:
+            yield hang.line()
         for number, event in enumerate(self.events, 1):
             yield f"{event.line()}\tseq={number}"
 
@@ -215,8 +223,7 @@ class Scenario:
         new.rename(path)
 
 
-def _line(kind: str, record: object, **others: object) -> str:
-    assert hasattr(record, "__dataclass_fields__")
+def _line(kind: str, record: Gpu | Mig | Process | Fault | Hang | Event, **others: object) -> str:
     values = {item.name: getattr(record, item.name) for item in fields(record)}
     return _join(kind, values | others)
 
