@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Generic, TypeAlias, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from controller.api.conditions import Reason
 from controller.model.gpus import NOTHING_ATTACHED, Attached, Bystander, GpuView
@@ -45,6 +45,9 @@ class ContainerState(StrEnum):
     REMOVING = "removing"
     EXITED = "exited"
     DEAD = "dead"
+
+
+_HOLDING: Final = frozenset({ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.RESTARTING})
 
 
 class Health(StrEnum):
@@ -172,7 +175,7 @@ class Container:
     @property
     def running(self) -> bool:
         """Whether its processes may run: running, paused and restarting all hold what they hold."""
-        return self.state in {ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.RESTARTING}
+        return self.state in _HOLDING
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,8 @@ def bring_back(case: Case, container: Container) -> tuple[Action, ...]:
 
 def repair(case: Case) -> tuple[Action, ...]:
     """Change in place what differs and can be changed in place."""
+    if not case.drifts:
+        return ()
     container, steps = case.container, list[Action]()
     kinds = {found.kind for found in case.drifts if found.remedy is Remedy.LIVE}
     if DriftKind.RESOURCES in kinds:

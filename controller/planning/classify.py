@@ -20,6 +20,7 @@ Rule = Callable[[Case], Decision | None]
 
 OLD = timedelta(seconds=30)
 """Nothing that runs is stopped on evidence older than this."""
+_ENDING = frozenset({ContainerState.REMOVING, ContainerState.DEAD})
 
 
 def in_progress(case: Case) -> Decision | None:
@@ -90,7 +91,7 @@ def busy(case: Case) -> Decision | None:
     if main is None:
         return None
     restarts = main.state is ContainerState.RESTARTING and not _restarts_itself(case)
-    if restarts or main.state in {ContainerState.REMOVING, ContainerState.DEAD}:
+    if restarts or main.state in _ENDING:
         return obstacles.busy(case, f"the Engine says that the container is {main.state}")
     return None
 

@@ -55,7 +55,7 @@ def cause(case: Case) -> Cause:
 
 def half_done(case: Case) -> Decision | None:
     """A replacement is under way: the old container still runs under its retained name."""
-    running = case.ours.predecessors(case.memory)
+    running = case.ours.predecessors(case.memory) if case.ours.others else ()
     if not running:
         return None
     old, main = running[0], case.ours.main
@@ -133,8 +133,10 @@ def _taken_back(case: Case, main: Container, old: Container) -> Decision | None:
 
 def renamed(case: Case) -> Decision | None:
     """Somebody renamed its container."""
+    if case.ours.main is not None:
+        return None
     strays = case.ours.strays(case.memory)
-    if case.ours.main is not None or not strays:
+    if not strays:
         return None
     message = f"somebody renamed its container to {strays[0].name}; it gets its name back"
     return case.decide(Verdict.UPDATE, Reason.DRIFTED, message, actions=chains.bring_back(case, strays[0]))
