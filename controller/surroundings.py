@@ -12,7 +12,7 @@ from typing import Protocol
 from controller.model.actions import Action, LedgerAction
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, SpecScan
 from controller.model.effective import Effective
-from controller.model.gpus import GpuView
+from controller.model.gpus import Fence, GpuView
 from controller.model.images import ImageStore
 from controller.model.memory import BackOff, Content, Held, Identity, Memory
 from controller.model.observed import (
@@ -134,6 +134,12 @@ class Ledger(Protocol):
 
     def hold(self, held: Iterable[Held]) -> None:
         """Write what the breaker holds."""
+
+    def fence(self, fences: Iterable[Fence], ended: Iterable[str]) -> None:
+        """Write which GPUs are out of use by themselves, and forget those that are well again, by UUID."""
+
+    def note_gpu_waits(self, waits: Mapping[str, datetime]) -> None:
+        """Write who waits for GPUs since when, in place of all who did."""
 
     def proven_host(self) -> str:
         """Return the identity of the host at the last complete look."""

@@ -12,7 +12,7 @@ from controller.api.conditions import Reason
 from controller.ledger import ports, shelves, specs
 from controller.ledger.database import Database
 from controller.ledger.image import Image
-from controller.model import actions, memory
+from controller.model import actions, gpus, memory
 from controller.model.desired import AcceptedSpec
 
 T = TypeVar("T")
@@ -79,6 +79,22 @@ def identify(database: Database, image: Image, seen: Iterable[memory.Identity], 
         first = str(rows[0]["container_id"]) if rows else one.container_id
         known[one.instance] = memory.Identity(one.instance, first)
     return image.having(identities=known)
+
+
+def fence(database: Database, image: Image, fences: Iterable[gpus.Fence], ended: Iterable[str]) -> Image:
+    """Put fences, each for the one of its device, and take away those of some devices."""
+    for one in fences:
+        image = put(database, image, shelves.FENCES, one.uuid, one)
+    for uuid in ended:
+        image = put(database, image, shelves.FENCES, uuid, None)
+    return image
+
+
+def note_gpu_waits(database: Database, image: Image, waits: Mapping[str, datetime]) -> Image:
+    """Put who waits for devices since when, in place of all who did."""
+    for workspace in (*waits, *(image.memory.gpu_waits.keys() - waits.keys())):
+        image = put(database, image, shelves.GPU_WAITS, workspace, waits.get(workspace))
+    return image
 
 
 def pause(database: Database, image: Image, workspace: str | None, value: memory.Pause | None) -> Image:
@@ -169,6 +185,7 @@ def _forget(database: Database, image: Image, workspace: str, now: datetime) -> 
     image = put(database, image, shelves.BACKOFFS, workspace, None)
     image = put(database, image, shelves.RESTART_REQUESTS, workspace, None)
     image = put(database, image, shelves.REMOVAL_REQUESTS, workspace, None)
+    image = put(database, image, shelves.GPU_WAITS, workspace, None)
     for shelf in CHANGES:
         image = put(database, image, shelf, workspace, None)
     spec = image.memory.accepted.get(workspace)

@@ -63,6 +63,9 @@ def load(database: Database, claim_key: bytes, report: Callable[[str], None]) ->
         contents=shelves.CONTENTS.load(database, report),
         asked=shelves.ASKED.load(database, report),
         given_limits=shelves.GIVEN_LIMITS.load(database, report),
+        cordons=shelves.CORDONS.load(database, report),
+        fences=shelves.FENCES.load(database, report),
+        gpu_waits=shelves.GPU_WAITS.load(database, report),
     )
     return Image(remembered, ports.load(database, report))
 

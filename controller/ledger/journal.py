@@ -73,7 +73,7 @@ def begin(database: Database, decision: plan.Decision, epoch: int, now: datetime
     told = [_told(action) for action in decision.actions]
     (row,) = database.execute(
         "INSERT INTO intents (workspace, opened_at, epoch, verdict, reason, message, disrupts, container_id,"
-        " ports, actions, cause) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
+        " ports, actions, cause, gpus) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
         (
             decision.workspace,
             shelves.stamp(now),
@@ -86,6 +86,7 @@ def begin(database: Database, decision: plan.Decision, epoch: int, now: datetime
             json.dumps(ports),
             json.dumps(told),
             decision.cause if decision.disrupts else None,
+            json.dumps(_gpus(decision.actions)),
         ),
     )
     intent = _intent(row)
@@ -152,6 +153,7 @@ def _intent(row: Row) -> Intent:
         reason=str(row["reason"]),
         ports=tuple(json.loads(str(row["ports"]))),
         images=_images(json.loads(str(row["actions"]))),
+        gpus=tuple(json.loads(str(row["gpus"]))),
     )
 
 
@@ -196,6 +198,16 @@ def _ports(chain: tuple[actions.Action, ...]) -> list[int]:
             given.update(grant.port for grant in action.grants)
         elif isinstance(action, actions.CreateContainer):
             given.update(port.host_port for port in action.template.ports)
+    return sorted(given)
+
+
+def _gpus(chain: tuple[actions.Action, ...]) -> list[str]:
+    given: set[str] = set()
+    for action in chain:
+        if isinstance(action, actions.StartContainer):
+            given.update(action.gpus)
+        elif isinstance(action, actions.CreateContainer) and action.template.gpus is not None:
+            given.update(action.template.gpus.uuids)
     return sorted(given)
 
 

@@ -10,14 +10,14 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
 from controller.api.conditions import Reason
 from controller.ledger import chronicle, database, edits, files, image, journal, ports, schema, shelves
-from controller.model import actions, errors, memory, outcomes, plan
+from controller.model import actions, errors, gpus, memory, outcomes, plan
 from controller.model.desired import AcceptedSpec
 from controller.model.observed import Account
 from controller.model.status import Event
@@ -305,6 +305,24 @@ class Ledger:
     def record_asked(self, reference: str, at: datetime) -> None:
         """Keep when the registry of a reference was asked last."""
         self._put(shelves.ASKED, reference, at)
+
+    def cordon(self, cordon: gpus.Cordon) -> None:
+        """Keep that a person took a device out of use, in place of what was said of it before."""
+        self._put(shelves.CORDONS, cordon.uuid, cordon)
+
+    def uncordon(self, uuid: str) -> None:
+        """Forget that."""
+        self._put(shelves.CORDONS, uuid, None)
+
+    def fence(self, fences: Iterable[gpus.Fence], ended: Iterable[str]) -> None:
+        """Keep which devices are out of use by themselves, and forget those that are well again."""
+        with self.batch():
+            self._image = edits.fence(self._database, self._image, fences, ended)
+
+    def note_gpu_waits(self, waits: Mapping[str, datetime]) -> None:
+        """Keep who waits for devices since when, in place of all who did."""
+        with self.batch():
+            self._image = edits.note_gpu_waits(self._database, self._image, waits)
 
     def proven_host(self) -> str:
         """Return the identity of the host at the last complete look, empty before the first."""

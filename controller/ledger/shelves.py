@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 import pydantic
 
 from controller.ledger.database import Database, Row, Value
-from controller.model import memory
+from controller.model import gpus, memory
 from controller.model.observed import Account
 
 T = TypeVar("T")
@@ -73,6 +73,9 @@ ADOPTED: Final = Shelf("adopted", "container_id", memory.Adoption)
 IDENTITIES: Final = Shelf("identities", "instance", memory.Identity)
 CONTENTS: Final = Shelf("contents", "digest", memory.Content)
 ASKED: Final = Shelf("asked", "reference", datetime)
+CORDONS: Final = Shelf("cordons", "uuid", gpus.Cordon)
+FENCES: Final = Shelf("fences", "uuid", gpus.Fence)
+GPU_WAITS: Final = Shelf("gpu_waits", "workspace", datetime)
 
 
 def columns(adapter: pydantic.TypeAdapter[T], value: T, without: frozenset[str] = frozenset()) -> Row:

@@ -4,12 +4,13 @@ Refuses to write anything down.
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from controller.model import actions, errors
 from controller.model.desired import AcceptedSpec
+from controller.model.gpus import Fence
 from controller.model.memory import BackOff, Content, Held, Identity, Memory
 from controller.model.observed import Account
 from controller.model.outcomes import Outcome, Succeeded
@@ -80,6 +81,17 @@ class Sketch:
 
     def record_asked(self, reference: str, at: datetime) -> None:
         """Nobody is asked here."""
+
+    def fence(self, fences: Iterable[Fence], ended: Iterable[str]) -> None:
+        """Take devices as out of use, and others as well again."""
+        known = {**self._memory.fences, **{one.uuid: one for one in fences}}
+        gone = frozenset(ended)
+        kept = {uuid: one for uuid, one in known.items() if uuid not in gone}
+        self._memory = replace(self._memory, fences=kept)
+
+    def note_gpu_waits(self, waits: Mapping[str, datetime]) -> None:
+        """Take these as those who wait for devices."""
+        self._memory = replace(self._memory, gpu_waits=waits)
 
     def open_intent(self, decision: Decision, now: datetime) -> int:
         """Nothing is done here."""

@@ -8,7 +8,7 @@ from typing import Final
 from controller.api.conditions import Reason
 from controller.api.workspace import Workspace
 from controller.ledger.ledger import Ledger
-from controller.model import actions, memory, outcomes, plan
+from controller.model import actions, gpus, memory, outcomes, plan
 from controller.model.desired import AcceptedSpec
 from controller.model.observed import Account, Limits, PublishedPort
 from controller.model.status import Event
@@ -70,6 +70,7 @@ def create(workspace: str = "alice", **env: str) -> actions.CreateContainer:
         shm=2**26,
         limits=Limits(memory=2**30),
         stop_grace=MINUTE,
+        gpus=gpus.Attachment(gpus.Driver.CDI, ("GPU-1",), ("nvidia.com/gpu=GPU-1",)),
     )
     return actions.CreateContainer(workspace, f"workspace-{workspace}", template, {"a": "b"})
 
@@ -110,6 +111,8 @@ APPROVAL: Final = memory.Approval("bob", "v1:abc:sha256:1:True", NOW, "root")
 REMOVAL: Final = memory.RemovalRequest("alice", NOW, "root")
 IDENTITY: Final = memory.Identity("11" * 16, CONTAINER)
 CONTENT: Final = memory.Content("lab/jupyter@sha256:" + "e" * 64, "sha256:" + "1" * 64, "lab/jupyter:1", NOW)
+CORDON: Final = gpus.Cordon("GPU-1", "its fan is loud", NOW, "root", drain=True)
+FENCE: Final = gpus.Fence("GPU-1", gpus.Ailment.XID, "it fell off the bus", NOW, NOW + MINUTE, 79)
 HELD: Final = memory.Held("alice", memory.Cause.EDITED, "1:abc", NOW)
 
 LEDGER_ACTIONS: Final[dict[str, actions.LedgerAction]] = {
@@ -151,6 +154,9 @@ def furnish(ledger: Ledger) -> None:
     ledger.identify([IDENTITY], [])
     ledger.record_contents([CONTENT])
     ledger.record_asked(CONTENT.reference, NOW)
+    ledger.cordon(CORDON)
+    ledger.fence([FENCE], [])
+    ledger.note_gpu_waits({"alice": NOW})
     for action in (
         actions.EndRollback("alice", PIN),
         actions.EndReplacement("alice", FAILED),
@@ -194,6 +200,10 @@ WRITES: Final[dict[str, Callable[[Ledger], object]]] = {
     "identify": lambda ledger: ledger.identify([], [IDENTITY.instance]),
     "record_contents": lambda ledger: ledger.record_contents([dataclasses.replace(CONTENT, digest="other")]),
     "record_asked": lambda ledger: ledger.record_asked("lab/other:1", NOW),
+    "cordon": lambda ledger: ledger.cordon(dataclasses.replace(CORDON, drain=False)),
+    "uncordon": lambda ledger: ledger.uncordon(CORDON.uuid),
+    "fence": lambda ledger: ledger.fence([dataclasses.replace(FENCE, uuid="GPU-2")], [FENCE.uuid]),
+    "note_gpu_waits": lambda ledger: ledger.note_gpu_waits({"bob": NOW}),
     "prove_host": lambda ledger: ledger.prove_host("boot 2"),
     "record_event": lambda ledger: ledger.record_event(event("other")),
 }

@@ -49,6 +49,7 @@ OF_A_WORKSPACE = (
     "backoffs",
     "restart_requests",
     "removal_requests",
+    "gpu_waits",
     *CHANGES,
 )
 """What the ledger forgets with a workspace."""

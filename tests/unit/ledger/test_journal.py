@@ -1,5 +1,6 @@
 """What was begun is told afterwards, by name and never with a value of the environment."""
 
+import dataclasses
 import json
 
 import pytest
@@ -100,6 +101,13 @@ def test_ports_that_an_open_chain_was_given_count_as_taken(ledger: Ledger) -> No
     ledger.open_intent(ledgers.decision("alice", ledgers.LEDGER_ACTIONS["GrantPorts"], ledgers.create()), NOW)
     (intent,) = ledger.recall(NONCE, NOW).open_intents
     assert intent.ports == (10022, 10122)
+
+
+def test_devices_that_an_open_chain_was_granted_count_as_taken(ledger: Ledger) -> None:
+    started = dataclasses.replace(ledgers.start(), gpus=("MIG-2", "GPU-0"))
+    ledger.open_intent(ledgers.decision("alice", ledgers.create(), started), NOW)
+    (intent,) = ledger.recall(NONCE, NOW).open_intents
+    assert intent.gpus == ("GPU-0", "GPU-1", "MIG-2")
 
 
 def test_only_what_older_epochs_left_is_abandoned(ledger: Ledger) -> None:

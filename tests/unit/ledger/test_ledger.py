@@ -70,7 +70,9 @@ def test_everything_that_was_written_survives_the_next_open(ledger: Ledger, tmp_
         accounts={"alice": ledgers.ACCOUNT},
         restarts={"alice": ledgers.RESTARTS},
         backoffs={"alice": ledgers.BACKOFF},
-        open_intents=(memory.Intent(1, "alice", NOW, 1, "Start", "ContainerExited", (10022,), ("img",)),),
+        open_intents=(
+            memory.Intent(1, "alice", NOW, 1, "Start", "ContainerExited", (10022,), ("img",), ("GPU-1",)),
+        ),
         retained={
             ledgers.CONTAINER: memory.Retained(
                 ledgers.CONTAINER, "alice", "workspace-alice.1", NOW, Reason.SPEC_CHANGED
@@ -91,6 +93,9 @@ def test_everything_that_was_written_survives_the_next_open(ledger: Ledger, tmp_
         contents={ledgers.CONTENT.digest: ledgers.CONTENT},
         asked={ledgers.CONTENT.reference: NOW},
         given_limits={"alice": ledgers.GIVEN},
+        cordons={"GPU-1": ledgers.CORDON},
+        fences={"GPU-1": ledgers.FENCE},
+        gpu_waits={"alice": NOW},
     )
     assert before == expected
     assert reopened(ledger, tmp_path / "state") == expected

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from controller.api.conditions import Reason
 from controller.ledger.ledger import Ledger
-from controller.model import actions, memory, outcomes
+from controller.model import actions, gpus, memory, outcomes
 from controller.model.desired import AcceptedSpec
 from controller.model.observed import Limits
 from controller.model.status import Event
@@ -46,6 +46,11 @@ APPROVALS = st.builds(memory.Approval, NAMES, TEXT, TIMES, TEXT)
 REPLACEMENTS = st.builds(memory.Replacement, NAMES, TEXT, TEXT, TEXT, TIMES)
 ROLLBACKS = st.builds(memory.Rollback, NAMES, TEXT, st.booleans(), TIMES, TEXT)
 PINS = st.builds(memory.Pin, NAMES, TEXT, st.integers(1, 9), TIMES, TEXT)
+DEVICES = st.sampled_from(["GPU-1", "GPU-2", "MIG-3"])
+CORDONS = st.builds(gpus.Cordon, DEVICES, TEXT, TIMES, TEXT, st.booleans())
+FENCES = st.builds(
+    gpus.Fence, DEVICES, st.sampled_from(gpus.Ailment), TEXT, TIMES, TIMES, st.none() | st.integers(0, 200)
+)
 FAILURES = st.builds(memory.FailedTemplate, NAMES, TEXT, TEXT, TEXT, TIMES)
 
 
@@ -68,6 +73,9 @@ class Expected:
     identities: dict[str, memory.Identity] = dataclasses.field(default_factory=dict)
     contents: dict[str, memory.Content] = dataclasses.field(default_factory=dict)
     asked: dict[str, dt.datetime] = dataclasses.field(default_factory=dict)
+    cordons: dict[str, gpus.Cordon] = dataclasses.field(default_factory=dict)
+    fences: dict[str, gpus.Fence] = dataclasses.field(default_factory=dict)
+    gpu_waits: dict[str, dt.datetime] = dataclasses.field(default_factory=dict)
     forgetting: dict[str, dt.datetime] = dataclasses.field(default_factory=dict)
     changes: dict[str, dict[str, object]] = dataclasses.field(
         default_factory=lambda: {kind: {} for kind in CHANGES}
@@ -145,6 +153,27 @@ class LedgerMachine(RuleBasedStateMachine):
     def record_asked(self, reference: str, at: dt.datetime) -> None:
         self.ledger.record_asked(reference, at)
         self.expected.asked[reference] = at
+
+    @rule(cordon=CORDONS)
+    def cordon(self, cordon: gpus.Cordon) -> None:
+        self.ledger.cordon(cordon)
+        self.expected.cordons[cordon.uuid] = cordon
+
+    @rule(uuid=DEVICES)
+    def uncordon(self, uuid: str) -> None:
+        self.ledger.uncordon(uuid)
+        self.expected.cordons.pop(uuid, None)
+
+    @rule(fences=st.lists(FENCES, max_size=2), ended=st.sets(DEVICES, max_size=2))
+    def fence(self, fences: list[gpus.Fence], ended: set[str]) -> None:
+        self.ledger.fence(fences, ended)
+        found = {**self.expected.fences, **{one.uuid: one for one in fences}}
+        self.expected.fences = {uuid: one for uuid, one in found.items() if uuid not in ended}
+
+    @rule(waits=st.dictionaries(NAMES, TIMES, max_size=3))
+    def note_gpu_waits(self, waits: dict[str, dt.datetime]) -> None:
+        self.ledger.note_gpu_waits(waits)
+        self.expected.gpu_waits = dict(waits)
 
     @rule(name=NAMES, at=TIMES, by=TEXT)
     def request_removal(self, name: str, at: dt.datetime, by: str) -> None:
@@ -292,6 +321,7 @@ class LedgerMachine(RuleBasedStateMachine):
             kept.pop(name, None)
         expected.requests.pop(name, None)
         expected.given.pop(name, None)
+        expected.gpu_waits.pop(name, None)
         expected.removals.pop(name, None)
         expected.pauses.pop(name, None)
         for kind in CHANGES:
@@ -360,6 +390,9 @@ class LedgerMachine(RuleBasedStateMachine):
             asked=expected.asked,
             adopted=expected.adopted,
             given_limits=expected.given,
+            cordons=expected.cordons,
+            fences=expected.fences,
+            gpu_waits=expected.gpu_waits,
             **expected.changes,  # type: ignore[arg-type]
         )
         owners = {block.base: block.owner for block in recalled.port_blocks}
