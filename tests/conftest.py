@@ -35,7 +35,10 @@ ENGINES = {"dockerd", "own_dockerd", "dockerd_cdi", "dockerd_hook"}
 
 
 def _uses(item: pytest.Item, fixtures: set[str]) -> bool:
-    return bool(fixtures & set(getattr(item, "fixturenames", ())))
+    """Whether it uses one of these, itself or by a parameter that names it."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
+    named = {value for value in parameters if isinstance(value, str)}
+    return bool(fixtures & {*getattr(item, "fixturenames", ()), *named})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -37,8 +37,8 @@ class PrivateEngine:
     """One dockerd with a containerd, all state below one directory.
 
     What lies in the directory before it is started counts: `root`, a link to the userland whose programs
-    are run in place of the host's; `bin`, programs that come before all others; `cdi`, descriptions of
-    devices for CDI.
+    are run in place of the host's; `bin`, programs that come before all others, runtimes among them; `cdi`,
+    descriptions of devices for CDI.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -79,7 +79,7 @@ class PrivateEngine:
     def up(self, *, live_restore: bool | None, runtimes: Sequence[str] = ()) -> str:
         """Starts the Engine unless it runs; says what was done. `None`: live restore as last time.
 
-        `runtimes` are further names for its own runtime; it keeps them.
+        `runtimes` are names of programs in its `bin`, or further names for its own runtime; it keeps them.
         """
         if os.geteuid() != 0:
             raise host.SetupError("a private Docker Engine needs root")
@@ -220,7 +220,7 @@ class PrivateEngine:
             "storage-driver": driver,
             "live-restore": before.get("live-restore", True) if live_restore is None else live_restore,
         }
-        named = {name: {"path": "runc"} for name in runtimes} or before.get("runtimes")
+        named = {name: {"path": self._runtime(name)} for name in runtimes} or before.get("runtimes")
         if named:
             settings["runtimes"] = named
         if self.cdi.is_dir():
@@ -230,6 +230,10 @@ class PrivateEngine:
         if self._takes_its_id_from_a_key():  # of the host, by default: all its Engines would have the same id
             settings["deprecated-key-path"] = str(self.directory / "key.json")
         self._docker_config.write_text(json.dumps(settings, indent=2), encoding="utf-8")
+
+    def _runtime(self, name: str) -> str:
+        program = self._bin / name
+        return str(program) if program.exists() else "runc"
 
     def _takes_its_id_from_a_key(self) -> bool:
         """Whether dockerd is older than 23.0, which keeps its id in a file of its own below the data root."""
@@ -287,7 +291,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         "--live-restore", action=argparse.BooleanOptionalAction, help="containers outlive dockerd"
     )
     up.add_argument(
-        "--runtime", action="append", default=[], metavar="NAME", help="another name for its own runtime"
+        "--runtime", action="append", default=[], metavar="NAME", help="another runtime, or name for its own"
     )
     down = verbs.add_parser("down", help="remove its containers and end it")
     down.add_argument("--purge", action="store_true", help="remove its data too")

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import docker
 
@@ -29,6 +29,8 @@ class DockerdError(AssertionError):
 
 class Dockerd:
     """One private Engine in one directory; not started by its construction."""
+
+    runtimes: ClassVar[tuple[str, ...]] = (RUNTIME,)
 
     def __init__(self, directory: Path, *, live_restore: bool = True) -> None:
         self.directory = directory
@@ -53,7 +55,7 @@ class Dockerd:
         """
         self._live_restore = self._live_restore if live_restore is None else live_restore
         switch = "--live-restore" if self._live_restore else "--no-live-restore"
-        self._call("up", switch, "--runtime", RUNTIME)
+        self._call("up", switch, *(f"--runtime={name}" for name in self.runtimes))
         self._call("image")
 
     def stop(self) -> None:

@@ -22,7 +22,9 @@ itself, as it does /dev/null: whether one opens is for the cgroup to say. The ke
 """
 
 KIND = "nvidia.com/gpu"
-HOOK = Path(__file__).with_name("nvidia-container-runtime-hook")
+HOOK = "nvidia-container-runtime-hook"
+PROGRAMS = {HOOK: HOOK, "nvidia": "nvidia-container-runtime"}
+"""What an Engine finds under which name, and the file here."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class GpuDockerd(dockerd.Dockerd):
         gpus: what it has now.
     """
 
+    runtimes = (dockerd.RUNTIME, "nvidia")
+
     def __init__(self, directory: Path, gpus: Sequence[Gpu] = USUAL) -> None:
         super().__init__(directory)
         self.gpus: tuple[Gpu, ...] = ()
@@ -115,21 +119,18 @@ class GpuDockerd(dockerd.Dockerd):
 
 
 def with_cdi(directory: Path, gpus: Sequence[Gpu] = USUAL) -> Iterator[GpuDockerd]:
-    """An Engine 26.1 that gives GPUs by CDI, and not by a driver named nvidia."""
-    root = userland.ensure()
+    """An Engine 26.1 that gives GPUs by CDI, and by NVIDIA's hook too."""
     (directory / "cdi").mkdir(parents=True)
-    (directory / "root").symlink_to(root)
-    yield from _started(GpuDockerd(directory, gpus))
+    (directory / "root").symlink_to(userland.ensure())
+    yield from with_hook(directory, gpus)
 
 
 def with_hook(directory: Path, gpus: Sequence[Gpu] = USUAL) -> Iterator[GpuDockerd]:
     """An Engine of the host's, 20.10 on Debian 12, that gives GPUs by NVIDIA's hook."""
     (directory / "bin").mkdir(parents=True)
-    (directory / "bin" / HOOK.name).symlink_to(HOOK)
-    yield from _started(GpuDockerd(directory, gpus))
-
-
-def _started(engine: GpuDockerd) -> Iterator[GpuDockerd]:
+    for name, file in PROGRAMS.items():
+        (directory / "bin" / name).symlink_to(Path(__file__).with_name(file))
+    engine = GpuDockerd(directory, gpus)
     try:
         engine.start()
         yield engine

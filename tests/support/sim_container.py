@@ -47,6 +47,7 @@ class SimContainer:
 
     Attributes:
         doom: the exit code of a process that was killed while it was frozen; it ends when it is thawed.
+        nodes: of devices, by path, that its processes can open beside those which all can.
         either: what the start that failed at a network may have been answered. Where there are several
             networks, it is chance which of them were tied before.
     """
@@ -71,6 +72,7 @@ class SimContainer:
     doom: int | None = None
     either: tuple[transport.Answer, ...] = ()
     kernel: observed.Limits = field(default_factory=observed.Limits)
+    nodes: frozenset[str] = frozenset()
 
     @property
     def running(self) -> bool:

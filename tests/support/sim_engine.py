@@ -18,6 +18,7 @@ from controller.engine.transport import Answer
 from controller.model import errors, observed
 from tests.support import (
     sim_events,
+    sim_gpus,
     sim_images,
     sim_networks,
     sim_routes,
@@ -53,6 +54,7 @@ class SimEngine:
         disk_full: changes of state do not reach the list.
         crowded: its disk is above the high watermark, and works.
         runtimes: names of those that it has.
+        gpus: the devices that it can give.
         capabilities: what the kernel gives the Engine, and it can give away.
         stuck: ids whose inspect hangs.
         missing_paths: host paths that do not exist.
@@ -73,6 +75,7 @@ class SimEngine:
         self.crowded = False
         self.live_restore = True
         self.runtimes = {"runc", "io.containerd.runc.v2"}
+        self.gpus = sim_gpus.SimGpus()
         self.capabilities = frozenset(sim_security.KERNEL)
         self.stuck: set[str] = set()
         self.missing_paths: set[str] = set()
@@ -156,6 +159,19 @@ class SimEngine:
     def bounding(self, pid: int) -> frozenset[str]:
         """Capabilities beyond which no program of a simulated process comes."""
         return sim_security.bounding(self._process(pid).host_config)
+
+    def nodes(self, pid: int) -> frozenset[str]:
+        """Paths of the nodes of devices that a simulated process can open."""
+        return self._process(pid).nodes
+
+    def visible(self, pid: int) -> str | None:
+        """NVIDIA_VISIBLE_DEVICES in the environment of a simulated process."""
+        return sim_gpus.visible(self._process(pid))
+
+    def take_access(self, pid: int, node: str) -> None:
+        """From now on a simulated process cannot open a node that it was given, until its next start."""
+        process = self._process(pid)
+        process.nodes -= {node}
 
     def read_disk(self, path: str, now: datetime) -> observed.Disk | observed.Unseen:
         """How full the simulated disk is."""
@@ -318,6 +334,7 @@ class SimEngine:
             "SecurityOptions": ["name=seccomp,profile=default"],
             "SystemTime": stamp(self.clock()),
             **able,
+            **self.gpus.info(),
         }
 
 

@@ -12,7 +12,15 @@ from urllib.parse import unquote
 
 from controller.engine import transport
 from controller.engine.transport import Answer
-from tests.support import sim_images, sim_networks, sim_removals, sim_security, sim_signals, sim_updates
+from tests.support import (
+    sim_gpus,
+    sim_images,
+    sim_networks,
+    sim_removals,
+    sim_security,
+    sim_signals,
+    sim_updates,
+)
 from tests.support.sim_container import SimContainer
 
 if TYPE_CHECKING:
@@ -79,6 +87,7 @@ def _create(engine: "SimEngine", request: transport.Request) -> Answer:
     host.setdefault("ShmSize", 64 * 2**20)
     host.setdefault("NetworkMode", "default")
     sim_security.complete(engine, host)
+    sim_gpus.complete(host)
     host.setdefault("RestartPolicy", {"Name": "", "MaximumRetryCount": 0})
     given = body.get("Env") or []
     names = {item.partition("=")[0] for item in given}
@@ -149,7 +158,7 @@ def _launch(engine: "SimEngine", container: SimContainer) -> Answer:
     if container.either:
         return _fail_start(engine, container, container.either[0])
     sim_networks.attach(engine, container)
-    refusal = sim_security.refuse_start(engine, container.host_config)
+    refusal = sim_gpus.refuse(engine, container) or sim_security.refuse_start(engine, container.host_config)
     if refusal is not None:
         return _fail_start(engine, container, refusal)
     refusal = _refuse_program(engine, container)
