@@ -1,0 +1,1 @@
+"""Looks at the host's GPUs: devices, their users, their health. Refuses to say which of them is free."""
