@@ -10,7 +10,7 @@ from pathlib import Path
 
 from controller.api import quantities
 from controller.api.conditions import Reason
-from controller.model import errors, observed
+from controller.model import cgroups, errors, observed
 
 PROC = Path("/proc")
 UNLIMITED_V1 = 2**62
@@ -27,7 +27,7 @@ def read_limits(pid: int, proc: Path = PROC) -> observed.Limits:
         errors.Retryable: the process is gone, or its cgroups cannot be read.
     """
     try:
-        paths = _paths((proc / str(pid) / "cgroup").read_text(encoding="utf-8"))
+        paths = cgroups.paths((proc / str(pid) / "cgroup").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise errors.Retryable(Reason.NOT_SEEN, f"cgroup of process {pid}: {error}") from error
     try:
@@ -42,40 +42,13 @@ def read_limits(pid: int, proc: Path = PROC) -> observed.Limits:
 
 
 @functools.cache
-def _mounts_of(proc: Path) -> dict[str, tuple[str, str]]:
+def _mounts_of(proc: Path) -> cgroups.Mounts:
     """The host's cgroup mounts, read once: each container adds lines to the table, none of them of these."""
-    return _mounts((proc / "self/mountinfo").read_text(encoding="utf-8"))
-
-
-def _mounts(mountinfo: str) -> dict[str, tuple[str, str]]:
-    """Mount point and root by controller; version 2 under the empty name. Later mounts do not count."""
-    mounts: dict[str, tuple[str, str]] = {}
-    for line in mountinfo.splitlines():
-        left, _, right = line.partition(" - ")
-        kind, _, options = right.split(" ")[:3]
-        root, point = left.split(" ")[3:5]
-        if kind == "cgroup2":
-            mounts.setdefault("", (point, root))
-        elif kind == "cgroup":
-            for controller in options.split(","):
-                mounts.setdefault(controller, (point, root))
-    return mounts
-
-
-def _paths(cgroup: str) -> dict[str, str]:
-    """Path by controller."""
-    paths: dict[str, str] = {}
-    for line in cgroup.splitlines():
-        _, controllers, path = line.split(":", 2)
-        for controller in controllers.split(","):
-            paths[controller] = path
-    return paths
+    return cgroups.mounts((proc / "self/mountinfo").read_text(encoding="utf-8"))
 
 
 def _folder(mount: tuple[str, str], path: str) -> Path:
-    point, root = mount
-    below = path.removeprefix(root) if root != "/" and path.startswith(root) else path
-    folder = Path(point + "/" + below.lstrip("/"))
+    folder = Path(cgroups.folder(mount, path))
     if not folder.is_dir():
         raise FileNotFoundError(f"no {folder}")
     return folder
