@@ -55,6 +55,7 @@ CPUS: Final = ("max_cpus", "cpus")
 IDLE_TIMEOUT: Final = ("idle_timeout_h", "idle_timeout")
 MAX_RUNTIME: Final = ("max_runtime_h", "max_runtime")
 CONTAINERS: Final = ("max_containers_per_user", "policies.max_containers_per_user")
+GPU_HOLD: Final = ("gpu_hold_after_stop_h", "policies.gpu_hold_after_manual_stop_m")
 STOP_GRACE: Final = "policies.sigterm_grace_s"
 
 CARRIED: Final = frozenset(
@@ -65,6 +66,7 @@ CARRIED: Final = frozenset(
         *MAX_RUNTIME,
         *("memory", "memory_swap", "shm_size", "pids_limit", "max_tasks", "priority"),
         *("max_containers_per_user", "sigterm_grace_s"),
+        *("gpu_hold_after_stop_h", "gpu_hold_after_manual_stop_m"),
         *("cpu_quota", "memory_max", "memory_high", "tasks_max", "gpu_limit"),
     }
 )
@@ -84,7 +86,10 @@ _UNIMPLEMENTED: Final = {
 _ONE_WORKSPACE: Final = (
     "no limit counts the GPUs of one workspace; quotas.gpuEquivalents counts those of all of an owner's"
 )
-_SHARING: Final = "how GPUs are shared out is not the policy's; each workspace asks under gpu"
+_SHARING: Final = (
+    "each workspace, or its class, asks under gpu; of how GPUs are given the policy says gpus.sharers and "
+    "gpus.allowAll"
+)
 _IDLE_RULE: Final = "the thresholds of the idle rule are not the policy's"
 _RESERVATION: Final = (
     "the policy reserves no GPUs; a grant can raise quotas.gpuEquivalents for a time, and gpu.uuids pins"
@@ -95,9 +100,6 @@ _DROPPED: Final = {
     ),
     "allow_full_gpu": "whole GPUs cannot be forbidden to anybody; gpu.migProfile in a class asks for a slice",
     "storage_tmp": "it became a tmpfs at /tmp, for which there is no field",
-    **dict.fromkeys(
-        ("gpu_hold_after_stop_h", "gpu_hold_after_manual_stop_m"), "a GPU is not held for who has stopped"
-    ),
     "container_hold_after_stop_h": "a stopped workspace is kept until its spec goes",
     "created_container_timeout_m": "the controller finishes what it began",
     **dict.fromkeys(("high_demand_threshold", "high_demand_idle_reduction"), _IDLE_RULE),

@@ -29,6 +29,7 @@ FALLBACK: Final[Mapping[Path, Value]] = {
     ("lifecycle", "idleTimeout"): None,
     ("lifecycle", "maxRuntime"): None,
     ("lifecycle", "stopGrace"): "60s",
+    ("lifecycle", "gpuHold"): "15m",
     ("priority",): 1,
     ("quotas", "workspaces"): None,
     ("quotas", "gpuEquivalents"): None,
@@ -52,6 +53,7 @@ _CONTAINERS: Final = (
     "quotas.workspaces, which counts what exists, stopped ones too: DS01 looked when a container was made, "
     "never when one was started"
 )
+_NO_HOLD: Final = "nobody keeps a GPU for ever after a stop: lifecycle.gpuHold is a time, and 15m holds"
 _SWAP: Final = "there it was memory plus swap; resources.swap is swap alone"
 _NO_SWAP: Final = "without memory_swap Docker gives as much swap as memory; here there is none"
 
@@ -101,7 +103,7 @@ def lines(entries: Entries, own: Entries, report: Report, generation: Generation
     """The policy's values for somebody for whom `entries` hold, of which `own` is the strongest layer."""
     layers = _Layers(entries, own, report, generation)
     found: dict[Path, Line] = {}
-    for rule in (_resources, _memory, _lifecycle, _priority, _quotas, _aggregate):
+    for rule in (_resources, _memory, _lifecycle, _gpu_hold, _priority, _quotas, _aggregate):
         found |= dict(rule(layers))
     return found
 
@@ -165,6 +167,17 @@ def _lifecycle(layers: _Layers) -> Iterator[tuple[Path, Line]]:
             return
         layers.report.say(Kind.CHANGED, node, "lifecycle.stopGrace, which holds for every stop")
         yield ("lifecycle", "stopGrace"), Line(_duration(grace), (node,))
+
+
+def _gpu_hold(layers: _Layers) -> Iterator[tuple[Path, Line]]:
+    node = layers.pick(keys.GPU_HOLD)
+    if node is None:
+        return
+    found = layers.read(node, values.hold)
+    if found is None:
+        layers.report.say(Kind.DROPPED, node, _NO_HOLD)
+    else:
+        yield ("lifecycle", "gpuHold"), Line(_duration(found), (node,))
 
 
 def _priority(layers: _Layers) -> Iterator[tuple[Path, Line]]:

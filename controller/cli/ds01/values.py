@@ -89,6 +89,17 @@ def hours(node: Node) -> dt.timedelta | None:
     return length(node)
 
 
+def hold(node: Node) -> dt.timedelta | None:
+    """A length of time for which something is kept, under a key that names hours or minutes.
+
+    None at all is the shortest that the policy has.
+    """
+    if isinstance(node.value, int | float) and not isinstance(node.value, bool):
+        unit = 60 if node.key.endswith("_m") else 3600
+        return _positive(dt.timedelta(seconds=round(float(_number(node)) * unit)) or dt.timedelta(seconds=1))
+    return length(node)
+
+
 def length(node: Node) -> dt.timedelta | None:
     """A length of time under a key that names no unit.
 
