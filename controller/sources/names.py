@@ -153,6 +153,15 @@ def account(name: str) -> Account | None:
     return None if found is None else Account(name, *found)
 
 
+def login(uid: str) -> str | None:
+    """Return the login name of a uid, which is a number as text.
+
+    Raises:
+        OSError: the name service does not tell.
+    """
+    return _call("getpwuid_r", int(uid), _Passwd, lambda entry: _text(entry.name))
+
+
 def group(name: str) -> HostGroup | None:
     """Return a group with its members.
 
@@ -175,18 +184,19 @@ def _text(value: bytes | None) -> str:
 
 def _call(
     function: str,
-    name: str,
+    key: str | int,
     structure: type[ctypes.Structure],
     read: Callable[[Any], T],
 ) -> T | None:
     """Call one of the reentrant functions, with a larger buffer until the entry fits."""
+    argument = os.fsencode(key) if isinstance(key, str) else ctypes.c_uint32(key)
     entry = structure()
     found: Any = ctypes.POINTER(structure)()
     size = _FIRST_BUFFER
     while True:
         buffer = ctypes.create_string_buffer(size)
         code = getattr(ctypes.CDLL(None), function)(
-            os.fsencode(name), ctypes.byref(entry), buffer, ctypes.c_size_t(size), ctypes.byref(found)
+            argument, ctypes.byref(entry), buffer, ctypes.c_size_t(size), ctypes.byref(found)
         )
         if code == _ERANGE and size < _LARGEST_BUFFER:
             size *= 4

@@ -177,3 +177,8 @@ def test_a_service_that_hangs_holds_up_one_look_and_no_other(service: Service) -
     service.answers.set()
     eventually(lambda: asking.ask(["bob"], START + names.ASK_AGAIN)["bob"] == service.known["bob"])
     assert asking.ask(["alice"], START + names.ASK_AGAIN)["alice"] is None
+
+
+def test_a_uid_has_the_login_name_that_the_host_gives_it() -> None:
+    assert names.login("0") == "root"
+    assert names.login("4294967294") is None
