@@ -1,0 +1,119 @@
+"""Knows how to try, from a container's cgroup, whether its GPU's nodes can be opened; a child of the canary.
+
+It refuses to enter the container: it joins nothing but the cgroup, follows no link of the container's and
+opens no node of it, but others of its own making with the same numbers. It needs the standard library alone,
+and runs by its path. It takes one JSON object on standard input and answers a line for each container.
+"""
+
+import errno
+import itertools
+import json
+import os
+import stat
+import sys
+from typing import Any
+
+MOST_NAMES = 4096
+"""How many entries of a container's /dev are looked at: what is there is the container's to choose."""
+MOST_NODES = 256
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_CAPABILITIES = "nvidia-caps"
+"""Folder of the nodes by which MIG instances are given."""
+
+
+def main() -> None:
+    """Carry out one order; whatever goes wrong with one container is its answer."""
+    order = json.load(sys.stdin)
+    for target in order["targets"]:
+        try:
+            answer = _probe(target, order["directory"], frozenset(order["drivers"]))
+        except OSError as error:
+            answer = {"error": f"{error.filename or 'the probe'}: {error.strerror}"}
+        sys.stdout.write(json.dumps({"id": target["id"], **answer}) + "\n")
+        sys.stdout.flush()
+
+
+def _probe(target: dict[str, Any], directory: str, drivers: frozenset[int]) -> dict[str, Any]:
+    """The container's nodes, and of each what an opening outside and inside of its cgroup came to."""
+    nodes = target["nodes"]
+    if nodes is None:
+        nodes = _nodes_of(target["pid"])
+    made = [
+        (_made(directory, major, minor), _way(name) if major in drivers else None)
+        for name, major, minor in nodes
+    ]
+    outside = [_tried(*node) for node in made]
+    _join(target["procs"])
+    try:
+        inside = [_tried(*node) for node in made]
+    finally:
+        _join(target["home"])
+    return {"nodes": nodes, "outside": outside, "inside": inside}
+
+
+def _nodes_of(pid: int) -> list[tuple[str, int, int]]:
+    """Name, major and minor number of each of NVIDIA's character devices in a process's /dev."""
+    root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder = os.open("dev", _FOLDER, dir_fd=root)
+    found = [*_devices(folder, "", "nvidia")]
+    try:
+        below = os.open(_CAPABILITIES, _FOLDER, dir_fd=folder)
+    except OSError:
+        below = None  # no instance was given
+    if below is not None:
+        found += _devices(below, f"{_CAPABILITIES}/", "nvidia")
+        os.close(below)
+    os.close(folder)
+    os.close(root)
+    return sorted(found)[:MOST_NODES]
+
+
+def _devices(folder: int, prefix: str, begin: str) -> list[tuple[str, int, int]]:
+    with os.scandir(folder) as entries:
+        names = [
+            entry.name for entry in itertools.islice(entries, MOST_NAMES) if entry.name.startswith(begin)
+        ]
+    looks = [(name, os.stat(name, dir_fd=folder, follow_symlinks=False)) for name in names]
+    return [
+        (prefix + name, os.major(look.st_rdev), os.minor(look.st_rdev))
+        for name, look in looks
+        if stat.S_ISCHR(look.st_mode)
+    ]
+
+
+def _made(directory: str, major: int, minor: int) -> str:
+    """A node of our own with these numbers."""
+    path = f"{directory}/{major}-{minor}"
+    if not os.path.lexists(path):
+        os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(major, minor))
+    return path
+
+
+def _way(name: str) -> int:
+    """How programs open a node."""
+    return os.O_RDONLY if name.startswith(_CAPABILITIES) else os.O_RDWR
+
+
+def _tried(path: str, way: int | None) -> int:
+    """What an opening comes to: 0 or an errno.
+
+    Nodes that are not the driver's (`way` is None) are not opened: their numbers are the container's to
+    choose, and some devices act when they are opened. There the kernel is only asked whether it would let us,
+    for which it asks the cgroup, too: access(2).
+    """
+    if way is None:
+        return 0 if os.access(path, os.R_OK | os.W_OK) else errno.EPERM
+    try:
+        os.close(os.open(path, way | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno or errno.EIO
+    return 0
+
+
+def _join(procs: str) -> None:
+    with open(procs, "w", encoding="ascii") as file:  # noqa: PTH123 - pathlib takes longer to load than all else
+        file.write(str(os.getpid()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The canary on real containers: whose rule for a device was taken away by hand, and whose was not."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from controller.gpus import canary
+from controller.model.gpus import Access, AccessState
+from deploy.dev import image
+from tests.support import gpus
+
+DEADLINE = 15.0
+"""Seconds within which a lost GPU is to be found."""
+
+
+def run_with(engine: gpus.GpuDockerd, request: dict[str, Any]) -> tuple[str, int]:
+    """Id and pid of a container with these devices."""
+    client: Any = engine.client()
+    config = client.create_host_config(device_requests=[request], init=True)
+    made = client.create_container(image.name_of("1"), ["/bin/sleep", "600"], host_config=config)
+    client.start(made["Id"])
+    return str(made["Id"]), int(client.inspect_container(made["Id"])["State"]["Pid"])
+
+
+def by_hook(*uuids: str) -> dict[str, Any]:
+    return {"Driver": "nvidia", "DeviceIDs": list(uuids), "Capabilities": [["gpu"]]}
+
+
+def by_cdi(*uuids: str) -> dict[str, Any]:
+    return {"Driver": "cdi", "DeviceIDs": [f"{gpus.KIND}={uuid}" for uuid in uuids]}
+
+
+@contextmanager
+def watching(
+    directory: Path, drivers: tuple[int, ...], running: dict[str, int]
+) -> Iterator[Callable[[str, AccessState], Access]]:
+    """Yield a word that waits until the canary says this of a container."""
+    watcher = canary.Canary(directory, lambda: datetime.now(UTC), drivers=lambda: drivers)
+    watcher.start()
+    watcher.watch(running)
+
+    def wait(container: str, state: AccessState) -> Access:
+        end = time.monotonic() + DEADLINE
+        while True:
+            found = watcher.access().get(container)
+            if found is not None and found.state is state:
+                return found
+            assert time.monotonic() < end, f"{state} was not found of {container}: {found}"
+            time.sleep(0.05)
+
+    try:
+        yield wait
+    finally:
+        watcher.stop()
+
+
+def write_rule(pid: int, file: str, gpu: gpus.Gpu) -> None:
+    paths = Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii").splitlines()
+    path = next(line.partition(":devices:")[2] for line in paths if ":devices:" in line)
+    rule = "c {}:{} rwm".format(*gpu.number)
+    Path(f"/sys/fs/cgroup/devices{path}/{file}").write_text(rule, encoding="ascii")
+
+
+def test_a_rule_that_was_taken_away_is_found_and_so_is_its_return(
+    engine_hook: gpus.GpuDockerd, tmp_path: Path
+) -> None:
+    """These nodes are opened: their devices do nothing then, and their driver is named."""
+    first, second, _ = engine_hook.gpus
+    mine, mine_pid = run_with(engine_hook, by_hook(first.uuid, second.uuid))
+    other, other_pid = run_with(engine_hook, by_hook(second.uuid))
+    with watching(tmp_path, (gpus.MISC,), {mine: mine_pid, other: other_pid}) as wait:
+        wait(mine, AccessState.OK)
+        wait(other, AccessState.OK)
+        write_rule(mine_pid, "devices.deny", second)
+        lost = wait(mine, AccessState.LOST)
+        assert lost.message == f"{second.path} cannot be opened: Operation not permitted"
+        wait(other, AccessState.OK)
+        write_rule(mine_pid, "devices.allow", second)
+        wait(mine, AccessState.OK)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nodes_of_unknown_drivers_are_asked_about_and_lost_all_the_same(
+    engine_cdi: gpus.GpuDockerd, tmp_path: Path
+) -> None:
+    """The rule is gone before the first look: nothing tells that it was there but the node."""
+    first, *_ = engine_cdi.gpus
+    mine, pid = run_with(engine_cdi, by_cdi(first.uuid))
+    write_rule(pid, "devices.deny", first)
+    watcher = canary.Canary(tmp_path, lambda: datetime.now(UTC))
+    watcher.watch({mine: pid})
+    watcher.look(0.0)
+    assert watcher.access()[mine].state is AccessState.LOST
+    write_rule(pid, "devices.allow", first)
+    watcher.look(0.0)
+    assert watcher.access()[mine].state is AccessState.OK
+
+
+def test_a_node_that_somebody_made_in_a_container_is_not_lost(
+    engine_hook: gpus.GpuDockerd, tmp_path: Path
+) -> None:
+    """Programs of the driver make nodes of all GPUs where they may."""
+    first, second, _ = engine_hook.gpus
+    mine, pid = run_with(engine_hook, by_hook(first.uuid))
+    client: Any = engine_hook.client()
+    script = "mknod /dev/nvidia1 c {} {}".format(*second.number)
+    client.exec_start(client.exec_create(mine, ["/bin/sh", "-c", script])["Id"])
+    watcher = canary.Canary(tmp_path, lambda: datetime.now(UTC))
+    watcher.watch({mine: pid})
+    watcher.look(0.0)
+    found = watcher.access()[mine]
+    assert found.state is AccessState.UNKNOWN
+    assert found.message == f"{second.path} cannot be opened: Operation not permitted"
+    write_rule(pid, "devices.deny", first)
+    watcher.look(0.0)
+    found = watcher.access()[mine]
+    assert found.state is AccessState.LOST
+    assert found.message == f"{first.path} cannot be opened: Operation not permitted"
+
+
+def test_a_paused_container_is_left_alone_and_what_was_found_of_it_stays(
+    engine_hook: gpus.GpuDockerd, tmp_path: Path
+) -> None:
+    first, *_ = engine_hook.gpus
+    mine, pid = run_with(engine_hook, by_hook(first.uuid))
+    watcher = canary.Canary(tmp_path, lambda: datetime.now(UTC))
+    watcher.watch({mine: pid})
+    watcher.look(0.0)
+    found = watcher.access()[mine]
+    assert found.state is AccessState.OK
+    client: Any = engine_hook.client()
+    client.pause(mine)
+    write_rule(pid, "devices.deny", first)
+    watcher.look(canary.ROUND)
+    assert watcher.access()[mine] == found
+    client.unpause(mine)
+    watcher.look(canary.ROUND)
+    assert watcher.access()[mine].state is AccessState.LOST
