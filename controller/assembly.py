@@ -88,6 +88,7 @@ def reconciler(settings: Settings, around: Surroundings, mode: str) -> Reconcile
         retain=safety.retain_replaced,
         high_watermark=settings.config.disk.high_watermark,
         low_watermark=settings.config.disk.low_watermark,
+        gpus_clean_after=settings.config.gpus.clean_after,
         proxied=settings.proxy_dir is not None,
     )
     setup = Setup(mode, rules, f"{host.boot_id()}/{len(ledger_schema.steps())}")

@@ -125,9 +125,10 @@ class Reconciler:
         def write() -> None:
             with self._around.ledger.batch():
                 self._around.ledger.hold(plan.held)
+                self._around.ledger.fence(plan.fences, plan.fences_ended)
                 begun.extend(chain for d in ready if (chain := self._begin(d, now)) is not None)
 
-        if (ready or plan.held) and self._books.write(write, now):
+        if (ready or plan.held or plan.fences or plan.fences_ended) and self._books.write(write, now):
             for decision, rest, intent_id in begun:
                 self._around.crew.submit(decision, rest, intent_id)
         return frozenset(decision.workspace for decision, _, _ in begun)

@@ -275,7 +275,8 @@ class Fence:
     Attributes:
         uuid: of the whole GPU.
         since: when it began.
-        last: when the trouble was seen or reported last.
+        last: when the trouble was seen or reported last; while it lasts, when it was seen first.
+        lasts: it was so at the latest look.
     """
 
     uuid: str
@@ -284,6 +285,7 @@ class Fence:
     since: datetime
     last: datetime
     code: int | None = None
+    lasts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from controller.api.conditions import DriftKind, Reason
 from controller.model.actions import Action, EnsureNetwork
+from controller.model.gpus import Fence
 from controller.model.memory import Cause, Held
 
 
@@ -119,6 +120,8 @@ class Plan:
     Attributes:
         next_look: when it is worth looking again although nothing changed.
         held: what the breaker holds from now on; to be written down.
+        fences: GPUs that are out of use by themselves from now on, or for something else; to be written down.
+        fences_ended: UUIDs of those that are of use again.
         upkeep: of kept containers, which belong to no workspace any more.
     """
 
@@ -128,3 +131,5 @@ class Plan:
     next_look: datetime | None = field(default=None)
     held: tuple[Held, ...] = ()
     upkeep: tuple[Decision, ...] = ()
+    fences: tuple[Fence, ...] = ()
+    fences_ended: tuple[str, ...] = ()

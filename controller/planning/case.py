@@ -36,6 +36,7 @@ class Rules:
         retain: a kept container stays at least this long.
         high_watermark: percent of the Engine's disk above which nothing new is made.
         low_watermark: percent down to which images are removed when a person asks for room.
+        gpus_clean_after: how long a GPU must be without trouble until it is granted again.
         proxied: there is a directory in which the site's proxy reads what is to be reached by a name.
     """
 
@@ -46,6 +47,7 @@ class Rules:
     retain: timedelta
     high_watermark: int = 90
     low_watermark: int = 80
+    gpus_clean_after: timedelta = timedelta(minutes=10)
     proxied: bool = False
 
 

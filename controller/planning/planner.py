@@ -25,6 +25,7 @@ from controller.planning import (
     classify,
     collection,
     drift,
+    fencing,
     hostnames,
     inventory,
     obstacles,
@@ -83,6 +84,15 @@ class Planner:
 
     def plan(self, desired: Desired, observed: Observed, memory: Memory | Unseen, now: datetime) -> Plan:
         """Decide for every workspace that has a spec, a rejected file or a container of ours."""
+        if isinstance(memory, Unseen):
+            return self._plan(desired, observed, memory, now)
+        fenced = fencing.fencing(observed.gpus, memory.fences, self._rules.gpus_clean_after, now)
+        if fenced is fencing.NOTHING:
+            return self._plan(desired, observed, memory, now)
+        plan = self._plan(desired, observed, replace(memory, fences=fenced.fences), now)
+        return replace(plan, fences=fenced.changed, fences_ended=fenced.ended)
+
+    def _plan(self, desired: Desired, observed: Observed, memory: Memory | Unseen, now: datetime) -> Plan:
         names = {*desired.specs, *(name for name in desired.rejected if _is_name(name))}
         if isinstance(memory, Unseen):
             return _hold_all(names, Reason.LEDGER_UNAVAILABLE, memory.message)

@@ -112,7 +112,7 @@ REMOVAL: Final = memory.RemovalRequest("alice", NOW, "root")
 IDENTITY: Final = memory.Identity("11" * 16, CONTAINER)
 CONTENT: Final = memory.Content("lab/jupyter@sha256:" + "e" * 64, "sha256:" + "1" * 64, "lab/jupyter:1", NOW)
 CORDON: Final = gpus.Cordon("GPU-1", "its fan is loud", NOW, "root", drain=True)
-FENCE: Final = gpus.Fence("GPU-1", gpus.Ailment.XID, "it fell off the bus", NOW, NOW + MINUTE, 79)
+FENCE: Final = gpus.Fence("GPU-1", gpus.Ailment.XID, "it fell off the bus", NOW, NOW + MINUTE, 79, lasts=True)
 HELD: Final = memory.Held("alice", memory.Cause.EDITED, "1:abc", NOW)
 
 LEDGER_ACTIONS: Final[dict[str, actions.LedgerAction]] = {

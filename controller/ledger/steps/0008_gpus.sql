@@ -17,7 +17,8 @@ CREATE TABLE fences (
     message TEXT NOT NULL,
     since TEXT NOT NULL,
     last TEXT NOT NULL,
-    code INTEGER
+    code INTEGER,
+    lasts INTEGER NOT NULL
 ) STRICT;
 
 -- Since when a workspace waits for devices.

@@ -49,7 +49,14 @@ PINS = st.builds(memory.Pin, NAMES, TEXT, st.integers(1, 9), TIMES, TEXT)
 DEVICES = st.sampled_from(["GPU-1", "GPU-2", "MIG-3"])
 CORDONS = st.builds(gpus.Cordon, DEVICES, TEXT, TIMES, TEXT, st.booleans())
 FENCES = st.builds(
-    gpus.Fence, DEVICES, st.sampled_from(gpus.Ailment), TEXT, TIMES, TIMES, st.none() | st.integers(0, 200)
+    gpus.Fence,
+    DEVICES,
+    st.sampled_from(gpus.Ailment),
+    TEXT,
+    TIMES,
+    TIMES,
+    st.none() | st.integers(0, 200),
+    st.booleans(),
 )
 FAILURES = st.builds(memory.FailedTemplate, NAMES, TEXT, TEXT, TEXT, TIMES)
 
