@@ -58,7 +58,7 @@ def accept(
     specs: dict[str, AcceptedSpec] = {}
     for name, file in scan.value.files.items():
         before = memory.accepted.get(name)
-        if before is not None and resolve.owner_of(before.workspace) != resolve.owner_of(file.workspace):
+        if before is not None and _moves(before, file):
             rejected[name] = _owner_changed(file, before)
             specs[name] = _present(before)
             continue
@@ -79,6 +79,12 @@ def accept(
         identity=None if _gone(specs) else scan.value.identity,
         next_look=_next_look(scan.value, specs, now),
     )
+
+
+def _moves(before: AcceptedSpec, file: SpecFile) -> bool:
+    """Tell whether a file gives a workspace to somebody else."""
+    was, will_be = before.workspace, file.workspace
+    return was is not will_be and resolve.owner_of(was) != resolve.owner_of(will_be)
 
 
 def _accepted(

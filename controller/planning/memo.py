@@ -1,9 +1,10 @@
 """Knows the results of pure functions for arguments that are the very same objects as before.
 
-Refuses equality: comparing large values would cost more than computing again, so identity is the key.
+Refuses equality there: comparing large values would cost more than computing again, so identity is the key.
+What makes values anew at every look can give those that are equal the same identity.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import is_
 from typing import Generic, TypeVar
 
@@ -29,3 +30,19 @@ class Memo(Generic[R]):
         """Forget what was remembered for other keys."""
         if not self._results.keys() <= keys:
             self._results = {key: found for key, found in self._results.items() if key in keys}
+
+
+class Same(Generic[R]):
+    """Gives a value that equals the one of last time as that very object, for each key."""
+
+    def __init__(self) -> None:
+        self._known: Mapping[str, R] = {}
+
+    def of(self, values: Mapping[str, R]) -> Mapping[str, R]:
+        """Return these values, with the objects of last time where they are equal."""
+        known = self._known
+        self._known = {
+            key: known[key] if key in known and known[key] == value else value
+            for key, value in values.items()
+        }
+        return self._known

@@ -41,7 +41,7 @@ from controller.planning import (
 from controller.planning import case as case_module
 from controller.planning.case import Blueprint, Case, Ours, Rules, Scene
 from controller.planning.drafts import Draft, Grounds
-from controller.planning.memo import Memo
+from controller.planning.memo import Memo, Same
 from controller.planning.standing import Standing, Standings
 
 T = TypeVar("T")
@@ -59,11 +59,12 @@ class Planner:
         self._effective: Memo[Effective | Refusal] = Memo()
         self._blueprints: Memo[Blueprint] = Memo()
         self._drifts: Memo[tuple[Drift, ...]] = Memo()
-        self._images: dict[str, Image] = {}
+        self._images: Same[Image] = Same()
         self._host: tuple[object, ...] = ()  # what of the Engine's host containers are compared with
         self._inventory = inventory.Inventory()
         self._quotas = quotas.Register()
         self._standings = Standings()
+        self._decided: Same[Decision] = Same()
 
     def effective(self, spec: AcceptedSpec, standing: Standing, account: AccountSeen) -> Effective | Refusal:
         """Resolve one workspace."""
@@ -123,7 +124,7 @@ class Planner:
         if observed.unproven:
             decisions = {n: classify.unproven(d, observed.unproven) for n, d in decisions.items()}
         return Plan(
-            decisions=decisions,
+            decisions=self._decided.of(decisions),
             held=(*rationed.held, *_held_removals(decisions, scene)),
             upkeep=self._upkeep(observed, index, scene),
             host_actions=() if memory.host_pause or observed.unproven else self._networks(view),
@@ -186,12 +187,7 @@ class Planner:
         """Give what says the same as before the very same objects, so that what rests on them stays."""
         host = (view.total_memory, view.total_cpus, view.default_runtime)
         self._host = self._host if self._host == host else host
-        known = self._images
-        self._images = {
-            identifier: known[identifier] if known.get(identifier) == detail else detail
-            for identifier, detail in view.image_details.items()
-        }
-        return replace(view, image_details=self._images)
+        return replace(view, image_details=self._images.of(view.image_details))
 
     def _decide(self, name: str, ours: Ours, desired: Desired, scene: Scene) -> Decision:
         spec, blueprint = desired.specs.get(name), self.designs.get(name)

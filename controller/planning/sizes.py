@@ -25,10 +25,13 @@ def wanted(effectives: Mapping[str, Effective], view: EngineView) -> Mapping[str
 
 def _home(effective: Effective) -> str:
     """The mount that is called home, else the one at the account's home directory."""
-    account = effective.account
-    places = {mount.name: mount.source for mount in effective.mounts}
-    targets = {mount.target: mount.source for mount in effective.mounts}
-    return places.get(HOME) or (targets.get(account.home, "") if account is not None else "")
+    home = ""
+    for mount in effective.mounts:
+        if mount.name == HOME:
+            return mount.source
+        if effective.account is not None and mount.target == effective.account.home:
+            home = mount.source
+    return home
 
 
 def excess(usage: Usage, effective: Effective) -> str:

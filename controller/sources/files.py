@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import os
 from collections.abc import Callable
-from typing import Generic, TypeAlias
+from typing import Generic, NamedTuple, TypeAlias
 
 from controller.sources import findings, loader, positions, readings, settling
 from controller.sources.loader import ModelT
@@ -19,8 +19,7 @@ Judge: TypeAlias = "Callable[[bytes, str], loader.Parsed[ModelT] | loader.Reject
 """What a text says that is called so in findings."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A file: an open directory, its name there, how findings call it, and how many bytes of it are read."""
 
     directory: int

@@ -64,11 +64,10 @@ class Meter:
             ids, homes = {one.container_id for one in wanted.values()}, {one.home for one in wanted.values()}
             self._layers = {key: value for key, value in self._layers.items() if key in ids}
             self._homes = {key: value for key, value in self._homes.items() if key in homes}
-            return {name: self._known(one) for name, one in wanted.items()}
+            none = Unmeasured("not measured yet", self._begun)
+            return {name: self._known(one, none) for name, one in wanted.items()}
 
-    def _known(self, wanted: Wanted) -> Usage:
-        assert self._begun is not None
-        none = Unmeasured("not measured yet", self._begun)
+    def _known(self, wanted: Wanted, none: Unmeasured) -> Usage:
         layer, log, _ = self._layers.get(wanted.container_id, (none, none, None))
         home = self._homes[wanted.home][0] if wanted.home in self._homes else none
         return Usage(layer, log, home if wanted.home else None, wanted.home)

@@ -9,7 +9,7 @@ import dataclasses
 import os
 import re
 import stat
-from typing import Final
+from typing import Final, NamedTuple
 
 from controller.sources import positions
 
@@ -18,8 +18,7 @@ _LEFTOVER = re.compile(r".*~|\..*\.sw[a-z]|\.#.*|#.*#|4913|.*\.(?:swp|swo|tmp|ba
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """What the kernel says of a file without reading it; times in nanoseconds since the epoch."""
 
     device: int
@@ -102,7 +101,7 @@ def _read_open(descriptor: int, limit: int) -> Reading | NotReadable:
     while len(text) <= before.size and (chunk := os.read(descriptor, limit + 1)):
         text += chunk
     is_same = _stamp(os.fstat(descriptor)) == before and len(text) == before.size
-    return Reading(before if is_same else dataclasses.replace(before, size=-1), text)
+    return Reading(before if is_same else before._replace(size=-1), text)
 
 
 def _stamp(found: os.stat_result) -> Stamp | NotReadable:

@@ -34,15 +34,21 @@ def _derive(before: PassReport | None, report: PassReport) -> Iterator[Event]:
     for found in sorted(_host_findings(report) - (_host_findings(before) if before else set()), key=str):
         yield _event(report.at, HOST, found.reason, f"{found.subject}: {found.message}", warning=True)
     yield from _files(before, report)
-    for name in sorted(report.statuses):
+    told = _news(before.statuses if before else {}, report.statuses)
+    for name in told:
         yield from _spec(before, report.statuses[name], report.at)
     for chain in report.chains:
         yield from _chain(chain, report.at)
-    for name in sorted(report.plan.decisions):
+    for name in _news(before.plan.decisions if before else {}, report.plan.decisions):
         yield from _decision(before, report.plan.decisions[name], report.at)
         yield from _notes(before, report.plan.decisions[name], report.at)
-    for name in sorted(report.statuses):
+    for name in told:
         yield from _drifts(before, report.statuses[name], report.at)
+
+
+def _news(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
+    """Return the names, in order, of all but the very objects of the pass before: they tell nothing new."""
+    return sorted(name for name, found in now.items() if before.get(name) is not found)
 
 
 def _event(at: datetime, subject: str, reason: Reason, message: str, *, warning: bool) -> Event:
