@@ -170,10 +170,15 @@ class SimWorld:
 
 
 class Backend:
-    """One Engine, and short words for what the tests do to it."""
+    """One Engine, and short words for what the tests do to it.
 
-    def __init__(self, world: World) -> None:
+    Attributes:
+        newer: it is a 26.1, which words some refusals in another way; else a 20.10.
+    """
+
+    def __init__(self, world: World, *, newer: bool = False) -> None:
         self.world = world
+        self.newer = newer
         self.client = calls.EngineClient(world.carrier, timedelta(seconds=60))
 
     @cached_property

@@ -1,4 +1,7 @@
-"""Gives every check of the contract both Engines, one after the other, and those of GPUs their own."""
+"""Gives every check of the contract the simulated Engine and real ones, and those of GPUs their own.
+
+The newer real Engine is held to all of it by `make test-full`, and in every run to what we look at and do.
+"""
 
 from collections.abc import Iterator
 
@@ -10,9 +13,16 @@ WITH_GPUS = {"by_hook": ["sim", "dockerd_hook"], "by_cdi": ["sim-cdi", "dockerd_
 WITH_GPUS["by_any"] = [*WITH_GPUS["by_hook"], *WITH_GPUS["by_cdi"]]
 
 
+OFTEN = "test_looking_and_doing"
+"""The checks that the newer Engine is held to in every run."""
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "backend" in metafunc.fixturenames:
-        metafunc.parametrize("backend", ["sim", "dockerd"], indirect=True)
+    own = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "backend" in metafunc.fixturenames and "backend" not in own:
+        often = metafunc.module.__name__.endswith(OFTEN)
+        newer = pytest.param("dockerd_cdi", marks=[] if often else [pytest.mark.full])
+        metafunc.parametrize("backend", ["sim", "dockerd", newer], indirect=True)
     for name, engines in WITH_GPUS.items():
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, engines, indirect=True)
@@ -20,12 +30,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def backend(request: pytest.FixtureRequest) -> Iterator[backends.Backend]:
-    """An Engine with the sample images and nothing else."""
+    """An Engine with the sample images and nothing else: 20.10, simulated or real, or 26.1."""
     if request.param == "sim":
         yield backends.Backend(backends.SimWorld())
         return
-    world = backends.RealWorld(request.getfixturevalue("engine"))
-    yield backends.Backend(world)
+    newer = request.param == "dockerd_cdi"
+    world = backends.RealWorld(request.getfixturevalue("engine_cdi" if newer else "engine"))
+    yield backends.Backend(world, newer=newer)
     world.carrier.close()
 
 

@@ -105,7 +105,7 @@ class GpuBackend(backends.Backend):
     """
 
     def __init__(self, world: RealGpuWorld | SimGpuWorld, *, cdi: bool) -> None:
-        super().__init__(world)
+        super().__init__(world, newer=cdi)
         self.gpu_world: GpuWorld = world
         self.cdi = cdi
         self.gpus = gpus.USUAL

@@ -96,6 +96,7 @@ def test_who_has_a_device_that_is_gone_keeps_it_until_its_next_start(by_any: Gpu
 
 
 @row("GPU-refused")
+@pytest.mark.parametrize("backend", ["sim", "dockerd"], indirect=True)
 @pytest.mark.parametrize(
     ("asked", "shown"),
     [
