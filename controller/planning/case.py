@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from controller.api import labels
-from controller.api.conditions import Reason
+from controller.api.conditions import DriftKind, Reason
+from controller.api.config import GpuAttach
 from controller.api.presets import Enforcement, LimitName
 from controller.model.actions import Action, Expected, Template
 from controller.model.desired import AcceptedSpec, RejectedFile
@@ -19,8 +20,10 @@ from controller.model.plan import Decision, Drift, Note, NotEnforced, Verdict
 from controller.model.routes import NO_NAMES, Names
 from controller.model.sizes import Usage
 from controller.model.status import ServiceAddress
-from controller.planning import identity, sizes
+from controller.planning import devices, gear, identity, sizes
 from controller.planning.budget import Budget
+from controller.planning.fitting import Stock
+from controller.planning.gear import Gear
 from controller.planning.ports import Assignment
 
 
@@ -38,6 +41,7 @@ class Rules:
         low_watermark: percent down to which images are removed when a person asks for room.
         gpus_clean_after: how long a GPU must be without trouble until it is granted again.
         proxied: there is a directory in which the site's proxy reads what is to be reached by a name.
+        gpu_attach: how GPUs reach a container.
     """
 
     runtime_secrets: str
@@ -49,6 +53,7 @@ class Rules:
     low_watermark: int = 80
     gpus_clean_after: timedelta = timedelta(minutes=10)
     proxied: bool = False
+    gpu_attach: GpuAttach = GpuAttach.AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +140,7 @@ class Scene:
         beyond: workspaces that find no room beneath their owners' quotas.
         enforce: which tightened limits reach what runs.
         usage: bytes of each workspace, as they were measured last.
+        stock: which GPUs the host has; none where they are unseen.
     """
 
     view: EngineView
@@ -151,6 +157,7 @@ class Scene:
     beyond: Mapping[str, Beyond] = field(default_factory=dict)
     enforce: Mapping[LimitName, Enforcement] = field(default_factory=dict)
     usage: Mapping[str, Usage] = field(default_factory=dict)
+    stock: Stock = gear.EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +166,7 @@ class Case:
 
     Attributes:
         excess: in words what it runs with that the policy does not allow any more, or empty.
+        gear: what it can have of the GPUs; None where it neither wants nor has any.
     """
 
     name: str
@@ -169,6 +177,7 @@ class Case:
     drifts: tuple[Drift, ...]
     scene: Scene
     excess: str = ""
+    gear: Gear | None = None
 
     @property
     def now(self) -> datetime:
@@ -242,7 +251,22 @@ class Case:
         image = self.scene.view.images.get(template.image) or ""
         before = f"{self.accepted.generation}:{self.ours.main.id if self.ours.main else ''}"
         ends = ":beyond" if self.beyond is not None and self.beyond.stop else ""
+        ends += self._change_of_devices()
         return f"{before}:{identity[labels.TEMPLATE_HASH]}:{image}:{self.blueprint.effective.running}{ends}"
+
+    def _change_of_devices(self) -> str:
+        """Name which other devices it would have, or that it is restarted in order to reach its own."""
+        wanted = "".join(f":gpus={found.desired}" for found in self.drifts if found.kind is DriftKind.GPU)
+        if self.gear is None or self.ours.main is None:
+            return wanted
+        if self.gear.lost:
+            return f"{wanted}:access={self.ours.main.started_at}"
+        return f"{wanted}:other-gpus" if self.gear.own_lack is not None else wanted
+
+    def keeps_devices(self, container: Container) -> bool:
+        """Tell whether a container of ours has GPUs as the workspace asks for, whoever else uses them."""
+        wish, own = self.design.effective.gpu, devices.of(container)
+        return not own if wish is None else gear.fits(self.scene.stock, wish, own)
 
     @property
     def approved(self) -> bool:
@@ -304,7 +328,8 @@ class Case:
         return (Note(Reason.STORAGE_HIGH, excess),) if excess else ()
 
     def _own_notes(self) -> tuple[Note, ...]:
-        return (*self._over_quota(), *self._account_note(), *self._storage_note())
+        gpus = self.gear.notes if self.gear is not None else ()
+        return (*self._over_quota(), *self._account_note(), *self._storage_note(), *gpus)
 
     def _not_enforced(self) -> tuple[NotEnforced, ...]:
         found = self.blueprint

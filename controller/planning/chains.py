@@ -14,7 +14,7 @@ from controller.model.actions import Action
 from controller.model.memory import GivenLimits, Replacement, Restarts
 from controller.model.observed import Container, ContainerState
 from controller.model.plan import Remedy
-from controller.planning import asking, claims, template, tightening
+from controller.planning import asking, claims, devices, template, tightening
 from controller.planning.case import Blueprint, Case, expected, main_name
 
 DEFAULT_GRACE = timedelta(seconds=60)
@@ -151,13 +151,15 @@ def _refresh(case: Case) -> tuple[Action, ...]:
 
 def _make(case: Case) -> Action:
     design, memory, left_out = case.design, case.memory, _left_out(case)
+    gpus = case.gear.grant if case.gear is not None else None
+    named = {**design.identity, labels.GPUS: ",".join(gpus.uuids)} if gpus is not None else design.identity
     instance = claims.instance(memory.nonce, case.name, case.accepted.uid)
     binds = tuple(bind for bind in design.template.binds if bind.target not in left_out)
     return actions.CreateContainer(
         workspace=case.name,
         name=main_name(case.name),
-        template=changed(design.template, binds=binds),
-        labels=template.signed(design.identity, instance, memory.claim_key),
+        template=changed(design.template, binds=binds, gpus=gpus),
+        labels=template.signed(named, instance, memory.claim_key),
     )
 
 
@@ -171,7 +173,9 @@ def start(case: Case, restarts: int, before: tuple[Action, ...] = ()) -> tuple[A
     record = actions.RecordRestarts(case.name, Restarts(container.id, restarts, case.now), given)
     asked = case.name in case.memory.restart_requests
     done = (actions.CompleteRestart(case.name),) if asked else ()
-    begin = actions.StartContainer(case.name, container.id, container.name, expected(container))
+    begin = actions.StartContainer(
+        case.name, container.id, container.name, expected(container), devices.of(container)
+    )
     return (record, *done, *ports(case), *mounts(case), *before, *secrets(case), begin)
 
 

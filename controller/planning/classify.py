@@ -13,7 +13,17 @@ from controller.model.effective import Refusal
 from controller.model.memory import Pause
 from controller.model.observed import ContainerState
 from controller.model.plan import Decision, Verdict
-from controller.planning import backoff, excess, obstacles, proving, replacement, rollback, running, stops
+from controller.planning import (
+    backoff,
+    excess,
+    obstacles,
+    proving,
+    regranting,
+    replacement,
+    rollback,
+    running,
+    stops,
+)
 from controller.planning.case import Case
 
 Rule = Callable[[Case], Decision | None]
@@ -125,6 +135,7 @@ RULES: tuple[Rule, ...] = (
     running.restart_requested,
     running.image_wanted,  # what is not there cannot be compared
     running.outdated,
+    regranting.unreachable,
     running.rotated,
     running.drifted,
 )

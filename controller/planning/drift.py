@@ -9,9 +9,12 @@ from dataclasses import dataclass, fields
 from controller.api import labels, quantities
 from controller.api.conditions import DriftKind
 from controller.model.actions import LEAST_RESERVATION, Template
+from controller.model.gpus import VISIBLE_DEVICES, Wish
 from controller.model.observed import Container, ContainerState, EngineView, Image, Limits
 from controller.model.plan import Drift, Remedy
+from controller.planning import devices, gear, pleas
 from controller.planning import template as template_module
+from controller.planning.fitting import Stock
 
 PAGE = 4096
 """The kernel keeps memory limits in whole pages, bytes."""
@@ -44,7 +47,12 @@ FIELD_REMEDIES: Mapping[str, Remedy] = {
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is compared: a container, and what it should be."""
+    """What is compared: a container, and what it should be.
+
+    Attributes:
+        wish: which GPUs it should have; the template of a workspace names none.
+        stock: which GPUs the host has.
+    """
 
     template: Template
     identity: Mapping[str, str]
@@ -55,14 +63,19 @@ class Subject:
     total_memory: int
     total_cpus: int
     default_runtime: str = ""
+    wish: Wish | None = None
+    stock: Stock = gear.EMPTY
 
 
-def subject(
+def subject(  # noqa: PLR0913 - a comparison has this many sides
     template: Template,
     identity: Mapping[str, str],
     optional_targets: frozenset[str],
     container: Container,
     view: EngineView,
+    *,
+    wish: Wish | None = None,
+    stock: Stock = gear.EMPTY,
 ) -> Subject:
     """Bundle a comparison; `optional_targets` are mounts that may be missing."""
     return Subject(
@@ -75,6 +88,8 @@ def subject(
         view.total_memory,
         view.total_cpus,
         view.default_runtime,
+        wish,
+        stock,
     )
 
 
@@ -100,14 +115,20 @@ def _short(image_id: str) -> str:
 
 
 def _env(case: Subject) -> Iterator[Drift]:
-    observed, desired = case.container.configuration.env, dict(case.template.env)
-    base = case.image.env if case.image is not None else {}
+    observed, desired = dict(case.container.configuration.env), dict(case.template.env)
+    base = dict(case.image.env) if case.image is not None else {}
+    if devices.has_any(case.container):  # what the variable says then is said as `gpu`
+        observed, desired, base = (_without_gpus(env) for env in (observed, desired, base))
     if case.image is not None:
         for name in sorted(observed.keys() - desired.keys() - base.keys()):
             yield Drift(DriftKind.ENV, name, observed[name], "<unset>", Remedy.REPLACE)
     for name, value in sorted({**base, **desired}.items()):
         if observed.get(name) != value:
             yield Drift(DriftKind.ENV, name, observed.get(name, "<unset>"), value, Remedy.REPLACE)
+
+
+def _without_gpus(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name != VISIBLE_DEVICES}
 
 
 def _command(case: Subject) -> Iterator[Drift]:
@@ -215,8 +236,8 @@ def _limit_text(name: str, value: object) -> str:
 
 def _labels(case: Subject) -> Iterator[Drift]:
     for name in labels.COMPARED:
-        if name == labels.TEMPLATE_HASH:
-            continue
+        if name in {labels.TEMPLATE_HASH, labels.GPUS}:
+            continue  # they are compared by rules of their own
         before, after = case.container.labels.get(name, "<unset>"), case.identity[name]
         if before != after:
             yield Drift(DriftKind.LABELS, name, before or "<empty>", after or "<empty>", Remedy.REPLACE)
@@ -253,6 +274,23 @@ def _security(case: Subject) -> Iterator[Drift]:
         yield Drift(DriftKind.SECURITY, "runtime", observed.runtime, wanted, Remedy.REPLACE)
 
 
+def _gpus(case: Subject) -> Iterator[Drift]:
+    """Which devices it has is compared with what is asked for; how they reach it is not."""
+    own = devices.of(case.container)
+    has = devices.has_any(case.container)
+    observed = ", ".join(own) or ("others" if has else "<none>")
+    if case.wish is None:
+        if has:
+            yield Drift(DriftKind.GPU, "devices", observed, "<none>", Remedy.REPLACE)
+        return
+    if not gear.fits(case.stock, case.wish, own):
+        yield Drift(DriftKind.GPU, "devices", observed, pleas.what(case.wish), Remedy.REPLACE)
+        return
+    given = devices.other_than(case.container, own, case.stock.devices)
+    if given:
+        yield Drift(DriftKind.GPU, "devices", given, observed, Remedy.REPLACE)
+
+
 def _restart_policy(case: Subject) -> Iterator[Drift]:
     policy = case.container.configuration.restart_policy
     if policy not in {"", "no"}:
@@ -279,6 +317,7 @@ RULES = (
     _security,
     _limits,
     _labels,
+    _gpus,
     _restart_policy,
     _network,
 )

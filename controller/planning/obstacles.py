@@ -1,4 +1,4 @@
-"""Knows what stands in the way of a start on this host: mounts, secrets, ports, network, disk, the image.
+"""Knows what stands in the way of a start on this host: mounts, secrets, ports, network, disk, image, GPUs.
 
 Refuses to remove an obstacle: it is named, with what a person can do about it.
 """
@@ -12,6 +12,7 @@ from controller.model.observed import Container, EngineView, Unseen
 from controller.model.plan import Decision, HostFinding, Verdict
 from controller.planning import chains
 from controller.planning.case import Case, Rules
+from controller.planning.gear import Shortage
 
 BUSY_LOOK = timedelta(seconds=2)
 """How soon a container that the Engine is busy with is looked at again."""
@@ -155,7 +156,31 @@ def pressure(view: EngineView, rules: Rules) -> tuple[HostFinding, ...]:
 
 def new(case: Case) -> Decision | None:
     """Find what stands in the way of a new container."""
-    return host(case) or space(case) or image(case)
+    return host(case) or space(case) or image(case) or granted(case)
+
+
+def anew(case: Case) -> Decision | None:
+    """Find what stands in the way of a container in place of one that never ran, which takes no more room."""
+    return host(case) or image(case) or granted(case)
+
+
+def is_short(case: Case) -> bool:
+    """Tell whether a new container cannot have its devices."""
+    return case.gear is not None and case.gear.lack is not None
+
+
+def granted(case: Case) -> Decision | None:
+    """A new container is made with the devices that it shall have, or not at all."""
+    return _short(case, case.gear.lack if case.gear is not None else None)
+
+
+def own_devices(case: Case) -> Decision | None:
+    """A container that is there can only be started with its own devices."""
+    return _short(case, case.gear.own_lack if case.gear is not None else None)
+
+
+def _short(case: Case, lack: Shortage | None) -> Decision | None:
+    return None if lack is None else case.decide(lack.verdict, lack.reason, lack.message)
 
 
 def image(case: Case) -> Decision | None:

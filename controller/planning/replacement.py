@@ -3,6 +3,8 @@
 Refuses to give up what runs before its successor is made: what cannot be made brings the old one back.
 """
 
+from typing import Final
+
 from controller.api import labels
 from controller.api.conditions import DriftKind, Reason
 from controller.model import actions as actions_of
@@ -10,8 +12,11 @@ from controller.model.actions import Action
 from controller.model.memory import BackOff, Cause, FailedTemplate
 from controller.model.observed import Container
 from controller.model.plan import Decision, Drift, Remedy, Verdict
-from controller.planning import chains, obstacles, stops, template
+from controller.planning import chains, obstacles, regranting, stops, template
 from controller.planning.case import Case, is_kept
+
+_BY_ITSELF: Final = frozenset({labels.TEMPLATE_HASH, labels.GPUS})
+"""Labels that are compared by what they mean."""
 
 
 def needed(drifts: tuple[Drift, ...]) -> bool:
@@ -25,10 +30,10 @@ def change_text(drifts: tuple[Drift, ...]) -> str:
     return f"{', '.join(kinds)} changed"
 
 
-def replace(case: Case, container: Container) -> Decision:
+def replace(case: Case, container: Container, message: str = "") -> Decision:
     """Put the main container aside and make a new one; what runs goes on until the new one is there."""
     unused = container.started_at is None and not container.running  # its successor takes no more room
-    hold = obstacles.host(case) or obstacles.image(case) if unused else obstacles.new(case)
+    hold = obstacles.anew(case) if unused else obstacles.new(case)
     if hold is not None:
         return hold
     if unused:
@@ -39,11 +44,23 @@ def replace(case: Case, container: Container) -> Decision:
     return case.decide(
         Verdict.REPLACE,
         Reason.SPEC_CHANGED,
-        change_text(case.drifts),
+        message or change_text(case.drifts),
         actions=actions,
         disrupts=container.running,
         cause=cause(case) if container.running else None,
     )
+
+
+def unequipped(case: Case, container: Container) -> Decision | None:
+    """Decide about a container that is to be started and cannot have the devices that it was made with."""
+    gear = case.gear
+    if gear is None or gear.own_lack is None:
+        return None
+    if gear.rival and not regranting.has_run(container):
+        return regranting.give_way(case, container, gear.rival)
+    if gear.grant is not None:  # it never ran, or a person let it go
+        return replace(case, container, f"it gets other devices: {gear.own_lack.message}")
+    return obstacles.own_devices(case)
 
 
 def cause(case: Case) -> Cause:
@@ -77,7 +94,8 @@ def _carry_on(case: Case, old: Container) -> Decision:
     hold = obstacles.new(case)
     failed = case.memory.backoffs.get(case.name)
     gave_up = failed is not None and failed.key.startswith(f"{case.key}:")
-    if gave_up or _same_template(case, old) or (hold is not None and hold.verdict is Verdict.HOLD):
+    never = hold is not None and (hold.verdict is Verdict.HOLD or obstacles.is_short(case))
+    if gave_up or _same_template(case, old) or never:
         return case.decide(
             Verdict.UPDATE,
             Reason.REPLACEMENT_UNDER_WAY,
@@ -102,7 +120,7 @@ def _hand_over(case: Case, main: Container, running: tuple[Container, ...]) -> D
         return _taken_back(case, main, running[0]) or replace(case, main)
     if not case.accepted.confirmed:
         return stops.confirming(case, "handing over to the new container")
-    hold = obstacles.host(case)
+    hold = obstacles.host(case) or unequipped(case, main)
     if hold is not None:
         return hold
     known = case.name in case.memory.replacements  # else the ledger was lost
@@ -161,8 +179,12 @@ def returned(case: Case) -> Decision | None:
 def _same_template(case: Case, container: Container) -> bool:
     """Tell whether it is as the workspace shall be, as far as the version that made it knew of that."""
     wanted, made = case.design.identity, container.labels
-    named = all(made.get(name) == wanted[name] for name in labels.COMPARED if name != labels.TEMPLATE_HASH)
-    return named and template.is_digest_of(made.get(labels.TEMPLATE_HASH, ""), case.design.template)
+    named = all(made.get(name) == wanted[name] for name in labels.COMPARED if name not in _BY_ITSELF)
+    return (
+        named
+        and case.keeps_devices(container)
+        and template.is_digest_of(made.get(labels.TEMPLATE_HASH, ""), case.design.template)
+    )
 
 
 def missing(case: Case) -> Decision | None:

@@ -11,7 +11,16 @@ from controller.model import actions as actions_of
 from controller.model.actions import Action
 from controller.model.observed import Container, ContainerState, Unseen
 from controller.model.plan import Decision, Remedy, Verdict
-from controller.planning import asking, backoff, chains, obstacles, proving, replacement, stops
+from controller.planning import (
+    asking,
+    backoff,
+    chains,
+    obstacles,
+    proving,
+    regranting,
+    replacement,
+    stops,
+)
 from controller.planning.case import Case
 
 EXPECTED_TO_LISTEN = timedelta(seconds=10)
@@ -27,9 +36,13 @@ def not_running(case: Case) -> Decision | None:
         return None
     hold = obstacles.beside(case) or obstacles.host(case) or asking.first(case)
     if hold is not None:
-        return hold
+        kept = hold.verdict is Verdict.HOLD and regranting.released(case, hold.message)
+        return kept or hold
     if replacement.needed(case.drifts) and _may_replace(case, container):
         return replacement.replace(case, container)
+    lacking = replacement.unequipped(case, container)
+    if lacking is not None:
+        return lacking
     repairs = chains.repair(case)
     if case.name in case.memory.restart_requests:
         return case.decide(
@@ -94,7 +107,8 @@ def restart_requested(case: Case) -> Decision | None:
         done = (actions_of.CompleteRestart(case.name),)
         return case.decide(Verdict.UPDATE, Reason.RESTART_REQUESTED, "done already", actions=done)
     outdated = replacement.needed(case.drifts)
-    hold = asking.first(case) or (obstacles.new(case) if outdated else obstacles.host(case))
+    as_it_is = obstacles.host(case) or obstacles.own_devices(case)
+    hold = asking.first(case) or (obstacles.new(case) if outdated else as_it_is)
     if hold is not None:
         return hold
     return case.decide(

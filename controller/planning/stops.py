@@ -9,7 +9,7 @@ from controller.model.actions import Action
 from controller.model.memory import Cause
 from controller.model.observed import Container, ContainerState
 from controller.model.plan import Decision, Verdict
-from controller.planning import chains, obstacles
+from controller.planning import chains, obstacles, regranting
 from controller.planning.acceptance import CONFIRM_AFTER
 from controller.planning.case import Case, is_kept
 
@@ -45,6 +45,9 @@ def stopped(case: Case) -> Decision | None:
     if main is not None and any(found.kind is DriftKind.RESTART_POLICY for found in case.drifts):
         clear = (actions_of.ClearRestartPolicy(case.name, main.id, main.name),)
         return case.decide(Verdict.UPDATE, Reason.DRIFTED, "the Engine would start it again", actions=clear)
+    released = regranting.released(case, "it is not to run, and keeps devices from others")
+    if released is not None:
+        return released
     wish = case.wish
     if wish is not None:
         return case.decide(Verdict.KEEP, Reason.STOPPED_BY_REQUEST, f"stopped by {wish.by}")

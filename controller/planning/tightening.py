@@ -13,7 +13,7 @@ from controller.api.presets import Enforcement, LimitName
 from controller.api.workspace import Resources
 from controller.model.observed import Container, Limits
 from controller.model.plan import Drift, Remedy
-from controller.planning import drift, origins
+from controller.planning import devices, drift, origins
 from controller.planning.case import Blueprint, Case
 
 CLASS_OF: Final[Mapping[str, LimitName]] = {
@@ -34,6 +34,10 @@ PATHS: Final[Mapping[str, str]] = {
     "pids": "pids",
 }
 """What each limit is called in files."""
+
+
+_BY_UPDATE: Final = frozenset({DriftKind.RESOURCES, DriftKind.RESTART_POLICY})
+"""Differences that an update of the container cures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +108,11 @@ def weighed(case: Case) -> Case:
     """Return the case of a workspace that runs with what of its limits waits, and what it has too much of."""
     if case.ours.main is None or not case.container.running or not isinstance(case.blueprint, Blueprint):
         return case
-    drifts = case.drifts
+    drifts, by_hook = case.drifts, bool(case.drifts) and devices.by_hook(case.container)
+    if by_hook:
+        drifts = tuple(map(_at_next_start, drifts))
     differs = any(map(is_limit, drifts))
-    if not differs and case.beyond is None:
+    if not differs and not by_hook and case.beyond is None:
         return case
     if differs:
         design, view = case.design, case.scene.view
@@ -114,8 +120,25 @@ def weighed(case: Case) -> Case:
             design.template, design.identity, design.optional_targets, case.container, view
         )
         drifts = soften(drifts, subject, limits(case))
-    excess = (case.beyond.message if case.beyond is not None else "", _tightened(case, drifts))
+    waits = _updates_wait(drifts) if by_hook else _tightened(case, drifts)
+    excess = (case.beyond.message if case.beyond is not None else "", waits)
     return replace(case, drifts=drifts, excess="; ".join(filter(None, excess)))
+
+
+def _at_next_start(found: Drift) -> Drift:
+    """An update of a running container takes from it the GPUs that a hook gave it: so there is none."""
+    by_update = found.remedy is Remedy.LIVE and found.kind in _BY_UPDATE
+    return replace(found, remedy=Remedy.RESTART) if by_update else found
+
+
+def _updates_wait(drifts: tuple[Drift, ...]) -> str:
+    """Say what waits for the next start because a hook gave the container its GPUs."""
+    waiting = [
+        f"{one.field} {one.observed} -> {one.desired}" for one in drifts if one.remedy is Remedy.RESTART
+    ]
+    if not waiting:
+        return ""
+    return f"from its next start on: {', '.join(waiting)} (an update now would take its GPUs from it)"
 
 
 def _tightened(case: Case, drifts: tuple[Drift, ...]) -> str:

@@ -1,0 +1,184 @@
+"""Knows who holds which GPU, and why: rebuilt in each pass from what was seen, so that nothing is remembered.
+
+Refuses to call a device free because it was not looked at: what could not be seen gives nothing to anybody.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from controller.api import labels
+from controller.model.effective import Effective
+from controller.model.gpus import Bystander, GpuView, Process
+from controller.model.memory import Memory
+from controller.model.observed import Container, ContainerState, EngineView, Unseen
+from controller.planning import devices
+from controller.planning.case import Blueprint, Ours, is_kept
+from controller.planning.claimed import Claim, Hold
+from controller.planning.devices import Names
+
+USUAL_HOLD: Final = timedelta(minutes=15)
+"""How long devices are kept for a stopped workspace of which nobody knows what its spec says."""
+_AT_REST: Final = frozenset({ContainerState.CREATED, ContainerState.EXITED})
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """Who holds what.
+
+    Attributes:
+        claims: all of them, in a fixed order.
+        blind: why nothing can be given to anybody, or empty: somebody may hold any device.
+    """
+
+    claims: tuple[Claim, ...] = ()
+    blind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What claims are read from.
+
+    Attributes:
+        index: our containers by workspace.
+        designs: what each workspace gets, or why it gets nothing.
+        specs: workspaces that a spec in force asks for.
+    """
+
+    view: EngineView
+    gpus: GpuView
+    index: Mapping[str, Ours]
+    designs: Mapping[str, object]
+    specs: frozenset[str]
+    memory: Memory
+    now: datetime
+
+
+def held(grounds: Grounds) -> Holdings:
+    """Return all claims there are."""
+    reader = _Reader(grounds)
+    claims = dict.fromkeys(reader.claims())
+    return Holdings(tuple(sorted(claims, key=_order)), reader.blind())
+
+
+def _order(claim: Claim) -> tuple[str, str, str, str]:
+    return claim.uuid, claim.holder, claim.workspace, claim.hold
+
+
+class _Reader:
+    def __init__(self, grounds: Grounds) -> None:
+        self._g = grounds
+        self._names = Names(grounds.gpus.devices)
+        self._ours = {
+            container.id: (name, container)
+            for name, ours in grounds.index.items()
+            for container in ours.all()
+        }
+
+    def blind(self) -> str:
+        view = self._g.view
+        if isinstance(view.bystanders, Unseen):
+            return view.bystanders.message
+        known = {container.name for container in view.containers.values()}
+        lost = sorted(view.unknown - known)
+        if lost:
+            return f"the container {lost[0]} cannot be inspected, and may have any device"
+        if self._g.gpus.processes is None:
+            return "the driver does not tell which processes use the devices, so none is known to be free"
+        return ""
+
+    def claims(self) -> Iterator[Claim]:
+        for name, ours in self._g.index.items():
+            for container in ours.all():
+                if devices.has_any(container) and self._counts(name, ours, container):
+                    yield from self._of_ours(name, container)
+        yield from self._of_strangers()
+        for intent in self._g.memory.open_intents:
+            hold = self._hold(intent.workspace)
+            for uuid in intent.gpus:
+                yield Claim(uuid, f"workspace {intent.workspace}", intent.workspace, hold)
+        for process in self._g.gpus.processes or ():
+            yield from self._of_process(process)
+
+    def _counts(self, name: str, ours: Ours, container: Container) -> bool:
+        """Tell whether a container holds its devices."""
+        memory = self._g.memory
+        if container.state not in _AT_REST or container.name in self._g.view.unknown:
+            return True  # it runs, or may, or nobody knows
+        begun, back = memory.replacements.get(name), memory.rollbacks.get(name)
+        if container.id in {begun.old_id if begun else "", back.to_id if back else ""}:
+            return True  # it may have to come back
+        if is_kept(container, memory):
+            return False
+        if container.started_at is None:
+            return True  # it was made with them in order to be started
+        return container is ours.main and self._is_held(name, container)
+
+    def _is_held(self, name: str, container: Container) -> bool:
+        """Tell whether the devices of a workspace that has stopped are kept for it."""
+        ended = container.finished_at
+        if name not in self._g.specs or ended is None:
+            return False
+        effective = self._effective(name)
+        hold = USUAL_HOLD if effective is None else effective.gpu_hold
+        return self._g.now < ended + hold
+
+    def _of_ours(self, name: str, container: Container) -> Iterator[Claim]:
+        attached, runtime = container.configuration.gpus, container.configuration.runtime
+        meant = self._names.meant(attached, honours="nvidia" in runtime)
+        hold = self._hold(name)
+        for uuid in meant.union(devices.of(container)):
+            yield Claim(uuid, f"workspace {name}", name, hold)
+
+    def _of_strangers(self) -> Iterator[Claim]:
+        """Others hold what they run with; one with labels like ours also what it was made with."""
+        view = self._g.view
+        bystanders: Mapping[str, Bystander] = {} if isinstance(view.bystanders, Unseen) else view.bystanders
+        for stranger in bystanders.values():
+            if stranger.running and stranger.id not in self._ours:
+                meant = self._names.meant(stranger.attached, honours=stranger.honours)
+                yield from self._foreign(meant, f'container "{stranger.name}" (not ours)')
+        for container in view.containers.values():
+            if container.id in self._ours or not devices.has_any(container):
+                continue
+            alike = labels.WORKSPACE in container.labels and container.started_at is None
+            if alike or container.state not in _AT_REST:
+                honours = "nvidia" in container.configuration.runtime
+                meant = self._names.meant(container.configuration.gpus, honours=honours)
+                yield from self._foreign(meant, f'container "{container.name}" (not ours)')
+
+    def _foreign(self, meant: frozenset[str], holder: str) -> Iterator[Claim]:
+        for uuid in meant:
+            yield Claim(uuid, holder)
+
+    def _of_process(self, process: Process) -> Iterator[Claim]:
+        """A process holds its device, wherever it runs; one of a container of ours does so for it."""
+        ours = self._ours.get(process.container_id)
+        if ours is not None:
+            name, container = ours
+            if not self._has_part_of(container, process.device):
+                yield Claim(process.device, f"workspace {name}", name, self._hold(name))
+            return
+        bystanders = self._g.view.bystanders
+        known = None if isinstance(bystanders, Unseen) else bystanders.get(process.container_id)
+        if known is not None:
+            yield Claim(process.device, f'container "{known.name}" (not ours)')
+            return
+        command = f" ({process.command})" if process.command else ""
+        where = f" in container {process.container_id[:12]}" if process.container_id else ""
+        by = f" of {process.user}" if process.user else ""
+        yield Claim(process.device, f"process {process.pid}{command}{by}{where}")
+
+    def _has_part_of(self, container: Container, uuid: str) -> bool:
+        """Tell whether a container was granted an instance of a GPU, in which its processes are then."""
+        known = self._g.gpus.devices
+        return any(known[one].parent == uuid for one in devices.of(container) if one in known)
+
+    def _hold(self, name: str) -> Hold:
+        effective = self._effective(name)
+        return Hold.ALONE if effective is None or effective.gpu is None else Hold.of(effective.gpu)
+
+    def _effective(self, name: str) -> Effective | None:
+        design = self._g.designs.get(name)
+        return design.effective if isinstance(design, Blueprint) else None
