@@ -1,5 +1,8 @@
 """The canary on real containers: whose rule for a device was taken away by hand, and whose was not."""
 
+import functools
+import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,10 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from controller.gpus import canary
+import pytest
+
+from controller.gpus import canary, canary_places
 from controller.model.gpus import Access, AccessState
 from deploy.dev import image
-from tests.support import gpus
+from tests.support import device_program, gpus
 
 DEADLINE = 15.0
 """Seconds within which a lost GPU is to be found."""
@@ -139,3 +144,59 @@ def test_a_paused_container_is_left_alone_and_what_was_found_of_it_stays(
     client.unpause(mine)
     watcher.look(canary.ROUND)
     assert watcher.access()[mine].state is AccessState.LOST
+
+
+UNIFIED = Path("/sys/fs/cgroup/unified")
+"""The tree of version 2 beside those of version 1, as this host has it."""
+WITH_A_NODE = """
+mount -t tmpfs dev /dev
+mknod /dev/nvidia0 c 10 237
+echo $$ >"$1/cgroup.procs"
+exec sleep 600
+"""
+
+
+@pytest.fixture
+def box() -> Iterator[str]:
+    """A cgroup of version 2, named as a container's."""
+    name = f"{os.getpid():064x}"
+    folder = UNIFIED / name
+    folder.mkdir()
+    yield name
+    end = time.monotonic() + DEADLINE
+    while "populated 1" in (folder / "cgroup.events").read_text(encoding="ascii"):
+        assert time.monotonic() < end, "somebody is left in the cgroup"
+        time.sleep(0.01)
+    folder.rmdir()
+
+
+def test_in_version_2_a_program_that_forbids_the_device_is_found(
+    box: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel's part is real; the container is a stand-in, on a host whose tables know no version 1."""
+    folder, proc = UNIFIED / box, tmp_path / "proc"
+    stand_in = subprocess.Popen(["unshare", "--mount", "sh", "-c", WITH_A_NODE, "sh", folder])
+    try:
+        for name, table in ((str(stand_in.pid), f"0::/{box}\n"), ("self", "0::/\n")):
+            (proc / name).mkdir(parents=True)
+            (proc / name / "cgroup").write_text(table, encoding="ascii")
+        mounts = f"41 31 0:38 / {UNIFIED} rw - cgroup2 cgroup2 rw\n"
+        (proc / "self/mountinfo").write_text(mounts, encoding="ascii")
+        monkeypatch.setattr(canary_places, "find", functools.partial(canary_places.find, proc=proc))
+        end = time.monotonic() + DEADLINE
+        while str(stand_in.pid) not in (folder / "cgroup.procs").read_text(encoding="ascii").split():
+            assert time.monotonic() < end, "the stand-in did not come"
+            time.sleep(0.01)
+        watcher = canary.Canary(tmp_path, lambda: datetime.now(UTC), drivers=lambda: (gpus.MISC,))
+        watcher.watch({box: stand_in.pid})
+        watcher.look(0.0)
+        assert watcher.access()[box].state is AccessState.OK
+        forbidden = device_program.forbid(folder, gpus.MISC, 237)
+        watcher.look(canary.ROUND)
+        assert watcher.access()[box].state is AccessState.LOST
+        device_program.allow(folder, forbidden)
+        watcher.look(2 * canary.ROUND)
+        assert watcher.access()[box].state is AccessState.OK
+    finally:
+        stand_in.kill()
+        stand_in.wait()
