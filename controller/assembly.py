@@ -5,12 +5,19 @@ Refuses to start a thread, to open the ledger and to run a pass: `manager` does.
 
 import os
 import time
+from collections.abc import Callable
+from datetime import datetime
 
 from controller.activity import listening
+from controller.api.config import GpuSource
 from controller.engine import calls as engine_calls
 from controller.engine import client as engine_client
 from controller.engine import inquiries as engine_inquiries
 from controller.engine import observer as engine_observer
+from controller.gpus.looker import Looker
+from controller.gpus.processes import Processes
+from controller.gpus.room import Room
+from controller.gpus.static import Static
 from controller.ledger import schema as ledger_schema
 from controller.planning.budget import Budget
 from controller.planning.case import Rules
@@ -18,7 +25,7 @@ from controller.planning.planner import Planner
 from controller.reconciler import Reconciler, Setup
 from controller.settings import Settings
 from controller.slices import limits
-from controller.sources import directory, disks, host, policies
+from controller.sources import directory, disks, host, names, policies
 from controller.surroundings import Crew, Engine, Surroundings
 from controller.surroundings import Ledger as LedgerPort
 
@@ -31,8 +38,29 @@ def connect(settings: Settings, on_request: engine_client.OnRequest) -> engine_c
     return engine_client.connect(docker.host, docker.request_timeout, on_request)
 
 
-def observer(settings: Settings, client: engine_calls.EngineClient) -> engine_observer.Observer:
-    """Return an observer of the Engine behind a client."""
+def gpus(
+    settings: Settings,
+    clock: Callable[[], datetime],
+    on_change: Callable[[], None] = lambda: None,
+    heartbeat: Callable[[], None] = lambda: None,
+) -> Room | Static:
+    """Return who looks at the GPUs, from where the configuration says they are; nothing is begun."""
+    config = settings.config.gpus
+    if config.source is not GpuSource.NVML:
+        return Static(config.inventory)
+    logins = names.Names(names.login)
+
+    def name_of(uid: int) -> str:
+        login = logins.ask([str(uid)], clock())[str(uid)]
+        return login if isinstance(login, str) else str(uid)
+
+    return Room(Looker(Processes(name_of), clock), clock, on_change, heartbeat)
+
+
+def observer(
+    settings: Settings, client: engine_calls.EngineClient, gpus: Callable[[], bool]
+) -> engine_observer.Observer:
+    """Return an observer of the Engine behind a client; `gpus` says whether the host has any."""
     config = settings.config
     return engine_observer.Observer(
         client,
@@ -42,6 +70,7 @@ def observer(settings: Settings, client: engine_calls.EngineClient) -> engine_ob
         listening.listening,
         read_disk=disks.Reader(config.docker.host, config.disk.high_watermark).read,
         arrived=disks.arrived,
+        gpus=gpus,
     )
 
 

@@ -34,7 +34,7 @@ SOON = frozenset(
 )
 """Reasons to wait that go by themselves within seconds."""
 FAILED = frozenset({Reason.BACKING_OFF, Reason.CRASH_LOOP, Reason.INTERNAL_ERROR})
-CAUSES = ("startup", "request", "spec", "event", "chain")
+CAUSES = ("startup", "request", "spec", "event", "gpus", "chain")
 """Keys that name the cause of a pass, the most telling first; anything else is a resync."""
 
 

@@ -21,6 +21,8 @@ from controller import __version__, assembly, footprint, loop
 from controller.engine import events as engine_events
 from controller.engine import executor as engine_executor
 from controller.gate import Gate, Occupied
+from controller.gpus.room import Room
+from controller.gpus.static import Static
 from controller.ledger import ledger as ledgers
 from controller.ledger import lock, sketch
 from controller.model import actions, errors, memory, outcomes
@@ -34,6 +36,7 @@ from controller.settings import Settings
 from controller.slices import limits
 from controller.sources import members, meter, preparation, proposals, watcher
 from controller.status import events as event_texts
+from controller.surroundings import Surroundings
 from controller.workers import Finished, Workers
 from controller.workqueue import WorkQueue
 
@@ -88,6 +91,7 @@ def run_once(settings: Settings, timeout: timedelta) -> OnceResult:
         try:
             controller = Controller(settings, stack)
             controller.listen(stack)
+            controller.await_gpus(timeout)
             ending = controller.rhythm.run_once(timeout)
         except (Occupied, errors.InUse) as occupied:
             return OnceResult(5, (str(occupied),))
@@ -111,7 +115,10 @@ def survey(settings: Settings, spec_dir: Path | None = None) -> PassReport:
     memories = (texts.get, lambda *_: None)
     paper = sketch.Sketch(known or memory.Memory(0, os.urandom(assembly.NONCE_BYTES), nonce))
     client = assembly.connect(settings, lambda *_: None)
-    around = assembly.look(settings, assembly.observer(settings, client), paper, _Nobody(), memories)
+    gpus = assembly.gpus(settings, clock)
+    gpus.look()
+    engine = assembly.observer(settings, client, lambda: gpus.any)
+    around = replace(assembly.look(settings, engine, paper, _Nobody(), memories), gpus=gpus)
     if spec_dir is not None:
         grace = settings.config.safety.deletion_grace
         around = replace(around, specs=proposals.Proposal(str(spec_dir), grace))
@@ -123,6 +130,7 @@ def survey(settings: Settings, spec_dir: Path | None = None) -> PassReport:
             break
         time.sleep(wait)
         report = reconciler.run_pass(clock(), "startup")
+    gpus.stop()
     client.close()
     return report
 
@@ -141,7 +149,8 @@ class Controller:
         stack.callback(self.ledger.close)
         self._client = assembly.connect(settings, self.metrics.count_request)
         stack.callback(self._client.close)
-        self._observer = assembly.observer(settings, self._client)
+        self._gpus = self._room()
+        self._observer = assembly.observer(settings, self._client, lambda: self._gpus.any)
         self.gate = Gate(self._observer, self._identify, partial(self._enter, stack))
         self.workers = Workers(
             self._execute, self._on_defect, lambda: self.queue.add("chain"), clock, config.docker.workers
@@ -152,8 +161,7 @@ class Controller:
             engine_executor.EngineExecutor(self._client, limits.read_limits, self._owns),
             preparation.HostExecutor(*directories, settings.proxy_dir, settings.closed),
         )
-        memories = (self.ledger.remembered_source, self.ledger.remember_source)
-        around = assembly.look(settings, self.gate, self.ledger, self.workers, memories)
+        around = self._around()
         self.service = Service(
             self.ledger,
             assembly.inquiries(self._client),
@@ -163,7 +171,7 @@ class Controller:
         )
         self._policies = around.policies
         self._meter = meter.Meter(self._client.layer_and_log, clock)
-        around = replace(around, errands=self.service.errands, sizes=self._meter)
+        around = replace(around, errands=self.service.errands, sizes=self._meter, gpus=self._gpus)
         self._reconciler = assembly.reconciler(settings, around, config.mode)
         self._narrator = narrator.Narrator()
         self._notify = notify.Notifier(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))
@@ -177,17 +185,23 @@ class Controller:
             lambda: assembly.connect(self._settings, self.metrics.count_request),
             self._note,
             self._on_reconnect,
-            lambda: self.metrics.beat("events", clock()),
+            partial(self._beat, "events"),
         )
         reader.start()
         stack.callback(reader.stop)
         files = watcher.Watcher(
             lambda: sorted({str(self._settings.spec_dir), *self._policies.directories()}),
             lambda: self.queue.add("spec"),
-            lambda: self.metrics.beat("spec_watch", clock()),
+            partial(self._beat, "spec_watch"),
         )
         files.start()
         stack.callback(files.stop)
+        self._gpus.start()
+        stack.callback(self._gpus.stop)
+
+    def await_gpus(self, timeout: timedelta) -> None:
+        """Wait until the GPUs were looked at once, for a run that ends by itself."""
+        self._gpus.wait(timeout.total_seconds())
 
     def serve(self, stack: ExitStack) -> None:
         """Begin to hear of changes, to answer questions, and to say that the controller is there."""
@@ -210,6 +224,17 @@ class Controller:
             spec_dir=str(self._settings.spec_dir),
             metrics="http://{}:{}/metrics".format(*server.address),
         )
+
+    def _around(self) -> Surroundings:
+        memories = (self.ledger.remembered_source, self.ledger.remember_source)
+        return assembly.look(self._settings, self.gate, self.ledger, self.workers, memories)
+
+    def _room(self) -> Room | Static:
+        beat = partial(self._beat, "nvml")
+        return assembly.gpus(self._settings, clock, lambda: self.queue.add("gpus"), beat)
+
+    def _beat(self, name: str) -> None:
+        self.metrics.beat(name, clock())
 
     def _pass(self, cause: str, waited: float) -> PassReport | None:
         """Make one pass; a defect of our own ends it alone, and the next one is made all the same."""

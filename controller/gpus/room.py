@@ -115,14 +115,22 @@ class Room:
             return Unseen(Reason.NOT_SEEN, words, found.at)
         return self._with_access(found)
 
+    @property
+    def any(self) -> bool:
+        """Whether there are GPUs, or that cannot be told."""
+        return isinstance(self._view, Unseen) or bool(self._view.value.devices)
+
     def wait(self, seconds: float) -> None:
         """Wait until they were looked at once, whatever was seen, but not longer."""
         with self._changed:
             self._changed.wait_for(lambda: self._view is not _NOT_YET, seconds)
 
-    def look(self, wait: float) -> None:
-        """Look once, in the caller's thread."""
-        found = self._looker.look(wait)
+    def look(self) -> None:
+        """Look once in the caller's thread: at once if it is the first look, else when `EVERY` is over."""
+        if not self._looker.connected and self._looker.absent():
+            self._take(NO_GPUS)
+            return
+        found = self._looker.look(0.0 if self._view is _NOT_YET else EVERY)
         if not isinstance(found, Unseen):
             self._failures = 0
             self._take(Seen(found, self._clock()))
@@ -143,14 +151,13 @@ class Room:
     def _run(self) -> None:
         while not self._end.is_set():
             self._heartbeat()
-            self._end.wait(self._once())
+            self.look()
+            self._end.wait(self._rest())
 
-    def _once(self) -> float:
-        """Look; return how many seconds to rest then."""
-        if not self._looker.connected and self._looker.absent():
-            self._take(NO_GPUS)
+    def _rest(self) -> float:
+        """Seconds until the next look."""
+        if self._view is NO_GPUS:
             return EVERY
-        self.look(0.0 if self._view is _NOT_YET else EVERY)
         if self._failures:
             return _RESTS[min(self._failures, len(_RESTS)) - 1]
         return 0.0 if self._looker.connected else _UNCONNECTED

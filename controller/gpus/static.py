@@ -35,6 +35,14 @@ class Static:
         if self._canary is not None:
             self._canary.stop()
 
+    @property
+    def any(self) -> bool:
+        """Whether there are GPUs."""
+        return bool(self._view.devices)
+
+    def look(self) -> None:
+        """Nothing is to be looked at."""
+
     def wait(self, seconds: float) -> None:
         """Nothing is to be waited for."""
 
