@@ -98,6 +98,11 @@ class Holders:
         """Return the UUIDs of the devices that a workspace holds."""
         return frozenset(self._of.get(workspace, ()))
 
+    def around(self, workspace: str) -> frozenset[str]:
+        """Return the UUIDs of the devices that a workspace holds, and of those that these exclude."""
+        held = self._of.get(workspace, set())
+        return frozenset(held).union(*(self._kin.get(uuid, ()) for uuid in held))
+
     def seats(self, uuid: str) -> int:
         """Return how many workspaces share a device."""
         return self._seats[uuid]

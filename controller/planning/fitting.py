@@ -64,12 +64,12 @@ class Stock:
         """Return those of them that a workspace can have now; what it holds itself is no obstacle."""
         hold = Hold.of(wish)
         found = self._available(wish, hold)
-        held = self.holders.of(workspace)
-        if not held:
+        mine = self.holders.around(workspace)
+        if not mine:
             return found
-        mine = held & frozenset(self.suited(wish)) - frozenset(found)
-        mine_too = (uuid for uuid in mine if self.is_available(uuid, workspace, hold, wish.sharers))
-        return (*found, *sorted(mine_too))
+        more = mine & frozenset(self.suited(wish)) - frozenset(found)
+        also = (uuid for uuid in more if self.is_available(uuid, workspace, hold, wish.sharers))
+        return (*found, *sorted(also))
 
     def is_available(self, uuid: str, workspace: str, hold: Hold, sharers: int) -> bool:
         """Tell whether a workspace can have a device of the host now."""

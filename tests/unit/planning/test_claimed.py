@@ -61,7 +61,8 @@ def test_nobody_is_a_rival_of_itself() -> None:
     holders = Holders(DEVICES, [alone("GPU-a", "alice"), share("MIG-x", "alice")])
     assert [holders.rivals(uuid, "alice", hold, 1) for uuid in DEVICES for hold in Hold] == [()] * 12
     assert holders.of("alice") == {"GPU-a", "MIG-x"}
-    assert holders.of("bob") == set()
+    assert holders.around("alice") == {"GPU-a", "MIG-x", "GPU-m"}
+    assert holders.of("bob") == holders.around("bob") == set()
 
 
 def test_the_rivals_are_those_who_are_in_the_way() -> None:
