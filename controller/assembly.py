@@ -14,6 +14,7 @@ from controller.engine import calls as engine_calls
 from controller.engine import client as engine_client
 from controller.engine import inquiries as engine_inquiries
 from controller.engine import observer as engine_observer
+from controller.gpus.canary import Canary
 from controller.gpus.looker import Looker
 from controller.gpus.processes import Processes
 from controller.gpus.room import Room
@@ -46,15 +47,16 @@ def gpus(
 ) -> Room | Static:
     """Return who looks at the GPUs, from where the configuration says they are; nothing is begun."""
     config = settings.config.gpus
+    canary = Canary(settings.runtime_dir, clock, on_change)
     if config.source is not GpuSource.NVML:
-        return Static(config.inventory)
+        return Static(config.inventory, canary)
     logins = names.Names(names.login)
 
     def name_of(uid: int) -> str:
         login = logins.ask([str(uid)], clock())[str(uid)]
         return login if isinstance(login, str) else str(uid)
 
-    return Room(Looker(Processes(name_of), clock), clock, on_change, heartbeat)
+    return Room(Looker(Processes(name_of), clock), clock, on_change, heartbeat, canary)
 
 
 def observer(
