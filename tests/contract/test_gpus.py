@@ -73,6 +73,16 @@ def test_a_device_that_is_not_there_is_refused_by_the_start_and_not_before(by_an
 
 
 @row("GPU-refused")
+def test_of_a_start_that_is_refused_for_a_device_no_event_is_told(by_any: GpuBackend) -> None:
+    begin = by_any.facts().time
+    box = by_any.create_with(by_any.request(UNKNOWN))
+    by_any.refused(box)
+    by_any.client.remove(box)
+    told = [event["Action"] for event in by_any.events(begin) if event["Actor"]["ID"] == box]
+    assert told == ["create", "destroy"]
+
+
+@row("GPU-refused")
 def test_a_device_that_is_back_is_given(by_any: GpuBackend) -> None:
     gone, *left = by_any.gpus
     by_any.gpu_world.set_gpus(left)
@@ -92,7 +102,9 @@ def test_who_has_a_device_that_is_gone_keeps_it_until_its_next_start(by_any: Gpu
     answer = by_any.call("POST", f"/containers/{box}/restart", t="0")
     assert answer.status == 500
     assert answer.message.startswith(f"Cannot restart container {box}: ")
-    assert by_any.status(box) == "exited"
+    state = by_any.inspect(box)["State"]
+    assert (state["Status"], state["ExitCode"]) == ("exited", 137)
+    assert gone.uuid in state["Error"]
 
 
 @row("GPU-refused")

@@ -84,7 +84,7 @@ class GpuDockerd(dockerd.Dockerd):
     def __init__(self, directory: Path, gpus: Sequence[Gpu] = USUAL) -> None:
         super().__init__(directory)
         self.gpus: tuple[Gpu, ...] = ()
-        (directory / "dev").mkdir(parents=True)
+        (directory / "dev").mkdir(parents=True, exist_ok=True)
         self.set_gpus(gpus)
 
     def set_gpus(self, gpus: Sequence[Gpu]) -> None:
