@@ -127,9 +127,9 @@ def _offer(
 
 
 def _has_media(table: Table, instance: Instance) -> bool:
-    """Tell whether an instance may have the media extensions; of an unknown profile nobody knows."""
+    """Tell whether an instance may have the media extensions: an unknown profile with any extras may."""
     profile = table.profiles.get(instance.profile)
-    return profile is None or profile.media
+    return "+" in instance.profile if profile is None else profile.media
 
 
 def _counts(names: Iterable[str], wanted: Mapping[str, int]) -> Counts:
