@@ -1,6 +1,6 @@
 """Measures and prints: `python -m tests.bench [NAME...] [--quick]`; JSON goes to `.dev/bench.json`.
 
-Names: cold, repairs, deaf, restarts, downtime, calls, passes, memory, resolution; none: all, and
+Names: cold, repairs, deaf, restarts, downtime, calls, passes, memory, resolution, allocation; none: all, and
 docs/performance.md is written anew. It knows the sizes of a run; exit 1 where a target is missed.
 `--quick` tries the bench itself.
 """
@@ -37,9 +37,12 @@ class Sizes:
     many: int = 1000
     passes: int = 20
     people: int = 1000
+    gpus: int = 64
 
 
-QUICK = Sizes(fleet=3, pairs=1, samples=2, deaf=1, restarts=1, idle=3.0, few=10, many=10, passes=3, people=10)
+QUICK = Sizes(
+    fleet=3, pairs=1, samples=2, deaf=1, restarts=1, idle=3.0, few=10, many=10, passes=3, people=10, gpus=2
+)
 
 Measure = Callable[[Path, Sizes], Iterator[figures.Figure]]
 OnEngine = Callable[[rig.Rig, Sizes], Iterator[figures.Figure]]
@@ -49,6 +52,7 @@ ON_RECORDED: dict[str, Measure] = {
     "passes": lambda base, sizes: scale.passes(base, sizes.many, sizes.passes),
     "memory": lambda base, sizes: scale.memory(base, sizes.many),
     "resolution": lambda _, sizes: scale.resolution(sizes.people, 3, sizes.passes),
+    "allocation": lambda _, sizes: scale.allocation(sizes.gpus, 2 * sizes.people, sizes.passes),
 }
 ON_ENGINE: dict[str, OnEngine] = {
     "cold": lambda on, sizes: reactions.cold_start(on, sizes.fleet, sizes.pairs),

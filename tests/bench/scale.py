@@ -9,10 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from controller.model.gpus import Device, Wish
 from controller.planning import resolve
+from controller.planning.allocation import Allotment, Offer
+from controller.planning.claimed import Claim
+from controller.planning.queueing import Request
 from controller.planning.standing import Standing
 from tests.bench import fleet, keeper, recorded
 from tests.bench.figures import Figure
@@ -70,6 +76,58 @@ def resolution(people: int, each: int, repeats: int) -> Iterator[Figure]:
         times.append((time.process_time() - began) * 1000)
     title = f"all {len(specs)} workspaces of {people} people resolved anew"
     yield Figure("10", title, "ms", tuple(times), "median", 300.0)
+
+
+def allocation(gpus: int, requests: int, repeats: int) -> Iterator[Figure]:
+    """Processor time to say to everybody which of the GPUs it gets, or its place in the queue.
+
+    Each GPU has 7 MIG instances. A tenth of the requests is of those who run, a tenth of stopped containers;
+    a fourth shares; the rest asks for one or two instances, some of them of a size.
+    """
+    devices = {device.uuid: device for number in range(gpus) for device in _divided(number)}
+    parts = [uuid for uuid, device in devices.items() if device.parent is not None]
+    wanted = [_request(number, parts) for number in range(requests)]
+    claims = [
+        Claim(uuid, f"workspace {one.workspace}", one.workspace)
+        for one in wanted
+        if one.runs
+        for uuid in one.own
+    ]
+    times = []
+    for _ in range(repeats):
+        began = time.process_time()
+        allotment = Allotment(devices, claims, {}, wanted, builders.NOW)
+        for request in allotment.order:
+            answer = allotment.offer(request)
+            if isinstance(answer, Offer):
+                allotment.take(request, answer)
+            else:
+                allotment.join(request, answer)
+        assert allotment.messages()
+        times.append((time.process_time() - began) * 1000)
+    title = f"one allocation: {gpus} GPUs of 7 MIG instances each, {requests} requests"
+    yield Figure("11", title, "ms", tuple(times), "max", 200.0)
+
+
+def _divided(number: int) -> Iterator[Device]:
+    whole = f"GPU-{number:02}"
+    yield Device(whole, "NVIDIA H100 80GB HBM3", 80 << 30, divided=True)
+    for part in range(7):
+        yield Device(
+            f"MIG-{number:02}-{part}", "NVIDIA H100 80GB HBM3", 10 << 30, parent=whole, profile="1g.10gb"
+        )
+
+
+def _request(number: int, parts: list[str]) -> Request:
+    kind, since = number % 20, builders.NOW - timedelta(minutes=number % 300)
+    wish = Wish(profile="1g.10gb", sharers=4, memory=(number % 3) << 30)
+    if kind < 4:
+        own = (parts[number * 7 % len(parts)],) if number * 7 < 10 * len(parts) else ()
+        return Request(
+            f"w{number}", wish, 10, own=own, runs=bool(own) and kind < 2, must_own=bool(own) and kind > 1
+        )
+    wish = replace(wish, shared=kind < 9, count=2 if kind > 17 else 1)
+    return Request(f"w{number}", wish, number % 100 + 1, waiting_since=since if number % 2 else None)
 
 
 def _started(kept: keeper.Keeper) -> int:
