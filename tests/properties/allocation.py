@@ -202,9 +202,10 @@ def check(seen: World) -> Counter[str]:
                 if exact:
                     _check_smallest(seen, request, answer, claims)
             if name not in seen.idle:
-                claims += [
-                    Claim(uuid, f"workspace {name}", name, Hold.of(request.wish)) for uuid in answer.uuids
-                ]
+                hold = Hold.of(request.wish)
+                taken = [Claim(uuid, f"workspace {name}", name, hold) for uuid in answer.uuids]
+                claims += taken
+                keepers += taken if kept else []
         else:
             counts[answer.reason.value] += 1
             if answer.reason is not Reason.GPU_UNAVAILABLE and name not in seen.idle:
