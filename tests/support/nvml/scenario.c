@@ -36,7 +36,7 @@ static struct record *parse(char *line)
 
 struct record *scenario(void)
 {
-    const char *path = getenv("WHARF_SIM_NVML");
+    const char *path = getenv("NVML_SCENARIO");
     struct stat found;
     struct record **end = &records;
     char *line = NULL;

@@ -12,7 +12,7 @@ struct record {
     struct record *next;
 };
 
-/* Reads the file of WHARF_SIM_NVML anew if it is another one than before; the records, or NULL for none. */
+/* Reads the file of NVML_SCENARIO anew if it is another one than before; the records, or NULL for none. */
 struct record *scenario(void);
 
 /* The value of a key; NULL where the record has none. */

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-VARIABLE = "WHARF_SIM_NVML"
+VARIABLE = "NVML_SCENARIO"
 """In which the library looks for the path of its scenario."""
 SIMULATED = "SIMULATED "
 """How the name of every product begins."""
