@@ -65,7 +65,7 @@ class Reading:
     """One answer of the reader.
 
     Attributes:
-        lost: why a device cannot be reached, by its UUID, or by its index where the UUID was never told.
+        lost: why a device cannot be reached, by its UUID; one that never told it is not known at all.
         processes: None where it cannot be told of every device within reach who uses it.
         blind: why not.
         counters: by UUID of whole GPUs within reach.
@@ -121,11 +121,18 @@ def _why_lost(gpu: Facts) -> str:
 
 def _keep(reading: Reading, gpu: Facts, why: str, before: GpuView) -> None:
     """A device that cannot be reached is still there, as it was."""
-    uuid = gpu.get("uuid")
-    reading.lost[uuid or f"index {gpu['index']}"] = why
+    uuid = gpu.get("uuid") or _at_index(str(gpu["index"]), before)
+    if uuid is None:
+        return
+    reading.lost[uuid] = why
     for device in before.devices.values():
-        if uuid and device.whole == uuid:
+        if device.whole == uuid:
             _enter(reading, device, Use())
+
+
+def _at_index(index: str, before: GpuView) -> str | None:
+    """The UUID of a GPU that tells it no more: an index means the same until the driver is loaded anew."""
+    return next((one.uuid for one in before.devices.values() if one.index == index and not one.parent), None)
 
 
 def _enter(reading: Reading, device: Device, use: Use) -> None:
