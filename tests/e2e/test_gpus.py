@@ -1,0 +1,99 @@
+"""GPUs of one host from the driver's library to the container, on both of the Engine's ways to give them.
+
+The library is simulated and so are the nodes; what reads the one and opens the others is as it always is.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.model.gpus import VISIBLE_DEVICES
+from tests.support import gpus, process
+from tests.support.fleet import Fleet
+from tests.support.nvml import library
+from tests.support.nvml import scenario as nvml
+
+SOON = 15.0
+"""Seconds within which foreign use and lost access are to be found."""
+GIVES_ALL = "gives-all:1"
+POLICY: dict[str, Any] = {
+    "dockerInDockerRuntime": "nvidia",
+    "classes": {
+        **process.POLICY["classes"],
+        "leaky": {"image": "leaky", "security": {"runAs": "Image", "profile": "DockerInDocker"}},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Lab(Fleet):
+    """A host with three GPUs, the last of them divided in two.
+
+    Attributes:
+        cdi: devices are given by their CDI names, else by NVIDIA's hook.
+    """
+
+    engine: gpus.GpuDockerd
+    driver: library.SimulatedNvml
+    cdi: bool
+
+    def tell(self, **changes: Any) -> None:  # noqa: ANN401 - fields of a scenario
+        """What the driver says from now on, beside its devices."""
+        self.driver.write(replace(devices(self.engine.gpus), **changes))
+
+    def nodes(self, name: str) -> list[str]:
+        """Names of the GPUs' nodes that a workspace has."""
+        return sorted(path.name for path in (self.root(name) / "dev").glob("nvidia*"))
+
+    def environment(self, name: str) -> list[str]:
+        """Of a workspace's main process."""
+        pid = self.container(name)["State"]["Pid"]
+        return Path(f"/proc/{pid}/environ").read_text().split("\0")
+
+
+def devices(there: tuple[gpus.Gpu, ...]) -> nvml.Scenario:
+    return nvml.Scenario(
+        gpus=tuple(
+            nvml.Gpu(one.uuid, minor=one.minor, bus=f"0000:0{one.minor}:00.0", mig=1 if one.instances else 0)
+            for one in there
+        ),
+        migs=tuple(
+            nvml.Mig(uuid, one.uuid, "3g.40gb", gi=number)
+            for one in there
+            for number, uuid in enumerate(one.instances, 1)
+        ),
+    )
+
+
+@pytest.fixture(scope="module", params=["dockerd_hook", "dockerd_cdi"])
+def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    engine: gpus.GpuDockerd = request.getfixturevalue(request.param)
+    client: Any = engine.client()
+    made = client.create_container("wharf-sample:1")
+    client.commit(made["Id"], *GIVES_ALL.split(":"), changes=[f"ENV {VISIBLE_DEVICES}=all"])
+    client.remove_container(made["Id"])
+    driver = library.simulated(tmp_path_factory.mktemp("driver"), devices(engine.gpus))
+    site = process.Site(tmp_path_factory.mktemp("site"), engine.base_url, engine.free_subnet())
+    site.configure(gpus={"source": "Nvml"})
+    site.policy(**POLICY)
+    site.catalog(leaky={"reference": GIVES_ALL})
+    try:
+        yield Lab(
+            site, site.run(**driver.environment).ready(), engine, driver, request.param == "dockerd_cdi"
+        )
+    finally:
+        site.close()
+        engine.remove_everything()
+        engine.close_clients()
+
+
+def test_an_image_that_says_all_sees_no_device_without_a_gpu_in_its_spec(lab: Lab) -> None:
+    """Not even under NVIDIA's runtime, which gives what the environment says, asked or not."""
+    lab.up("leaky", {"class": "leaky"})
+    container = lab.container("leaky")
+    assert container["HostConfig"]["Runtime"] == "nvidia"
+    assert f"{VISIBLE_DEVICES}=void" in lab.environment("leaky")
+    assert lab.nodes("leaky") == []
