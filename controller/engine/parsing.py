@@ -1,12 +1,15 @@
 """Knows how the Engine's JSON reads: containers, images, networks and the host, as the model's frozen values.
 
-It refuses to fetch and to judge; a field that an Engine leaves out reads as the Engine's default.
+It refuses to fetch and to judge; a field that an Engine leaves out reads as the Engine's default. What many
+containers have in common is kept once: it would be most of the memory of a large fleet.
 """
 
+import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from sys import intern as shared
 from typing import Any, NamedTuple
 
 from controller.api import quantities
@@ -87,9 +90,9 @@ def parse_listed(row: transport.Row) -> Listed:
     return Listed(
         row["Id"],
         tuple(row["Names"] or ()),
-        row["Image"],
-        row["ImageID"],
-        row["State"],
+        shared(row["Image"]),
+        shared(row["ImageID"]),
+        shared(row["State"]),
         health[1] if health else "",
         tuple(
             [(port.get("IP"), port.get("PublicPort"), port["PrivatePort"]) for port in row.get("Ports") or ()]
@@ -158,7 +161,7 @@ def _positive(value: int | None) -> int | None:
 
 def parse_env(items: list[str] | None) -> dict[str, str]:
     """`NAME=value` lines by name; the last one counts, as in the Engine."""
-    return {name: value for name, _, value in (item.partition("=") for item in items or [])}
+    return {shared(name): shared(value) for name, _, value in (item.partition("=") for item in items or [])}
 
 
 def parse_binds(host_config: transport.Row) -> tuple[observed.Bind, ...]:
@@ -193,12 +196,13 @@ def parse_ports(host_config: transport.Row) -> tuple[observed.PublishedPort, ...
 
 def parse_capabilities(host_config: transport.Row) -> tuple[str, ...] | None:
     """What is added where all are dropped, sorted, without CAP_; None where all are not."""
-    dropped, added = (_capabilities(host_config.get(field)) for field in ("CapDrop", "CapAdd"))
-    return tuple(sorted(added)) if ALL in dropped else None
+    dropped, added = (_capabilities(tuple(host_config.get(field) or ())) for field in ("CapDrop", "CapAdd"))
+    return added if ALL in dropped else None
 
 
-def _capabilities(names: list[str] | None) -> set[str]:
-    return {name.upper().removeprefix("CAP_") for name in names or ()}
+@functools.lru_cache(maxsize=256)
+def _capabilities(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({name.upper().removeprefix("CAP_") for name in names}))
 
 
 _HARMLESS_MODES = {"", "private", "shareable"}
@@ -259,25 +263,34 @@ def parse_configuration(row: transport.Row) -> observed.Configuration:
     config, host_config = row["Config"], row["HostConfig"]
     env = parse_env(config.get("Env"))
     return observed.Configuration(
-        image=config["Image"],
+        image=shared(config["Image"]),
         hostname=config.get("Hostname") or "",
         env=env,
-        command=tuple(config.get("Cmd") or ()),
+        command=_all_shared(config.get("Cmd")),
         user=config.get("User") or "",
         init=bool(host_config.get("Init")),
         binds=parse_binds(host_config),
         ports=parse_ports(host_config),
         shm=int(host_config.get("ShmSize") or 0),
         limits=parse_limits(host_config),
-        networks=frozenset((row.get("NetworkSettings") or {}).get("Networks") or {}),
-        network_mode=host_config.get("NetworkMode") or "",
-        restart_policy=(host_config.get("RestartPolicy") or {}).get("Name") or "no",
+        networks=_set_of(tuple((row.get("NetworkSettings") or {}).get("Networks") or ())),
+        network_mode=shared(host_config.get("NetworkMode") or ""),
+        restart_policy=shared((host_config.get("RestartPolicy") or {}).get("Name") or "no"),
         capabilities=parse_capabilities(host_config),
         privileged=bool(host_config.get("Privileged")),
-        runtime=host_config.get("Runtime") or "",
-        other=parse_other(host_config),
+        runtime=shared(host_config.get("Runtime") or ""),
+        other=_all_shared(parse_other(host_config)),
         gpus=gpus.parse(host_config, env),
     )
+
+
+def _all_shared(texts: Iterable[str] | None) -> tuple[str, ...]:
+    return tuple(map(shared, texts or ()))
+
+
+@functools.lru_cache(maxsize=256)
+def _set_of(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(names)
 
 
 def parse_container(
@@ -293,8 +306,8 @@ def parse_container(
         id=row["Id"],
         name=row["Name"].removeprefix("/"),
         state=observed.ContainerState(state["Status"]),
-        image_id=row["Image"],
-        labels=dict(row["Config"].get("Labels") or {}),
+        image_id=shared(row["Image"]),
+        labels={shared(name): value for name, value in (row["Config"].get("Labels") or {}).items()},
         created=parse_time(row["Created"]) or now,
         started_at=started_at,
         finished_at=parse_time(state.get("FinishedAt")),
