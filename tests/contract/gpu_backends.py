@@ -60,7 +60,10 @@ class RealGpuWorld(backends.RealWorld):
         (self.devices(pid) / "devices.deny").write_text(rule, encoding="utf-8")
 
     def visible(self, pid: int) -> str | None:
-        lines = Path("/proc", str(pid), "environ").read_bytes().decode().split("\0")
+        """As the main process has it; a moment after the start it may still be runc's."""
+        process = Path("/proc", str(pid))
+        backends.until(lambda: not (process / "cmdline").read_bytes().startswith(b"runc\0init\0"))
+        lines = (process / "environ").read_bytes().decode().split("\0")
         return dict(line.split("=", 1) for line in lines if line).get(nouns.VISIBLE_DEVICES)
 
     def load_image_that_gives_all(self) -> None:
