@@ -20,6 +20,8 @@ CODE: Final = Path(__file__).resolve().parents[2]
 """Where it runs, so that it is of this version, whatever the directory that the controller was begun in."""
 MOST_ABANDONED: Final = 4
 """So many that hang are left to themselves; as long as there are that many, no other one is started."""
+_FAREWELL: Final = 0.2
+"""Seconds for a process to end that is killed; one that hangs in the driver takes longer, or for ever."""
 _LARGEST_ANSWER: Final = 64 * 2**20
 _PIECE: Final = 65536
 
@@ -105,4 +107,7 @@ class Child:
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
-        _abandoned.append(self._process)
+        try:
+            self._process.wait(_FAREWELL)
+        except subprocess.TimeoutExpired:
+            _abandoned.append(self._process)

@@ -116,7 +116,7 @@ def _why_lost(gpu: Facts) -> str:
     for key, code in gpu["codes"].items():
         if key in _ESSENTIAL or code in _UNREACHABLE:
             return f"{key}: {code}"
-    return ""
+    return "" if gpu["uuid"] else "uuid: NOT_SUPPORTED"
 
 
 def _keep(reading: Reading, gpu: Facts, why: str, before: GpuView) -> None:
@@ -186,7 +186,7 @@ def _profile(instance: Facts, total: int) -> str | None:
     if named:
         return named[1]
     slices, compute, size = instance["slices"], instance["compute"], instance["size"]
-    if not slices or not compute or not size:
+    if not slices or not compute or not size or not total:
         return None
     share = math.ceil(size / total * _EIGHTHS) / _EIGHTHS
     memory = round(share * math.ceil(total / 2**30))
@@ -207,13 +207,16 @@ def _uuid(told: str) -> str:
 
 
 def _memory(told: int | None, uuid: str) -> int:
-    if told is None or not 0 < told < _MOST_MEMORY:
+    """Bytes; 0 where the hardware does not tell, as some that share the host's memory."""
+    if told is None:
+        return 0
+    if not 0 < told < _MOST_MEMORY:
         raise GarbageError(f"{uuid} has {told} bytes of memory")
     return told
 
 
 def _used(told: int | None, total: int) -> int | None:
-    return told if told is not None and 0 <= told <= total else None
+    return told if told is not None and 0 <= told <= (total or _MOST_MEMORY) else None
 
 
 def _use(gpu: Facts, total: int) -> Use:
@@ -249,7 +252,7 @@ def _processes(
     for mode, pid, memory, gi, ci in gpu["processes"]:
         if not 0 < pid <= pid_max:
             raise GarbageError(f"a process {pid} on {whole.uuid}")
-        if memory is not None and memory > whole.memory:
+        if memory is not None and memory > (whole.memory or _MOST_MEMORY):
             raise GarbageError(f"process {pid} has {memory // _MIB} MiB of {whole.uuid}, more than there is")
         yield Using(parts.get((gi, ci), whole.uuid), pid, memory, mode == "graphics")
 

@@ -29,7 +29,7 @@ _TRIES: Final = 2
 
 
 class Looker:
-    """Looks at the devices of NVIDIA's driver. For one thread, but for `close`.
+    """Looks at the devices of NVIDIA's driver. For one thread, but for `interrupt`.
 
     Attributes of construction:
         processes: says whose a process is.
@@ -73,15 +73,23 @@ class Looker:
             return self._view(reading, answer["events"])
         except child.SilentError as silent:
             return self._unseen(str(silent))
-        except (child.EndedError, inventory.GarbageError) as error:
-            return self._unseen(f"the driver's library gave no answer that can be true: {error}")
+        except inventory.GarbageError as garbage:
+            words = f"the driver's library gave no answer that can be true: {garbage}"
+            return Unseen(Reason.NOT_SEEN, words, self._clock())
+        except child.EndedError as ended:
+            return self._unseen(str(ended))
         except (ValueError, KeyError, TypeError, OSError) as error:
             return self._unseen(f"the GPUs cannot be read: {error}")
 
+    def interrupt(self) -> None:
+        """End the reader's process, from any thread: a look that is under way ends at once."""
+        under_way = self._child
+        if under_way is not None:
+            under_way.kill()
+
     def close(self) -> None:
-        """End the reader's process; a look that is under way ends at once."""
-        if self._child is not None:
-            self._child.kill()
+        """End the reader's process; another look would begin another one."""
+        self._forget()
 
     def _ask(self, wait: float) -> Mapping[str, Any]:
         for _ in range(_TRIES):

@@ -39,8 +39,11 @@ class Looker(Protocol):
     def look(self, wait: float) -> GpuView | Unseen:
         """Wait up to `wait` seconds for something to happen, then look."""
 
-    def close(self) -> None:
+    def interrupt(self) -> None:
         """End a look that is under way; called from another thread."""
+
+    def close(self) -> None:
+        """Leave nothing behind."""
 
 
 class Canary(Protocol):
@@ -63,7 +66,7 @@ class Room:
     """The GPUs of a host. `observe` may be called from any thread.
 
     Attributes of construction:
-        looker: is asked in the room's own thread, but for `absent` and `close`.
+        looker: is asked in the room's own thread, but for `absent` and `interrupt`.
         clock: the time of day.
         on_change: what counts is different than before; called in the room's thread.
         heartbeat: called at each look.
@@ -98,7 +101,10 @@ class Room:
     def stop(self) -> None:
         """End; whoever looks at the moment is not waited for."""
         self._end.set()
-        self._looker.close()
+        if self._thread.is_alive():
+            self._looker.interrupt()
+        else:
+            self._looker.close()
         if self._canary is not None:
             self._canary.stop()
 
@@ -153,6 +159,7 @@ class Room:
             self._heartbeat()
             self.look()
             self._end.wait(self._rest())
+        self._looker.close()
 
     def _rest(self) -> float:
         """Seconds until the next look."""

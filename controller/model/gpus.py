@@ -37,7 +37,7 @@ class Device:
     Attributes:
         uuid: `GPU-…` or `MIG-…`, or the unique name of a static inventory. Devices are known by it alone.
         model: the product's name, of the whole GPU.
-        memory: bytes.
+        memory: bytes; 0 where the hardware does not tell.
         index: where tools such as nvidia-smi list it, `0` or `0:1`; for people: it changes.
         parent: UUID of the whole GPU, None for a whole one.
         profile: of a MIG instance, such as `1g.10gb`; None for a whole GPU.
