@@ -3,8 +3,9 @@
 Refuses to decide anything. A few of those who have it are named, the rest are counted.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
+from itertools import islice
 from typing import Final
 
 from controller.model.gpus import Wish
@@ -61,7 +62,7 @@ class Speaker:
 
     def __init__(self, stock: Stock) -> None:
         self._stock = stock
-        self._seen: dict[tuple[str, ...], tuple[dict[tuple[str, str], list[str]], dict[str, list[str]]]] = {}
+        self._seen: dict[tuple[str, ...], tuple[_Said, _Said]] = {}
 
     def message(self, workspace: str, wish: Wish, own: Sequence[str], where: str, *, aside: bool) -> str:
         """Say what a workspace waits for, where it is in the queue, and who has it.
@@ -75,54 +76,59 @@ class Speaker:
         """
         parts = [f"{needs_own(sorted(own)) if own else f'waits for {what(wish)}'}; {where}"]
         uuids = tuple(sorted(own)) or self._stock.suited(wish)
-        held, withheld = self._look(uuids)
-        holders = [
-            f"{holder} has {_uuids(devices)}" for (holder, name), devices in held.items() if name != workspace
-        ]
-        if holders:
-            parts.append(_some(holders))
-        reasons = [
-            f"{_uuids(devices)} {_is(devices)} {reason}"
-            for reason, devices in withheld.items()
-            if reason != set_aside(workspace)
-        ]
-        parts += reasons[:NAMED]
+        parts += [said.to(workspace) for said in self._look(uuids)]
         if aside:
             parts.append("what becomes free is set aside for it")
-        return "; ".join(parts)
+        return "; ".join(part for part in parts if part)
 
-    def _look(self, uuids: tuple[str, ...]) -> tuple[dict[tuple[str, str], list[str]], dict[str, list[str]]]:
-        """Return the devices of each holder, and those that nobody may get, by the reason."""
+    def _look(self, uuids: tuple[str, ...]) -> "tuple[_Said, _Said]":
+        """Say who has some of these devices, and why others are given to nobody."""
         found = self._seen.get(uuids)
         if found is not None:
             return found
         held: dict[tuple[str, str], set[str]] = defaultdict(set)
-        withheld: dict[str, list[str]] = defaultdict(list)
+        withheld: dict[tuple[str, str], set[str]] = defaultdict(set)
         for uuid in uuids:
             if uuid not in self._stock.devices:
-                withheld["not there any more"].append(uuid)
+                withheld["not there any more", ""].add(uuid)
             elif reason := self._stock.withheld(uuid):
-                withheld[reason].append(uuid)
+                withheld[reason, ""].add(uuid)
             for claim in self._stock.holders.on(uuid):
-                if claim.holder == set_aside(claim.workspace):
-                    withheld[claim.holder].append(uuid)
-                else:
-                    held[claim.holder, claim.workspace].add(uuid)
-        ordered = {who: sorted(held[who]) for who in sorted(held, key=lambda who: (-len(held[who]), who))}
-        found = self._seen[uuids] = ordered, dict(sorted(withheld.items()))
+                aside = claim.holder == set_aside(claim.workspace)
+                (withheld if aside else held)[claim.holder, claim.workspace].add(uuid)
+        most = sorted(held, key=lambda who: (-len(held[who]), who))
+        found = self._seen[uuids] = (
+            _Said([(name, f"{holder} has {_uuids(held[holder, name])}") for holder, name in most]),
+            _Said([(name, f"{_are(withheld[why, name])} {why}") for why, name in sorted(withheld)]),
+        )
         return found
 
 
-def _uuids(uuids: Sequence[str]) -> str:
-    return uuids[0] if len(uuids) == 1 else f"{len(uuids)} of them"
+class _Said:
+    """Phrases, each about a workspace or (empty) about somebody else; nobody is told of itself."""
+
+    def __init__(self, phrases: Sequence[tuple[str, str]]) -> None:
+        self._phrases = phrases
+        self._about = Counter(name for name, _ in phrases)
+
+    def to(self, workspace: str) -> str:
+        """Return the first few that are not about a workspace, and how many more; nothing for none."""
+        others = (phrase for name, phrase in self._phrases if name != workspace)
+        return _counted(list(islice(others, NAMED)), len(self._phrases) - self._about[workspace])
 
 
-def _is(uuids: Sequence[str]) -> str:
-    return "is" if len(uuids) == 1 else "are"
+def _uuids(uuids: Collection[str]) -> str:
+    return next(iter(uuids)) if len(uuids) == 1 else f"{len(uuids)} of them"
 
 
-def _some(words: Iterable[str]) -> str:
+def _are(uuids: Collection[str]) -> str:
+    return f"{_uuids(uuids)} {'is' if len(uuids) == 1 else 'are'}"
+
+
+def _some(words: Sequence[str]) -> str:
     """Name the first few, and count the rest."""
-    all_of_them = list(words)
-    shown = ", ".join(all_of_them[:NAMED])
-    return shown + (f" and {len(all_of_them) - NAMED} more" if len(all_of_them) > NAMED else "")
+    return _counted(words[:NAMED], len(words))
+
+
+def _counted(named: Sequence[str], number: int) -> str:
+    return ", ".join(named) + (f" and {number - len(named)} more" if number > len(named) else "")

@@ -362,6 +362,18 @@ def test_many_holders_are_counted() -> None:
     )
 
 
+def test_nobody_is_told_of_what_it_has_itself() -> None:
+    asks = request("alice", Wish(count=2), own=("GPU-a",), runs=True, waiting_since=LONG)
+    allotment = allot(
+        FOUR[:3], [asks], [claim("GPU-a", "alice"), claim("GPU-b", "bob"), claim("GPU-c", "bob")]
+    )
+    assert serve(allotment) == {"alice": QUEUED}
+    assert allotment.messages() == {
+        "alice": "waits for 2 GPUs; 1st of 1 in the queue; workspace bob has 2 of them; "
+        "what becomes free is set aside for it"
+    }
+
+
 @pytest.mark.parametrize(
     ("wish", "words"),
     [
