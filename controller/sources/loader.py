@@ -7,6 +7,7 @@ Which models there are is not known here: any pydantic model with camelCase alia
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from typing import Final, Generic, TypeVar
 
@@ -74,7 +75,7 @@ def parse_document(text: bytes, path: str, model: type[ModelT]) -> Parsed[ModelT
     except (RecursionError, MemoryError):
         return Rejection(path, (findings.of_file(path, "the file is too complex to be checked"),), name)
     place = document.values.get(("metadata", "name"), findings.START)
-    lines = {paths.render_path(key): position.line for key, position in document.keys.items()}
+    lines = {sys.intern(paths.render_path(key)): position.line for key, position in document.keys.items()}
     return Parsed(path, value, name, place, document.terminated, lines)
 
 
