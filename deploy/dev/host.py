@@ -22,6 +22,8 @@ SYSTEM_PATH = os.pathsep.join(filter(None, [os.environ.get("PATH"), "/usr/sbin:/
 NETWORK_OF_WORKSPACES = ipaddress.ip_network("172.28.0.0/16")
 NETWORK_OF_BRIDGES = ipaddress.ip_network("172.30.0.0/15")
 LOCK_DEADLINE = 180.0
+APT_LOCK = Path("/run/wharfinger-dev-apt.lock")
+APT_DEADLINE = 900.0
 
 
 class SetupError(Exception):
@@ -98,8 +100,14 @@ def install(*packages: str) -> None:
     try:
         call(*command, *packages, timeout=900, environment=quiet)
     except SetupError:
-        call("apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "update", timeout=600, environment=quiet)
+        _update_lists()
         call(*command, *packages, timeout=900, environment=quiet)
+
+
+def _update_lists() -> None:
+    """Of packages. Of two that do this at once, apt lets one fail."""
+    with exclusive(APT_LOCK, APT_DEADLINE):
+        call("apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "update", timeout=600)
 
 
 def unpacked_program(name: str, package: str, place: Path) -> str:
@@ -122,7 +130,7 @@ def unpacked_program(name: str, package: str, place: Path) -> str:
         try:
             call(*fetch, timeout=300, cwd=Path(fetched))
         except SetupError:
-            call("apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", "update", timeout=600)
+            _update_lists()
             call(*fetch, timeout=300, cwd=Path(fetched))
         for archive in Path(fetched).glob("*.deb"):
             call("dpkg-deb", "-x", str(archive), str(place))
