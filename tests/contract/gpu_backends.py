@@ -41,23 +41,15 @@ class RealGpuWorld(backends.RealWorld):
     def opens(self, pid: int, gpu: gpus.Gpu) -> bool:
         """Whether a process that joins the container's devices cgroup can open the host's node."""
         script = 'echo $$ >"$1/cgroup.procs" && : <>"$2"'
-        argv = ["sh", "-c", script, "sh", str(self.devices(pid)), str(self.engine.node(gpu))]
+        argv = ["sh", "-c", script, "sh", str(gpus.devices_cgroup(pid)), str(self.engine.node(gpu))]
         tried = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
         assert tried.returncode == 0 or "Operation not permitted" in tried.stderr, tried.stderr
         seen = (Path("/proc", str(pid), "root") / gpu.path[1:]).exists()
         assert seen or tried.returncode, "without a node in the container nothing should be allowed"
         return tried.returncode == 0
 
-    def devices(self, pid: int) -> Path:
-        """The devices cgroup of a process."""
-        lines = Path("/proc", str(pid), "cgroup").read_text(encoding="utf-8").splitlines()
-        (path,) = (line.split(":", 2)[2] for line in lines if line.split(":")[1] == "devices")
-        return Path("/sys/fs/cgroup/devices") / path[1:]
-
     def take_access(self, pid: int, gpu: gpus.Gpu) -> None:
-        rule = "c {}:{} rwm".format(*gpu.number)
-        assert rule in (self.devices(pid) / "devices.list").read_text(encoding="utf-8").splitlines()
-        (self.devices(pid) / "devices.deny").write_text(rule, encoding="utf-8")
+        gpus.take_access(pid, gpu)
 
     def visible(self, pid: int) -> str | None:
         """As the main process has it; a moment after the start it may still be runc's."""

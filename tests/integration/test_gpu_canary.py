@@ -62,13 +62,6 @@ def watching(
         watcher.stop()
 
 
-def write_rule(pid: int, file: str, gpu: gpus.Gpu) -> None:
-    paths = Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii").splitlines()
-    path = next(line.partition(":devices:")[2] for line in paths if ":devices:" in line)
-    rule = "c {}:{} rwm".format(*gpu.number)
-    Path(f"/sys/fs/cgroup/devices{path}/{file}").write_text(rule, encoding="ascii")
-
-
 def test_a_rule_that_was_taken_away_is_found_and_so_is_its_return(
     engine_hook: gpus.GpuDockerd, tmp_path: Path
 ) -> None:
@@ -79,11 +72,11 @@ def test_a_rule_that_was_taken_away_is_found_and_so_is_its_return(
     with watching(tmp_path, (gpus.MISC,), {mine: mine_pid, other: other_pid}) as wait:
         wait(mine, AccessState.OK)
         wait(other, AccessState.OK)
-        write_rule(mine_pid, "devices.deny", second)
+        gpus.take_access(mine_pid, second)
         lost = wait(mine, AccessState.LOST)
         assert lost.message == f"{second.path} cannot be opened: Operation not permitted"
         wait(other, AccessState.OK)
-        write_rule(mine_pid, "devices.allow", second)
+        gpus.give_access(mine_pid, second)
         wait(mine, AccessState.OK)
     assert not list(tmp_path.iterdir())
 
@@ -94,12 +87,12 @@ def test_nodes_of_unknown_drivers_are_asked_about_and_lost_all_the_same(
     """The rule is gone before the first look: nothing tells that it was there but the node."""
     first, *_ = engine_cdi.gpus
     mine, pid = run_with(engine_cdi, by_cdi(first.uuid))
-    write_rule(pid, "devices.deny", first)
+    gpus.take_access(pid, first)
     watcher = canary.Canary(tmp_path, lambda: datetime.now(UTC))
     watcher.watch({mine: pid})
     watcher.look(0.0)
     assert watcher.access()[mine].state is AccessState.LOST
-    write_rule(pid, "devices.allow", first)
+    gpus.give_access(pid, first)
     watcher.look(0.0)
     assert watcher.access()[mine].state is AccessState.OK
 
@@ -119,7 +112,7 @@ def test_a_node_that_somebody_made_in_a_container_is_not_lost(
     found = watcher.access()[mine]
     assert found.state is AccessState.UNKNOWN
     assert found.message == f"{second.path} cannot be opened: Operation not permitted"
-    write_rule(pid, "devices.deny", first)
+    gpus.take_access(pid, first)
     watcher.look(0.0)
     found = watcher.access()[mine]
     assert found.state is AccessState.LOST
@@ -138,7 +131,7 @@ def test_a_paused_container_is_left_alone_and_what_was_found_of_it_stays(
     assert found.state is AccessState.OK
     client: Any = engine_hook.client()
     client.pause(mine)
-    write_rule(pid, "devices.deny", first)
+    gpus.take_access(pid, first)
     watcher.look(canary.ROUND)
     assert watcher.access()[mine] == found
     client.unpause(mine)

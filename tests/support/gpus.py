@@ -147,6 +147,29 @@ def opens(node: Path) -> bool:
     return True
 
 
+def devices_cgroup(pid: int) -> Path:
+    """The cgroup that says which devices a process may open."""
+    lines = Path("/proc", str(pid), "cgroup").read_text(encoding="utf-8").splitlines()
+    (path,) = (line.split(":", 2)[2] for line in lines if line.split(":")[1] == "devices")
+    return Path("/sys/fs/cgroup/devices") / path[1:]
+
+
+def take_access(pid: int, gpu: Gpu) -> None:
+    """A container loses its rule for a GPU, as at a reload of systemd."""
+    cgroup, rule = devices_cgroup(pid), _rule(gpu)
+    assert rule in (cgroup / "devices.list").read_text(encoding="utf-8").splitlines()
+    (cgroup / "devices.deny").write_text(rule, encoding="utf-8")
+
+
+def give_access(pid: int, gpu: Gpu) -> None:
+    """It has the rule again."""
+    (devices_cgroup(pid) / "devices.allow").write_text(_rule(gpu), encoding="utf-8")
+
+
+def _rule(gpu: Gpu) -> str:
+    return "c {}:{} rwm".format(*gpu.number)
+
+
 def _make_node(node: Path, gpu: Gpu) -> None:
     os.mknod(node, stat.S_IFCHR | 0o666, os.makedev(*gpu.number))
     node.chmod(0o666)
