@@ -43,12 +43,12 @@ class Child:
         SilentError: so many hang that no other one is started.
     """
 
-    def __init__(self, environment: Mapping[str, str], command: tuple[str, ...] = COMMAND) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         _abandoned[:] = [one for one in _abandoned if one.poll() is None]
         if len(_abandoned) >= MOST_ABANDONED:
             raise SilentError(f"{len(_abandoned)} processes that asked the driver hang in it")
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            command,
+            COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -90,7 +90,7 @@ class Child:
                     raise SilentError(f"the driver did not answer within {length:.0f} s")
                 piece = os.read(out.fileno(), _PIECE)
                 if not piece or len(self._rest) > _LARGEST_ANSWER:
-                    raise EndedError("the process that asks the driver ended without an answer")
+                    raise EndedError("the process that asks the driver ended")
                 self._rest += piece
         line, _, self._rest = self._rest.partition(b"\n")
         return line
