@@ -24,6 +24,7 @@ from controller.planning import (
     claims,
     collection,
     contents,
+    devices,
     inventory,
     resolve,
     retention,
@@ -53,7 +54,7 @@ class Look:
     wanted: Mapping[str, str] | Unseen
 
     def unseen(self) -> tuple[tuple[str, Reason, str], ...]:
-        """Return each part that could not be seen."""
+        """Return each part that could not be seen; GPUs are none: they hold only who wants or has any."""
         parts: dict[str, object] = {
             "specs": self.desired.scan,
             "policy": self.desired.policy,
@@ -129,16 +130,16 @@ class Looker:
             self._intents_settled = self._books.write(lambda: ports.ledger.abandon_intents(now), now)
         memory = self._identify(engine, ports.ledger.recall(nonce, now), now)
         memory = self._record_contents(engine, memory, now)
-        waiting, running = _by_state(effectives, engine)
-        host = ports.host.observe(accounts, waiting, running, now)
+        host = ports.host.observe(accounts, *_by_state(effectives, engine), now)
         next_look = min((t for t in (accepted.next_look, ports.policies.next_look) if t), default=None)
         wants = _wants(desired, effectives, memory)
         observed = Observed(
             engine,
             host,
-            self._layers(engine, memory, cause, now),
+            layers=self._layers(engine, memory, cause, now),
             collection=self._collection(engine, wants, now),
             usage=self._sizes(engine, effectives, cause, now),
+            gpus=self._around.gpus.observe(self._with_gpus(engine), now),
         )
         look = Look(desired, observed, memory, self._books.trouble, next_look, wants)
         return replace(look, observed=replace(look.observed, unproven=self._unproven(look)))
@@ -200,6 +201,13 @@ class Looker:
         if isinstance(engine, Seen) and cause in {"resync", "startup"}:
             self._usage = self._around.sizes.observe(sizes.wanted(effectives, engine.value), now)
         return self._usage
+
+    def _with_gpus(self, engine: Seen[EngineView] | Unseen) -> Mapping[str, int]:
+        """Return the running containers with devices: the pid of the main process by full id."""
+        if isinstance(engine, Unseen) or self._planner.equipment is None:  # the pass before saw none
+            return {}
+        containers = engine.value.containers.values()
+        return {c.id: c.pid for c in containers if c.pid and c.running and devices.has_any(c)}
 
     def _unproven(self, look: Look) -> str:
         """Say why nothing may rest on this look; a host is proven by one complete look since it changed."""

@@ -13,6 +13,7 @@ from controller.bookkeeping import Bookkeeping
 from controller.looking import Host, Look, Looker
 from controller.model.actions import Action, LedgerAction, PullImage
 from controller.model.desired import AcceptedPolicy
+from controller.model.memory import Memory
 from controller.model.observed import EngineView, Seen, Unseen
 from controller.model.outcomes import Failed, Succeeded
 from controller.model.plan import Decision, Plan, Verdict
@@ -72,7 +73,7 @@ class Reconciler:
         plan = self._planner.plan(look.desired, look.observed, look.ledger or look.memory, then)
         begun: frozenset[str] = frozenset()
         if self._mode == "Enforce" and look.ledger is None:
-            begun = self._do(plan, then)
+            begun = self._do(plan, look.memory, then)
         if collection.is_over(plan.upkeep, look.observed, look.memory, then):
             self._around.errands.room_made()
         self._summarize(plan, look, now)
@@ -115,8 +116,9 @@ class Reconciler:
 
     # do
 
-    def _do(self, plan: Plan, now: datetime) -> frozenset[str]:
+    def _do(self, plan: Plan, memory: Memory, now: datetime) -> frozenset[str]:
         """Write what is about to be done, then hand it to the crew."""
+        waits = None if plan.gpu_waits == memory.gpu_waits else plan.gpu_waits
         busy = self._around.crew.busy()
         ready = [d for d in (*_host_decisions(plan), *plan.upkeep, *plan.decisions.values()) if d.actions]
         ready = [decision for decision in ready if decision.workspace not in busy]
@@ -126,9 +128,12 @@ class Reconciler:
             with self._around.ledger.batch():
                 self._around.ledger.hold(plan.held)
                 self._around.ledger.fence(plan.fences, plan.fences_ended)
+                if waits is not None:
+                    self._around.ledger.note_gpu_waits(waits)
                 begun.extend(chain for d in ready if (chain := self._begin(d, now)) is not None)
 
-        if (ready or plan.held or plan.fences or plan.fences_ended) and self._books.write(write, now):
+        noted = plan.held or plan.fences or plan.fences_ended or waits is not None
+        if (ready or noted) and self._books.write(write, now):
             for decision, rest, intent_id in begun:
                 self._around.crew.submit(decision, rest, intent_id)
         return frozenset(decision.workspace for decision, _, _ in begun)

@@ -122,6 +122,7 @@ class Plan:
         held: what the breaker holds from now on; to be written down.
         fences: GPUs that are out of use by themselves from now on, or for something else; to be written down.
         fences_ended: UUIDs of those that are of use again.
+        gpu_waits: since when workspaces wait for GPUs, all of them, by name; None where that is not known.
         upkeep: of kept containers, which belong to no workspace any more.
     """
 
@@ -133,3 +134,4 @@ class Plan:
     upkeep: tuple[Decision, ...] = ()
     fences: tuple[Fence, ...] = ()
     fences_ended: tuple[str, ...] = ()
+    gpu_waits: Mapping[str, datetime] | None = None

@@ -3,7 +3,7 @@
 Refuses to call a device free because it was not looked at: what could not be seen gives nothing to anybody.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -30,10 +30,12 @@ class Holdings:
     Attributes:
         claims: all of them, in a fixed order.
         blind: why nothing can be given to anybody, or empty: somebody may hold any device.
+        next_end: when the first claim ends that is only kept for a workspace that has stopped.
     """
 
     claims: tuple[Claim, ...] = ()
     blind: str = ""
+    next_end: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Grounds:
     gpus: GpuView
     index: Mapping[str, Ours]
     designs: Mapping[str, object]
-    specs: frozenset[str]
+    specs: Collection[str]
     memory: Memory
     now: datetime
 
@@ -59,7 +61,7 @@ def held(grounds: Grounds) -> Holdings:
     """Return all claims there are."""
     reader = _Reader(grounds)
     claims = dict.fromkeys(reader.claims())
-    return Holdings(tuple(sorted(claims, key=_order)), reader.blind())
+    return Holdings(tuple(sorted(claims, key=_order)), reader.blind(), min(reader.ends, default=None))
 
 
 def _order(claim: Claim) -> tuple[str, str, str, str]:
@@ -69,6 +71,7 @@ def _order(claim: Claim) -> tuple[str, str, str, str]:
 class _Reader:
     def __init__(self, grounds: Grounds) -> None:
         self._g = grounds
+        self.ends: list[datetime] = []
         self._names = Names(grounds.gpus.devices)
         self._ours = {
             container.id: (name, container)
@@ -122,6 +125,7 @@ class _Reader:
             return False
         effective = self._effective(name)
         hold = USUAL_HOLD if effective is None else effective.gpu_hold
+        self.ends += [ended + hold] if self._g.now < ended + hold else []
         return self._g.now < ended + hold
 
     def _of_ours(self, name: str, container: Container) -> Iterator[Claim]:

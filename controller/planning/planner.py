@@ -18,14 +18,15 @@ from controller.model.memory import Cause, Held, Memory
 from controller.model.observed import AccountSeen, EngineView, HostView, Image, Observed, Unseen
 from controller.model.plan import Decision, Drift, HostFinding, Plan
 from controller.model.routes import Names
-from controller.model.status import ServiceAddress
 from controller.planning import (
     asking,
     budget,
     classify,
     collection,
+    drawing,
     drift,
     fencing,
+    granting,
     hostnames,
     inventory,
     obstacles,
@@ -35,12 +36,13 @@ from controller.planning import (
     retention,
     returning,
     routes,
-    template,
     tightening,
 )
 from controller.planning import case as case_module
 from controller.planning.case import Blueprint, Case, Ours, Rules, Scene
 from controller.planning.drafts import Draft, Grounds
+from controller.planning.equipment import Equipment, Outfitter, Sight
+from controller.planning.gear import Gear
 from controller.planning.memo import Memo, Same
 from controller.planning.standing import Standing, Standings
 
@@ -54,6 +56,8 @@ class Planner:
     def __init__(self, rules: Rules) -> None:
         self.designs: Mapping[str, Blueprint | Refusal] = {}
         """What every workspace of the latest plan gets, or why it gets nothing; for those who tell."""
+        self.equipment: Equipment | None = None
+        """The GPUs of the latest plan and who holds them, None where nobody asks for any; likewise."""
         self._rules = rules
         self._draft, self._evasive = Draft(), Draft()
         self._effective: Memo[Effective | Refusal] = Memo()
@@ -65,6 +69,7 @@ class Planner:
         self._quotas = quotas.Register()
         self._standings = Standings()
         self._decided: Same[Decision] = Same()
+        self._outfitter = Outfitter()
 
     def effective(self, spec: AcceptedSpec, standing: Standing, account: AccountSeen) -> Effective | Refusal:
         """Resolve one workspace."""
@@ -114,23 +119,43 @@ class Planner:
             beyond=self._quotas.beyond(desired.specs, self.designs, index, memory, enforce),
             enforce=enforce,
         )
-        decisions = {
-            name: self._decide(name, index.get(name, _NOTHING), desired, scene) for name in sorted(names)
-        }
+        self.equipment = self._outfitter.equipment(
+            Sight(observed.gpus, scene.view, index, self.designs, desired.specs, memory, self._rules, now)
+        )
+        granted = self._grant(names, index, desired, scene)
         self._forget(frozenset(names))
-        running = frozenset(n for n, ours in index.items() if ours.main is not None and ours.main.running)
-        rationed = budget.ration(decisions, running, memory, self._rules.budget, now)
-        decisions = dict(rationed.decisions)
+        decisions = dict(granted.rationing.decisions)
         if observed.unproven:
             decisions = {n: classify.unproven(d, observed.unproven) for n, d in decisions.items()}
         return Plan(
             decisions=self._decided.of(decisions),
-            held=(*rationed.held, *_held_removals(decisions, scene)),
+            held=(*granted.rationing.held, *_held_removals(decisions, scene)),
             upkeep=self._upkeep(observed, index, scene),
             host_actions=() if memory.host_pause or observed.unproven else self._networks(view),
             findings=self._findings(findings, scene, standing),
             next_look=_next_look(decisions, standing),
+            gpu_waits=self.equipment.waits(decisions, granted.queued) if self.equipment else {},
         )
+
+    def _grant(
+        self, names: set[str], index: Mapping[str, Ours], desired: Desired, scene: Scene
+    ) -> granting.Granted:
+        """Decide for all, give devices to those who use them, and keep within the budget."""
+        equipment, memory = self.equipment, scene.memory
+        scene = scene if equipment is None else replace(scene, stock=equipment.stock)
+        running = frozenset(n for n, ours in index.items() if ours.main is not None and ours.main.running)
+
+        def decide(name: str, gear: Gear | None) -> Decision:
+            return self._decide(name, index.get(name, _NOTHING), desired, scene, gear)
+
+        def ration(decisions: Mapping[str, Decision]) -> budget.Rationing:
+            return budget.ration(decisions, running, memory, self._rules.budget, scene.now)
+
+        prospect = equipment.prospect if equipment is not None else _no_gear
+        decisions = {name: decide(name, prospect(name)) for name in sorted(names)}
+        if equipment is None:
+            return granting.Granted(ration(decisions))
+        return granting.grant(equipment, decisions, decide, ration)
 
     def _upkeep(self, observed: Observed, index: Mapping[str, Ours], scene: Scene) -> tuple[Decision, ...]:
         """Decide for tags that may have moved, kept containers, what leads to workspaces, and images."""
@@ -189,11 +214,12 @@ class Planner:
         self._host = self._host if self._host == host else host
         return replace(view, image_details=self._images.of(view.image_details))
 
-    def _decide(self, name: str, ours: Ours, desired: Desired, scene: Scene) -> Decision:
+    def _decide(self, name: str, ours: Ours, desired: Desired, scene: Scene, gear: Gear | None) -> Decision:
         spec, blueprint = desired.specs.get(name), self.designs.get(name)
         try:
             drifts = self._differences(name, spec, ours, scene)
-            case = Case(name, spec, desired.rejected.get(name), blueprint, ours, drifts, scene)
+            rejected = desired.rejected.get(name)
+            case = Case(name, spec, rejected, blueprint, ours, drifts, scene, gear=gear)
             return classify.classify(tightening.weighed(case))
         except Exception as defect:  # noqa: BLE001 - our own defect holds one workspace and no other
             return classify.unseen(name, Reason.INTERNAL_ERROR, f"{type(defect).__name__}: {defect}")
@@ -268,7 +294,7 @@ class Planner:
         return self._blueprints.get(
             spec.name,
             (spec, effective, assignment, names, epoch),
-            lambda: _render(spec, effective, assignment, names, secrets, epoch),
+            lambda: drawing.draw(spec, effective, assignment, names, secrets, epoch),
         )
 
     def _differences(
@@ -288,11 +314,18 @@ class Planner:
 
         def compute() -> tuple[Drift, ...]:
             subject = drift.subject(
-                template_, blueprint.identity, blueprint.optional_targets, container, view
+                template_,
+                blueprint.identity,
+                blueprint.optional_targets,
+                container,
+                view,
+                wish=blueprint.effective.gpu,
+                stock=scene.stock,
             )
             return drift.of_state(container, should_run=should_run) + drift.detect(subject)
 
-        return self._drifts.get(name, (container, blueprint, image, detail, should_run, self._host), compute)
+        arguments = (container, blueprint, image, detail, should_run, self._host, scene.stock)
+        return self._drifts.get(name, arguments, compute)
 
     def _networks(self, view: EngineView) -> tuple[EnsureNetwork, ...]:
         wanted = {d.template.network for d in self.designs.values() if isinstance(d, Blueprint)}
@@ -309,27 +342,8 @@ class Planner:
             memo.keep_only(names)
 
 
-def _render(  # noqa: PLR0913 - a blueprint has this many parts
-    spec: AcceptedSpec,
-    effective: Effective,
-    assignment: ports.Assignment,
-    names: Names,
-    secrets: str,
-    epoch: int,
-) -> Blueprint:
-    made = template.render(effective, assignment.ports, secrets)
-    identity = template.identity(spec, effective, template.digest(made), epoch)
-    optional = frozenset(mount.target for mount in effective.mounts if not mount.required)
-    services = tuple(
-        ServiceAddress(
-            service.name,
-            service.port,
-            assignment.by_service.get(service.name),
-            names.url_of(service.name),
-        )
-        for service in effective.services
-    )
-    return Blueprint(effective, assignment, made, identity, optional, services, names)
+def _no_gear(_: str) -> Gear | None:
+    return None
 
 
 def _held_removals(decisions: Mapping[str, Decision], scene: Scene) -> tuple[Held, ...]:

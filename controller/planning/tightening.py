@@ -117,7 +117,13 @@ def weighed(case: Case) -> Case:
     if differs:
         design, view = case.design, case.scene.view
         subject = drift.subject(
-            design.template, design.identity, design.optional_targets, case.container, view
+            design.template,
+            design.identity,
+            design.optional_targets,
+            case.container,
+            view,
+            wish=design.effective.gpu,
+            stock=case.scene.stock,
         )
         drifts = soften(drifts, subject, limits(case))
     waits = _updates_wait(drifts) if by_hook else _tightened(case, drifts)

@@ -35,10 +35,7 @@ def _limits(limits: observed.Limits) -> Iterator[str]:
 
 
 def _template(template: actions.Template) -> Iterator[str]:
-    if template.privileged:
-        yield "PRIVILEGED"
-    if template.runtime is not None:
-        yield f"runtime {template.runtime}"
+    yield from _privileges(template)
     yield f"network {template.network}"
     if template.user:
         yield f"user {template.user}"
@@ -54,9 +51,23 @@ def _template(template: actions.Template) -> Iterator[str]:
         yield f"command {template.command[0]}"
 
 
+def _privileges(template: actions.Template) -> Iterator[str]:
+    if template.privileged:
+        yield "PRIVILEGED"
+    if template.runtime is not None:
+        yield f"runtime {template.runtime}"
+    if template.gpus is not None:
+        yield f"gpus {' '.join(template.gpus.uuids)} by {template.gpus.driver}"
+
+
 def _create(action: actions.Action) -> str:
     assert isinstance(action, actions.CreateContainer)
     return f"create {action.name} from {action.template.image} ({', '.join(_template(action.template))})"
+
+
+def _start(action: actions.Action) -> str:
+    assert isinstance(action, actions.StartContainer)
+    return f"start {action.name}" + (f" (gpus {' '.join(action.gpus)})" if action.gpus else "")
 
 
 def _update(action: actions.Action) -> str:
@@ -109,6 +120,7 @@ def _end_rollback(action: actions.Action) -> str:
 
 _TOLD_AT_LENGTH: Final[Mapping[type, Callable[[actions.Action], str]]] = {
     actions.CreateContainer: _create,
+    actions.StartContainer: _start,
     actions.UpdateLimits: _update,
     actions.PrepareMount: _prepare_mount,
     actions.WriteSecrets: _write_secrets,
@@ -122,7 +134,6 @@ _TOLD_AT_LENGTH: Final[Mapping[type, Callable[[actions.Action], str]]] = {
 _PHRASES: Final[Mapping[type, str]] = {
     actions.PullImage: "pull {a.reference}",
     actions.EnsureNetwork: "create network {a.name}",
-    actions.StartContainer: "start {a.name}",
     actions.StopContainer: "stop {a.name} (grace {a.grace.seconds}s)",
     actions.UnpauseContainer: "unpause {a.name}",
     actions.RenameContainer: "rename {a.old_name} to {a.new_name}",

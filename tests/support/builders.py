@@ -10,8 +10,9 @@ from controller.api.conditions import Reason
 from controller.api.images import ImageCatalog
 from controller.api.policy import ResourcePolicy
 from controller.api.workspace import Workspace
-from controller.model.actions import CreateContainer
+from controller.model.actions import CreateContainer, Template
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, Finding, RejectedFile, SpecFile, SpecScan
+from controller.model.gpus import VISIBLE_DEVICES, Attached
 from controller.model.memory import Memory
 from controller.model.observed import (
     Account,
@@ -172,7 +173,7 @@ def container(made: CreateContainer, identifier: str, now: datetime = LONG_AGO) 
         configuration=Configuration(
             image=template.image,
             hostname=template.hostname,
-            env={**basis.env, **dict(template.env)},
+            env={**basis.env, **dict(template.environment)},
             command=template.command or basis.command,
             user=template.user or basis.user,
             init=template.init,
@@ -186,11 +187,18 @@ def container(made: CreateContainer, identifier: str, now: datetime = LONG_AGO) 
             capabilities=template.capabilities,
             privileged=template.privileged,
             runtime=template.runtime or "runc",
+            gpus=attached(template),
         ),
         inspected_at=now,
         kernel_limits=Unseen(Reason.NOT_SEEN, "the container does not run", now),
         listening=Unseen(Reason.NOT_SEEN, "the container does not run", now),
     )
+
+
+def attached(template: Template) -> Attached:
+    """What a container's inspect tells of its GPUs."""
+    names = tuple(sorted(template.gpus.names)) if template.gpus is not None else ()
+    return Attached(names, visible=dict(template.environment).get(VISIBLE_DEVICES, ""))
 
 
 def in_state(made: Container, state: ContainerState, at: datetime = LONG_AGO) -> Container:

@@ -34,7 +34,7 @@ from controller.model.observed import (
 )
 from controller.model.plan import Verdict
 from controller.planning import claims
-from tests.support import builders, change_stories
+from tests.support import builders, change_stories, gpu_stories
 from tests.support.change_stories import length as _length
 from tests.support.world import World
 
@@ -62,8 +62,9 @@ def _workspace(world: World, name: str, rest: dict[str, Any]) -> None:
         spec = replace(spec, accepted_at=world.now - _length(rest.pop("accepted")))
     if rest.pop("unconfirmed", False):
         spec = replace(spec, confirmed=False)
-    state = rest.pop("container", "running")
-    world.add(spec, None if state == "none" else ContainerState(state))
+    state, gpus = rest.pop("container", "running"), rest.pop("gpus", None)
+    own = None if gpus is None else tuple(gpus)
+    world.add(spec, None if state == "none" else ContainerState(state), own)
 
 
 def _edit(world: World, name: str, rest: dict[str, Any]) -> None:
@@ -236,9 +237,8 @@ def _restarts(world: World, name: str, rest: dict[str, Any]) -> None:
 
 
 def _intent(world: World, name: str, rest: dict[str, Any]) -> None:
-    intent = Intent(
-        1, name, world.now, 1, rest.pop("verdict", "Create"), rest.pop("reason", "ContainerMissing")
-    )
+    verdict, reason = rest.pop("verdict", "Create"), rest.pop("reason", "ContainerMissing")
+    intent = Intent(1, name, world.now, 1, verdict, reason, gpus=tuple(rest.pop("gpus", ())))
     world.remember(open_intents=(*world.memory.open_intents, intent))
 
 
@@ -447,5 +447,6 @@ _VERBS: dict[str, Callable[[World, Any, dict[str, Any]], None]] = {
     "approve each": _each(change_stories.approve),
     "main container gone": _main_gone,
     **change_stories.VERBS,
+    **gpu_stories.VERBS,
     "ledger lost": _ledger_lost,
 }

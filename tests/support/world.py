@@ -13,6 +13,7 @@ from controller.api import labels
 from controller.api.conditions import Reason
 from controller.model import actions
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, Desired, RejectedFile, SpecScan
+from controller.model.gpus import Attachment, Bystander, GpuView
 from controller.model.memory import Disruption, Memory, Retained
 from controller.model.observed import (
     NOT_LOOKED_AT,
@@ -97,6 +98,10 @@ class World:
     memory: Memory = field(default_factory=builders.memory)
     unseen: dict[str, Unseen] = field(default_factory=dict)
     seen_ago: timedelta = timedelta(0)
+    gpus: GpuView = field(default_factory=GpuView)
+    bystanders: dict[str, Bystander] | Unseen = field(default_factory=dict)
+    cdi: frozenset[str] | None = None
+    """Names that the Engine attaches devices by; None where it cannot."""
     done: list[actions.Action] = field(default_factory=list)
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:  # noqa: ANN401 - the example's printer
@@ -127,6 +132,8 @@ class World:
             runtimes=self.runtimes,
             default_runtime="runc",
             disk=self.disk,
+            bystanders=dict(self.bystanders) if isinstance(self.bystanders, dict) else self.bystanders,
+            cdi=self.cdi,
         )
         owners = {spec.workspace.spec.owner or spec.name for spec in self.specs.values()}
         known = {owner: self.accounts.get(owner, builders.account(owner)) for owner in owners}
@@ -137,6 +144,7 @@ class World:
             host=self.unseen.get("host") or Seen(host, self.now),
             layers=dict(self.layers),
             unproven=self.unproven,
+            gpus=self.unseen.get("gpus") or Seen(self.gpus, self.now),
         )
 
     def recall(self) -> Memory | Unseen:
@@ -162,19 +170,30 @@ class World:
 
     # building
 
-    def add(self, spec: AcceptedSpec, state: ContainerState | None = ContainerState.RUNNING) -> "World":
+    def add(
+        self,
+        spec: AcceptedSpec,
+        state: ContainerState | None = ContainerState.RUNNING,
+        gpus: tuple[str, ...] | None = None,
+    ) -> "World":
         """Put a spec in force and, unless `state` is None, a container exactly as specified."""
         self.specs[spec.name] = spec
         if state is not None:
-            self.build(spec.name, state)
+            self.build(spec.name, state, gpus)
         return self
 
-    def build(self, name: str, state: ContainerState = ContainerState.RUNNING) -> Container:
-        """Make the container of a workspace as its spec says now, and grant its ports."""
+    def build(
+        self,
+        name: str,
+        state: ContainerState = ContainerState.RUNNING,
+        gpus: tuple[str, ...] | None = None,
+    ) -> Container:
+        """Make the container of a workspace as its spec says now, and grant its ports; None: its own GPUs."""
         planner = Planner(self.rules)
         calm = replace(self.memory, backoffs={}, suspensions={}, open_intents=(), pauses={}, host_pause=None)
         desired = replace(self.desired(), rejected={})
-        planner.plan(desired, self.observed(), replace(calm, accepted=dict(self.specs)), self.now)
+        memory = replace(calm, accepted=dict(self.specs))
+        plan = planner.plan(desired, self.observed(), memory, self.now)
         design = planner.designs[name]
         if not isinstance(design, Blueprint):
             raise RefusedError(f"{name} gets nothing: {design.message}")
@@ -185,11 +204,17 @@ class World:
             port_grants=(*self.memory.port_grants, *design.assignment.new_grants),
         )
         instance = f"{len(self.containers):08x}" + name.encode().hex()[:24].ljust(24, "0")
+        attachment = _granted(plan, name) if gpus is None else None
+        if gpus and planner.equipment is not None:
+            attachment = planner.equipment.attachment(gpus)
+        uuids = attachment.uuids if attachment is not None else ()
         made = actions.CreateContainer(
             name,
             labels.container_name(name),
-            design.template,
-            template.signed(design.identity, instance, self.memory.claim_key),
+            replace(design.template, gpus=attachment),
+            template.signed(
+                {**design.identity, labels.GPUS: ",".join(uuids)}, instance, self.memory.claim_key
+            ),
         )
         reference = design.template.image
         identifier = self.images.get(reference) or builders.image_id(reference)
@@ -220,6 +245,10 @@ class World:
                 "n", action.name, "bridge", action.subnet or "172.29.0.0/16", action.inter_container
             )
         self.remember(held={**self.memory.held, **{one.workspace: one for one in plan.held}})
+        left = {uuid: one for uuid, one in self.memory.fences.items() if uuid not in plan.fences_ended}
+        self.remember(fences={**left, **{one.uuid: one for one in plan.fences}})
+        if plan.gpu_waits is not None:
+            self.remember(gpu_waits=dict(plan.gpu_waits))
         for decision in (*plan.upkeep, *plan.decisions.values()):
             whole &= self._chain(decision, fault)
         return whole
@@ -467,3 +496,9 @@ class World:
                 if new.base < old.base + old.size and old.base < new.base + new.size:
                     raise RefusedError("a block overlaps another")
         self.remember(port_blocks=(*self.memory.port_blocks, *blocks), port_grants=(*rest, *action.grants))
+
+
+def _granted(plan: Plan, name: str) -> Attachment | None:
+    """The GPUs that a plan gives to the new container of a workspace."""
+    made = (one for one in plan.decisions[name].actions if isinstance(one, actions.CreateContainer))
+    return next((one.template.gpus for one in made), None)
