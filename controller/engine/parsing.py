@@ -85,7 +85,8 @@ class Listed(NamedTuple):
 
 def parse_listed(row: transport.Row) -> Listed:
     """One row of the Engine's list of containers."""
-    health = _HEALTH.search(row.get("Status") or "")
+    status = row.get("Status") or ""
+    health = _HEALTH.search(status) if status.endswith(")") else None
     networks = (row["NetworkSettings"] or {}).get("Networks") or {}
     return Listed(
         row["Id"],
