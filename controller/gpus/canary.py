@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -31,7 +30,7 @@ DEADLINE: Final = 5.0
 """Seconds that a child may take for all containers of a round."""
 PROBE: Final = Path(__file__).with_name("canary_probe.py")
 _PREFIX = "wharfinger-canary-"
-_DEV = Path("/dev")
+DEV: Final = Path("/dev")
 _REFUSED = frozenset({errno.EPERM, errno.EACCES})
 
 Answer: TypeAlias = Mapping[str, Any]
@@ -64,9 +63,10 @@ class Canary:
     """Tries the containers that it watches. `watch` and `access` may be called from any thread.
 
     Attributes of construction:
-        directory: where it may make nodes; where devices cannot be opened there, it takes /dev.
+        directory: where it may make nodes of devices that the host has none of.
         on_change: called when a container's access is another than before.
         drivers: major numbers of the devices that are opened; others are only asked about.
+        dev: where the host has its nodes.
     """
 
     def __init__(
@@ -77,12 +77,14 @@ class Canary:
         *,
         drivers: Callable[[], Iterable[int]] = places.driver_numbers,
         probe: Path = PROBE,
+        dev: Path = DEV,
     ) -> None:
         self._directory = directory
         self._clock = clock
         self._on_change = on_change
         self._drivers = drivers
         self._probe = probe
+        self._dev = dev
         self._wanted: Mapping[str, int] = {}
         self._any = threading.Event()
         self._runs: dict[str, Run] = {}
@@ -162,7 +164,7 @@ class Canary:
         if not due:
             return {}
         try:
-            directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_workshop(self._directory)))
+            directory = _workshop(self._directory) / f"{_PREFIX}{os.getpid()}"
         except OSError as error:
             return {key: {"error": f"no probe can be sent: {error}"} for key in due}
         try:
@@ -174,6 +176,7 @@ class Canary:
     def _send(self, due: Mapping[str, places.Place], directory: Path) -> tuple[Mapping[str, Answer], str]:
         """Answers by id, and what is to be said of those without one."""
         order = {
+            "dev": str(self._dev),
             "directory": str(directory),
             "drivers": list(self._drivers()),
             "targets": [
@@ -270,7 +273,7 @@ def _read(told: bytes) -> dict[str, Answer]:
 
 def _workshop(directory: Path) -> Path:
     """Where nodes can be made that can be opened: /run usually is mounted `nodev`, /dev cannot be."""
-    return _DEV if os.statvfs(directory).f_flag & os.ST_NODEV else directory
+    return DEV if os.statvfs(directory).f_flag & os.ST_NODEV else directory
 
 
 def _sweep(directory: Path) -> None:

@@ -1,8 +1,9 @@
 """Knows how to try, from a container's cgroup, whether its GPU's nodes can be opened; a child of the canary.
 
 It refuses to enter the container: it joins nothing but the cgroup, follows no link of the container's and
-opens no node of it, but others of its own making with the same numbers. It needs the standard library alone,
-and runs by its path. It takes one JSON object on standard input and answers a line for each container.
+opens no node of it, but the host's with the same numbers, or one of its own making where the host has none.
+It needs the standard library alone, and runs by its path. It takes one JSON object on standard input and
+answers a line for each container.
 """
 
 import errno
@@ -24,69 +25,84 @@ _CAPABILITIES = "nvidia-caps"
 def main() -> None:
     """Carry out one order; whatever goes wrong with one container is its answer."""
     order = json.load(sys.stdin)
+    nodes = Nodes(order["dev"], order["directory"])
     for target in order["targets"]:
         try:
-            answer = _probe(target, order["directory"], frozenset(order["drivers"]))
+            answer = _probe(target, nodes, frozenset(order["drivers"]))
         except OSError as error:
             answer = {"error": f"{error.filename or 'the probe'}: {error.strerror}"}
         sys.stdout.write(json.dumps({"id": target["id"], **answer}) + "\n")
         sys.stdout.flush()
 
 
-def _probe(target: dict[str, Any], directory: str, drivers: frozenset[int]) -> dict[str, Any]:
+class Nodes:
+    """Paths by which devices can be tried: the host's own nodes in `dev`, else others made in `directory`."""
+
+    def __init__(self, dev: str, directory: str) -> None:
+        self._directory = directory
+        folder = os.open(dev, _FOLDER)
+        self._paths = {(major, minor): f"{dev}/{name}" for name, major, minor in _devices_below(folder)}
+        os.close(folder)
+
+    def path(self, major: int, minor: int) -> str:
+        """Where the device with these numbers can be tried."""
+        known = self._paths.get((major, minor))
+        if known is None:
+            os.makedirs(self._directory, 0o700, exist_ok=True)  # noqa: PTH103 - as below
+            known = self._paths[major, minor] = f"{self._directory}/{major}-{minor}"
+            if not os.path.lexists(known):
+                os.mknod(known, stat.S_IFCHR | 0o600, os.makedev(major, minor))
+        return known
+
+
+def _probe(target: dict[str, Any], nodes: Nodes, drivers: frozenset[int]) -> dict[str, Any]:
     """The container's nodes, and of each what an opening outside and inside of its cgroup came to."""
-    nodes = target["nodes"]
-    if nodes is None:
-        nodes = _nodes_of(target["pid"])
-    made = [
-        (_made(directory, major, minor), _way(name) if major in drivers else None)
-        for name, major, minor in nodes
+    found = target["nodes"]
+    if found is None:
+        found = _nodes_of(target["pid"])
+    tries = [
+        (nodes.path(major, minor), _way(name) if major in drivers else None) for name, major, minor in found
     ]
-    outside = [_tried(*node) for node in made]
+    outside = [_tried(*one) for one in tries]
     _join(target["procs"])
     try:
-        inside = [_tried(*node) for node in made]
+        inside = [_tried(*one) for one in tries]
     finally:
         _join(target["home"])
-    return {"nodes": nodes, "outside": outside, "inside": inside}
+    return {"nodes": found, "outside": outside, "inside": inside}
 
 
 def _nodes_of(pid: int) -> list[tuple[str, int, int]]:
     """Name, major and minor number of each of NVIDIA's character devices in a process's /dev."""
     root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     folder = os.open("dev", _FOLDER, dir_fd=root)
-    found = [*_devices(folder, "", "nvidia")]
-    try:
-        below = os.open(_CAPABILITIES, _FOLDER, dir_fd=folder)
-    except OSError:
-        below = None  # no instance was given
-    if below is not None:
-        found += _devices(below, f"{_CAPABILITIES}/", "nvidia")
-        os.close(below)
+    found = _devices_below(folder)
     os.close(folder)
     os.close(root)
     return sorted(found)[:MOST_NODES]
 
 
-def _devices(folder: int, prefix: str, begin: str) -> list[tuple[str, int, int]]:
+def _devices_below(folder: int) -> list[tuple[str, int, int]]:
+    found = _devices(folder, "")
+    try:
+        below = os.open(_CAPABILITIES, _FOLDER, dir_fd=folder)
+    except OSError:
+        return found  # no instance was given
+    found += _devices(below, f"{_CAPABILITIES}/")
+    os.close(below)
+    return found
+
+
+def _devices(folder: int, prefix: str) -> list[tuple[str, int, int]]:
     with os.scandir(folder) as entries:
-        names = [
-            entry.name for entry in itertools.islice(entries, MOST_NAMES) if entry.name.startswith(begin)
-        ]
+        begun = itertools.islice(entries, MOST_NAMES)
+        names = [entry.name for entry in begun if entry.name.startswith("nvidia")]
     looks = [(name, os.stat(name, dir_fd=folder, follow_symlinks=False)) for name in names]
     return [
         (prefix + name, os.major(look.st_rdev), os.minor(look.st_rdev))
         for name, look in looks
         if stat.S_ISCHR(look.st_mode)
     ]
-
-
-def _made(directory: str, major: int, minor: int) -> str:
-    """A node of our own with these numbers."""
-    path = f"{directory}/{major}-{minor}"
-    if not os.path.lexists(path):
-        os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(major, minor))
-    return path
 
 
 def _way(name: str) -> int:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -274,7 +275,11 @@ def test_the_probe_answers_for_each_container_even_where_it_cannot_look(tmp_path
         {"id": "a", "nodes": [["nvidia0", 1, 3], ["nvidia1", 1, 5]], "pid": 0, **way},
         {"id": "b", "nodes": None, "pid": 4194305, **way},
     ]
-    order = json.dumps({"directory": str(tmp_path), "drivers": [1], "targets": targets})
+    dev = tmp_path / "dev"
+    (dev / "nvidia-caps").mkdir(parents=True)
+    os.mknod(dev / "nvidia0", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    own = {"dev": str(dev), "directory": str(tmp_path / "own")}
+    order = json.dumps({**own, "drivers": [1], "targets": targets})
     told = subprocess.run(
         [sys.executable, "-I", "-S", str(canary.PROBE)],
         input=order,
@@ -287,3 +292,4 @@ def test_the_probe_answers_for_each_container_even_where_it_cannot_look(tmp_path
     assert '"outside": [0, 0], "inside": [0, 0]' in first
     assert second == '{"id": "b", "error": "/proc/4194305/root: No such file or directory"}'
     assert procs.read_text().isdecimal()
+    assert [path.name for path in (tmp_path / "own").iterdir()] == ["1-5"]
