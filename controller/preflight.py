@@ -11,16 +11,19 @@ from typing import Final, TypeVar
 
 import pydantic
 
+from controller import assembly
+from controller.api.config import GpuSource
 from controller.api.images import ImageCatalog
 from controller.api.policy import PolicySpec, PortPool, ResourcePolicy
 from controller.engine import client as engine_client
 from controller.engine import inquiries
+from controller.gpus import toolkit
 from controller.ledger import ledger as ledgers
 from controller.ledger import lock
 from controller.model import errors
 from controller.model.memory import PortBlock
 from controller.model.observed import Unseen
-from controller.model.preflight import EngineFacts, Files, PoolUse, Preflight
+from controller.model.preflight import EngineFacts, Files, GpuFacts, PoolUse, Preflight
 from controller.settings import Settings
 from controller.sources import hostfiles, loader
 
@@ -44,7 +47,22 @@ def gather(settings: Settings, lock_dir: Path, now: datetime) -> Preflight:
         holder=_holder(engine, lock_dir),
         nested_runtime=(policy.docker_in_docker_runtime or "") if policy else "",
         high_watermark=settings.config.disk.high_watermark,
+        gpus=_gpus(settings, now),
     )
+
+
+def _gpus(settings: Settings, now: datetime) -> GpuFacts | None:
+    config = settings.config.gpus
+    if config.source is GpuSource.NONE:
+        return None
+    room = assembly.gpus(settings, lambda: now)
+    try:
+        room.look()
+        found = room.observe({}, now)
+    finally:
+        room.stop()
+    view = found if isinstance(found, Unseen) else found.value
+    return GpuFacts(view, config.attach, toolkit.look(), is_listed=config.source is GpuSource.STATIC)
 
 
 def _engine(settings: Settings, now: datetime) -> EngineFacts | Unseen:

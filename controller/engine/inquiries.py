@@ -6,7 +6,7 @@ It refuses to remember answers: passes have the observer, and nothing is decided
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from controller.engine import calls, images, parsing, transport
+from controller.engine import calls, gpus, images, parsing, transport
 from controller.model import errors
 from controller.model.images import ImageStore
 from controller.model.observed import Stranger, Unseen
@@ -78,6 +78,7 @@ class Inquiries:
             root_dir=str(info.get("DockerRootDir", "")),
             lacks=tuple(name for name, key in _NEEDED.items() if not info.get(key)),
             runtimes=frozenset(info.get("Runtimes") or {}),
+            cdi=gpus.parse_cdi(info),
             seccomp=any(option.startswith("name=seccomp") for option in info.get("SecurityOptions") or ()),
         )
 

@@ -6,6 +6,8 @@ Refuses to judge them: what is good enough is the business of `status`.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from controller.api.config import GpuAttach
+from controller.model.gpus import GpuView
 from controller.model.observed import Obstacle, Unseen
 
 
@@ -20,6 +22,7 @@ class EngineFacts:
         lacks: limits that its kernel cannot set, in words.
         runtimes: names of those that it has.
         seccomp: it filters the system calls of containers.
+        cdi: names that it attaches devices by, as in `EngineView`.
     """
 
     engine_id: str
@@ -33,6 +36,7 @@ class EngineFacts:
     lacks: tuple[str, ...] = ()
     runtimes: frozenset[str] = frozenset()
     seccomp: bool = True
+    cdi: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,35 @@ class PoolUse:
 
 
 @dataclass(frozen=True, slots=True)
+class Toolkit:
+    """What of NVIDIA's container toolkit is on the host.
+
+    Attributes:
+        version: major, minor and patch with dots; empty where it is not installed, or does not tell.
+        hook: the program is there that adds devices to a container as it starts.
+        described: UUIDs of the devices that files describe for CDI.
+    """
+
+    version: str = ""
+    hook: bool = False
+    described: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class GpuFacts:
+    """The GPUs, and what attaches them to containers.
+
+    Attributes:
+        is_listed: they are those of the configuration, which were not looked for.
+    """
+
+    view: GpuView | Unseen
+    attach: GpuAttach = GpuAttach.AUTO
+    toolkit: Toolkit = Toolkit()
+    is_listed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Preflight:
     """Everything that is looked at before a controller runs, or while it does.
 
@@ -111,6 +144,7 @@ class Preflight:
         holder: the controller that has this Engine, in words, or empty.
         nested_runtime: the one that the policy names for DockerInDocker, or empty.
         high_watermark: percent of the Engine's disk above which nothing new is made.
+        gpus: None where none are looked for.
     """
 
     uid: int
@@ -122,3 +156,4 @@ class Preflight:
     holder: str = ""
     nested_runtime: str = ""
     high_watermark: int = 90
+    gpus: GpuFacts | None = None

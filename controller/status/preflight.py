@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from controller.api.config import GpuAttach
+from controller.model.gpus import GpuView
 from controller.model.observed import Unseen
-from controller.model.preflight import EngineFacts, Files, Place, PoolUse, Preflight
+from controller.model.preflight import EngineFacts, Files, GpuFacts, Place, PoolUse, Preflight, Toolkit
 from controller.status import wording
 
 OLDEST_API: Final = (1, 41)
+SAFE_TOOLKIT: Final = (1, 17, 8)
+"""Version of the NVIDIA Container Toolkit before which an image could escape."""
 _NETWORKED: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs"}
 )
@@ -67,6 +71,8 @@ def _judge(facts: Preflight) -> Iterator[Check]:
         yield _ok("controller", facts.holder or "none has this Engine")
         yield from _security(facts.engine, facts.nested_runtime)
     yield from _files(facts.files, facts.high_watermark)
+    if facts.gpus is not None:
+        yield from _gpus(facts.gpus, None if isinstance(facts.engine, Unseen) else facts.engine)
     yield (
         _fail("policy", facts.policy, "mend it; `wharf validate` tells more")
         if facts.policy
@@ -260,6 +266,86 @@ def _jobs(files: Files) -> Iterator[Check]:
         yield _warn("prune job", f"cannot read {', '.join(files.unread)}", "ask as root")
     if not files.prune_jobs and not files.unread:
         yield _ok("prune job", "no cron entry or timer calls docker prune")
+
+
+def _gpus(gpus: GpuFacts, engine: EngineFacts | None) -> Iterator[Check]:
+    view = gpus.view
+    if isinstance(view, Unseen):
+        yield _warn("gpus", view.message, "ask nvidia-smi; workspaces with a GPU wait, others do not")
+        return
+    yield _driver(view, gpus.is_listed)
+    yield from _gpu_state(view)
+    if view.devices and not gpus.is_listed and engine is not None:
+        yield from _attachment(gpus, view, engine)
+        yield from _toolkit(gpus.toolkit)
+
+
+def _driver(view: GpuView, is_listed: bool) -> Check:  # noqa: FBT001 - one fact of two
+    if view.mismatch:
+        return _warn("gpus", view.mismatch, "restart the host: until then nothing new starts with a GPU")
+    if not view.devices:
+        return _ok("gpus", "the driver has no device" if view.driver else "no driver of NVIDIA here")
+    return _ok("gpus", _devices(view, is_listed))
+
+
+def _gpu_state(view: GpuView) -> Iterator[Check]:
+    if view.processes is None and not view.mismatch:
+        detail = "the driver does not tell who uses them, so none is granted"
+        yield _warn("gpu users", detail, "see that driver and library are of one version, and ask as root")
+    divided = {device.parent for device in view.devices.values()}
+    for device in view.devices.values():
+        if device.divided and device.uuid not in divided:
+            detail = f"MIG mode of {device.uuid} is on and it has no instance: nothing of it can be granted"
+            yield _warn("mig", detail, "make instances (`wharf mig plan` says which), or switch MIG mode off")
+    for trouble in view.troubles:
+        remedy = "it is granted again some time after that is over"
+        yield _warn("gpu health", f"{trouble.uuid}: {trouble.message}", remedy)
+
+
+def _devices(view: GpuView, is_listed: bool) -> str:  # noqa: FBT001 - one fact of two
+    whole = sum(device.parent is None for device in view.devices.values())
+    parts = len(view.devices) - whole
+    words = "1 GPU" if whole == 1 else f"{whole} GPUs"
+    if parts:
+        words += ", 1 MIG instance" if parts == 1 else f", {parts} MIG instances"
+    if not is_listed:
+        words += f", driver {view.driver}, library {view.library}"
+    return f"SIMULATED: {words}" if view.simulated else words
+
+
+def _attachment(gpus: GpuFacts, view: GpuView, engine: EngineFacts) -> Iterator[Check]:
+    """How they reach a container; see `gpus.attach`."""
+    what, kit = "gpu attachment", gpus.toolkit
+    by_cdi = gpus.attach is GpuAttach.CDI or (gpus.attach is GpuAttach.AUTO and engine.cdi is not None)
+    if not by_cdi:
+        yield _hook(kit.hook or any("nvidia" in name for name in engine.runtimes), engine)
+        return
+    grantable = {uuid for uuid, device in view.devices.items() if not device.divided}
+    missing = grantable - kit.described - {name.rpartition("=")[2] for name in engine.cdi or ()}
+    if engine.cdi is None:
+        remedy = 'set "features": {"cdi": true} in /etc/docker/daemon.json, or gpus.attach: Auto'
+        yield _warn(what, "the Engine has no CDI, which gpus.attach asks for", remedy)
+    elif missing:
+        remedy = "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml (again after each change of MIG)"
+        yield _warn(what, f"no description for CDI of {', '.join(sorted(missing))}", remedy)
+    else:
+        yield _ok(what, "by CDI")
+
+
+def _hook(is_there: bool, engine: EngineFacts) -> Check:  # noqa: FBT001 - one fact of two
+    what = "gpu attachment"
+    if not is_there:
+        return _warn(what, "neither CDI nor NVIDIA's hook is here", "install the NVIDIA Container Toolkit")
+    if engine.cgroup_driver == "systemd":
+        detail = "by NVIDIA's hook: `systemctl daemon-reload` takes the GPUs from what runs"
+        return _warn(what, detail, "use CDI (Engine 25 or newer), or the cgroup driver cgroupfs")
+    return _ok(what, "by NVIDIA's hook")
+
+
+def _toolkit(kit: Toolkit) -> Iterator[Check]:
+    if kit.version and tuple(map(int, kit.version.split("."))) < SAFE_TOOLKIT:
+        detail = f"{kit.version}: an image can escape from its container (CVE-2025-23266)"
+        yield _warn("gpu toolkit", detail, "upgrade the NVIDIA Container Toolkit to 1.17.8 or newer")
 
 
 def _pool(use: PoolUse) -> Check:

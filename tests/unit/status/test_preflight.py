@@ -5,8 +5,19 @@ from dataclasses import replace
 import pytest
 
 from controller.api.conditions import Reason
+from controller.api.config import GpuAttach
+from controller.model.gpus import Ailment, Device, GpuView, Trouble
 from controller.model.observed import Obstacle, Unseen
-from controller.model.preflight import EngineFacts, Files, Place, PoolUse, Preflight, PruneJob
+from controller.model.preflight import (
+    EngineFacts,
+    Files,
+    GpuFacts,
+    Place,
+    PoolUse,
+    Preflight,
+    PruneJob,
+    Toolkit,
+)
 from controller.status import preflight
 from controller.status.preflight import Level
 from tests.support import reports
@@ -131,3 +142,90 @@ def test_another_controller_is_no_trouble() -> None:
 def test_what_is_not_made_yet_is_no_trouble() -> None:
     places = {**PLACES, "state": Place("/var/lib/wharfinger", exists=False, file_system="ext4")}
     assert {check.level for check in preflight.judge(files(places=places))} == {Level.OK}
+
+
+A = Device("GPU-a", "H100", 80 * GIB)
+VIEW = GpuView({"GPU-a": A}, driver="550.1", library="12.550.1")
+KIT = Toolkit("1.17.8", hook=True, described=frozenset({"GPU-a"}))
+CDI: frozenset[str] = frozenset()
+HOOK = replace(ENGINE, cgroup_driver="cgroupfs")
+
+
+def gpus(
+    view: GpuView | Unseen = VIEW,
+    kit: Toolkit = KIT,
+    attach: GpuAttach = GpuAttach.AUTO,
+    engine: EngineFacts = HOOK,
+    *,
+    is_listed: bool = False,
+) -> Preflight:
+    return replace(GOOD, engine=engine, gpus=GpuFacts(view, attach, kit, is_listed))
+
+
+@pytest.mark.parametrize(
+    ("facts", "lines"),
+    [
+        (GOOD, []),
+        (gpus(GpuView()), ["gpus: no driver of NVIDIA here"]),
+        (gpus(GpuView(driver="550.1")), ["gpus: the driver has no device"]),
+        (
+            gpus(engine=replace(ENGINE, cdi=CDI)),
+            ["gpus: 1 GPU, driver 550.1, library 12.550.1", "gpu attachment: by CDI"],
+        ),
+        (
+            gpus(replace(VIEW, simulated=True)),
+            [
+                "gpus: SIMULATED: 1 GPU, driver 550.1, library 12.550.1",
+                "gpu attachment: by NVIDIA's hook",
+            ],
+        ),
+        (gpus(is_listed=True), ["gpus: 1 GPU"]),
+        (
+            gpus(kit=Toolkit(), engine=replace(ENGINE, cdi=frozenset({"nvidia.com/gpu=GPU-a"}))),
+            ["gpus: 1 GPU, driver 550.1, library 12.550.1", "gpu attachment: by CDI"],
+        ),
+        (
+            gpus(
+                GpuView(
+                    {"GPU-a": replace(A, divided=True), "MIG-a": replace(A, uuid="MIG-a", parent="GPU-a")},
+                    driver="550.1",
+                    library="12.550.1",
+                ),
+                replace(KIT, described=frozenset({"MIG-a"})),
+                engine=replace(ENGINE, cdi=CDI),
+            ),
+            ["gpus: 1 GPU, 1 MIG instance, driver 550.1, library 12.550.1", "gpu attachment: by CDI"],
+        ),
+    ],
+)
+def test_gpus_that_can_be_granted_are_ok(facts: Preflight, lines: list[str]) -> None:
+    found = [check for check in preflight.judge(facts) if check.what.startswith("gpu")]
+    assert [f"{check.what}: {check.detail}" for check in found] == lines
+    assert {check.level for check in found} <= {Level.OK}
+
+
+LOST = Trouble("GPU-a", Ailment.LOST, "the driver cannot reach it", reports.NOW)
+
+
+@pytest.mark.parametrize(
+    ("facts", "what", "words"),
+    [
+        (gpus(Unseen(Reason.NOT_SEEN, "it hangs", reports.NOW)), "gpus", "nvidia-smi"),
+        (gpus(replace(VIEW, mismatch="differ")), "gpus", "restart the host"),
+        (gpus(replace(VIEW, processes=None)), "gpu users", "none is granted"),
+        (gpus(GpuView({"GPU-a": replace(A, divided=True)})), "mig", "wharf mig plan"),
+        (gpus(replace(VIEW, troubles=(LOST,))), "gpu health", "cannot reach it"),
+        (gpus(attach=GpuAttach.CDI), "gpu attachment", "daemon.json"),
+        (gpus(kit=Toolkit(), engine=replace(ENGINE, cdi=CDI)), "gpu attachment", "nvidia-ctk cdi generate"),
+        (gpus(kit=Toolkit()), "gpu attachment", "install the NVIDIA Container Toolkit"),
+        (gpus(attach=GpuAttach.DEVICE_REQUEST, engine=ENGINE), "gpu attachment", "daemon-reload"),
+        (gpus(kit=replace(KIT, version="1.17.7")), "gpu toolkit", "1.17.8"),
+        (gpus(kit=replace(KIT, version="1.9.12")), "gpu toolkit", "CVE"),
+    ],
+)
+def test_whatever_keeps_gpus_from_being_granted_is_a_warning_with_a_remedy(
+    facts: Preflight, what: str, words: str
+) -> None:
+    (found,) = [check for check in preflight.judge(facts) if check.level is not Level.OK]
+    assert (found.level, found.what) == (Level.WARN, what)
+    assert words in str(found)
