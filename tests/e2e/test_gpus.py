@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from controller.api import labels
 from controller.model.gpus import VISIBLE_DEVICES
 from tests.support import gpus, process
 from tests.support.fleet import Fleet
@@ -19,6 +20,7 @@ from tests.support.nvml import scenario as nvml
 SOON = 15.0
 """Seconds within which foreign use and lost access are to be found."""
 GIVES_ALL = "gives-all:1"
+ONE: process.Tree = {"gpu": {"mode": "Exclusive"}}
 POLICY: dict[str, Any] = {
     "dockerInDockerRuntime": "nvidia",
     "classes": {
@@ -97,3 +99,29 @@ def test_an_image_that_says_all_sees_no_device_without_a_gpu_in_its_spec(lab: La
     assert container["HostConfig"]["Runtime"] == "nvidia"
     assert f"{VISIBLE_DEVICES}=void" in lab.environment("leaky")
     assert lab.nodes("leaky") == []
+
+
+def granted(lab: Lab, name: str) -> gpus.Gpu:
+    """The whole GPU that a workspace was granted, as its label says."""
+    uuid = lab.container(name)["Config"]["Labels"][labels.GPUS]
+    return next(one for one in lab.engine.gpus if one.uuid == uuid)
+
+
+def test_a_workspace_gets_the_node_of_its_gpu_and_no_other(lab: Lab) -> None:
+    lab.up("alice", ONE)
+    mine = granted(lab, "alice")
+    (request,) = lab.container("alice")["HostConfig"]["DeviceRequests"]
+    expected = ("cdi", f"{gpus.KIND}={mine.uuid}") if lab.cdi else ("nvidia", mine.uuid)
+    assert (request["Driver"], *request["DeviceIDs"]) == expected
+    assert lab.nodes("alice") == [f"nvidia{mine.minor}"]
+
+
+def test_access_that_is_lost_is_told_soon_and_disturbs_nobody(lab: Lab) -> None:
+    before = lab.up("bob", ONE)
+    pid, mine = before["State"]["Pid"], granted(lab, "bob")
+    gpus.take_access(pid, mine)
+    decision = lab.controller.decided("bob", "GpuAccessLost", SOON)
+    assert f"{mine.path} cannot be opened" in decision["message"]
+    assert lab.container("bob")["State"]["Pid"] == pid
+    gpus.give_access(pid, mine)
+    lab.controller.runs("bob")
