@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.contract import backends
+from tests.contract.gpu_backends import GpuWorld
 from tests.contract.sides import Sides
+from tests.support import gpus
 
 MIB = 2**20
 NAMES = ("ann", "bob", "eve")
@@ -43,6 +45,20 @@ LIMITS: tuple[dict[str, Any], ...] = (
 SIGNALS = ("", "KILL", "SIGTERM", "10", "NONE")
 UNFIT = ("", "-", "a b")
 MOST_BOXES = 5
+KNOWN, OTHER = gpus.USUAL[0].uuid, gpus.USUAL[2].instances[0]
+NVIDIA = {"Driver": "nvidia", "Capabilities": [["gpu", "utility"]]}
+REQUESTS: tuple[list[dict[str, Any]] | None, ...] = (
+    [{**NVIDIA, "DeviceIDs": [KNOWN]}],
+    [{**NVIDIA, "DeviceIDs": [KNOWN]}],
+    [{**NVIDIA, "DeviceIDs": ["GPU-unknown"]}],
+    [{**NVIDIA, "DeviceIDs": [KNOWN]}, {**NVIDIA, "DeviceIDs": ["1", OTHER]}],
+    [{**NVIDIA, "Driver": "", "Count": 1}],
+    [{**NVIDIA, "Count": 1, "DeviceIDs": [KNOWN]}],
+    [{**NVIDIA, "Capabilities": [["fpga"]], "DeviceIDs": [KNOWN]}],
+    [{"Driver": "cdi", "DeviceIDs": [f"{gpus.KIND}={KNOWN}"]}],
+    [],
+    None,
+)
 GONE = 0.05
 """The share of calls for a container that may be gone."""
 
@@ -104,10 +120,15 @@ class History:
         if choose([True, False, False]):
             host["PortBindings"] = {"8888/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(self._port)}]}
         image = choose([backends.IMAGE] * 9 + ["lab/nothing:1"])
+        host |= self._devices()
         body = {"Image": image, "Cmd": command, "Labels": choose(LABELS), "HostConfig": host}
         name = choose([*NAMES, "dan", f"box-{self.both.count}", f"box-{self.both.count}", choose(UNFIT[1:])])
         self.both.call("POST", "/containers/create", body, name=name)
         return None
+
+    def _devices(self) -> dict[str, Any]:
+        """What a container is to be made with of devices."""
+        return {}
 
     def start(self) -> None:
         self._call(self._one(), "start")
@@ -143,3 +164,25 @@ class History:
         network = self._random.choice([*NETWORKS, *NETWORKS, *NETWORKS, "bridge", "nowhere"])
         verb = self._random.choice(["connect", "connect", "disconnect"])
         self.both.call("POST", f"/networks/{network}/{verb}", {"Container": self._one()})
+
+
+class DeviceHistory(History):
+    """One with devices, which come and go."""
+
+    def __init__(self, both: Sides, seed: int, port: int, worlds: tuple[GpuWorld, ...]) -> None:
+        super().__init__(both, seed, port)
+        self._worlds = worlds
+
+    def _acts(self) -> list[tuple[Callable[[], object], int]]:
+        return [*super()._acts(), (self.replug, 3)]
+
+    def _devices(self) -> dict[str, Any]:
+        requests = self._random.choice(REQUESTS)
+        return {} if requests is None else {"DeviceRequests": requests}
+
+    def replug(self) -> None:
+        """From now on there are these devices."""
+        there = self._random.choice([gpus.USUAL, gpus.USUAL[1:]])
+        self.both.story.append(f"devices: {' '.join(gpu.uuid for gpu in there)}")
+        for world in self._worlds:
+            world.set_gpus(there)

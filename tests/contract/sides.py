@@ -112,6 +112,7 @@ class Side:
             "as before": self._starts.get(container_id, NEVER) == state["StartedAt"],
             **{key: host.get(key) or None for key in LIMITS},
             "RestartPolicy": host["RestartPolicy"],
+            "DeviceRequests": host["DeviceRequests"],
             "NetworkMode": host["NetworkMode"],
             **{key: config[key] for key in ("Image", "Labels", "Cmd", "User")},
             "Hostname": self._plain(config["Hostname"]),

@@ -4,9 +4,10 @@ from collections import Counter
 
 import pytest
 
-from tests.contract import backends, histories, sides
+from tests.contract import backends, gpu_backends, histories, sides
 from tests.contract.backends import Backend, row
 from tests.support.dockerd import Dockerd
+from tests.support.gpus import USUAL, GpuDockerd
 
 MUST_HAPPEN = {
     ("create", 400): 3,
@@ -41,6 +42,10 @@ MUST_HAPPEN = {
 """Calls and answers, and how often at least; a run without them has not shown anything."""
 
 
+DEVICES = {("start", 204): 8, ("start", 500): 8}
+"""The same for histories with devices."""
+
+
 def play(daemon: Dockerd, seeds: range, steps: int) -> Counter[tuple[str, int]]:
     port = backends.free_port()
     outcomes: Counter[tuple[str, int]] = Counter()
@@ -65,6 +70,33 @@ def test_a_few_random_histories_are_the_same_on_both_engines(engine: Dockerd) ->
 @row("SIDE-random")
 def test_many_random_histories_are_the_same_on_both_engines(engine: Dockerd) -> None:
     play(engine, range(1000, 1150), steps=60)
+
+
+def play_with_devices(engine: GpuDockerd, seeds: range, steps: int) -> Counter[tuple[str, int]]:
+    port = backends.free_port()
+    outcomes: Counter[tuple[str, int]] = Counter()
+    for seed in seeds:
+        model, real = gpu_backends.SimGpuWorld(cdi=False), gpu_backends.RealGpuWorld(engine)
+        engine.set_gpus(USUAL)
+        both = sides.Sides(Backend(model), Backend(real))
+        histories.DeviceHistory(both, seed, port, (model, real)).play(steps)
+        outcomes += both.outcomes
+        real.carrier.close()
+        engine.remove_everything()
+        engine.close_clients()
+    return outcomes
+
+
+@row("SIDE-random")
+def test_a_few_random_histories_with_devices_are_the_same_on_both_engines(engine_hook: GpuDockerd) -> None:
+    outcomes = play_with_devices(engine_hook, range(4), steps=40)
+    assert {call: outcomes[call] for call, least in DEVICES.items() if outcomes[call] < least} == {}
+
+
+@pytest.mark.full
+@row("SIDE-random")
+def test_many_random_histories_with_devices_are_the_same_on_both_engines(engine_hook: GpuDockerd) -> None:
+    play_with_devices(engine_hook, range(2000, 2050), steps=60)
 
 
 def test_events_may_come_in_any_order_only_where_the_engine_has_them_race() -> None:
