@@ -23,7 +23,11 @@ test: bootstrap  ## the whole test suite, on a disposable Engine
 
 .PHONY: test-full
 test-full: bootstrap  ## the tests that take long too, and the large number of generated examples
-	@$(PYTHON) -m pytest -m "full or not full" --hypothesis-profile=large
+	@$(PYTHON) -m pytest -m "not gpu" --hypothesis-profile=large
+
+.PHONY: test-gpu
+test-gpu: bootstrap  ## inventory, utilisation, processes and error codes against a real NVIDIA GPU
+	@$(PYTHON) -m pytest -m gpu tests/hardware
 
 .PHONY: check
 check: bootstrap  ## format, lint, types, import contracts, generated files current

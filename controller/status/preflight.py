@@ -5,7 +5,7 @@ Refuses to look: the facts are given, and what is not among them is not judged.
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from controller.api.config import GpuAttach
@@ -72,7 +72,9 @@ def _judge(facts: Preflight) -> Iterator[Check]:
         yield from _security(facts.engine, facts.nested_runtime)
     yield from _files(facts.files, facts.high_watermark)
     if facts.gpus is not None:
-        yield from _gpus(facts.gpus, None if isinstance(facts.engine, Unseen) else facts.engine)
+        found = _gpus(facts.gpus, None if isinstance(facts.engine, Unseen) else facts.engine)
+        is_simulated = not isinstance(facts.gpus.view, Unseen) and facts.gpus.view.simulated
+        yield from map(_simulated, found) if is_simulated else found
     yield (
         _fail("policy", facts.policy, "mend it; `wharf validate` tells more")
         if facts.policy
@@ -310,7 +312,11 @@ def _devices(view: GpuView, is_listed: bool) -> str:  # noqa: FBT001 - one fact 
         words += ", 1 MIG instance" if parts == 1 else f", {parts} MIG instances"
     if not is_listed:
         words += f", driver {view.driver}, library {view.library}"
-    return f"SIMULATED: {words}" if view.simulated else words
+    return words
+
+
+def _simulated(check: Check) -> Check:
+    return replace(check, detail=f"SIMULATED: {check.detail}")
 
 
 def _attachment(gpus: GpuFacts, view: GpuView, engine: EngineFacts) -> Iterator[Check]:

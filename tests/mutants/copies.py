@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.mutants import patches
 
 OPTIONS = ("-x", "-q", "--tb=no", "-p", "no:randomly", "-p", "no:cacheprovider", "--hypothesis-seed=1")
-WITHOUT = "not engine and not full"
+WITHOUT = "not engine and not full and not gpu"
 """Mutants are tried without a real Engine and without the tests that take minutes."""
 
 _FIRST = re.compile(r"^(?:FAILED|ERROR) (tests/.*?)(?: - .*)?$", re.MULTILINE)

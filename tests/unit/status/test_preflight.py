@@ -176,7 +176,7 @@ def gpus(
             gpus(replace(VIEW, simulated=True)),
             [
                 "gpus: SIMULATED: 1 GPU, driver 550.1, library 12.550.1",
-                "gpu attachment: by NVIDIA's hook",
+                "gpu attachment: SIMULATED: by NVIDIA's hook",
             ],
         ),
         (gpus(is_listed=True), ["gpus: 1 GPU"]),
