@@ -25,6 +25,8 @@ APPROVABLE: Final = frozenset(
         Reason.REMOVALS_HELD,
         Reason.PACED,
         Reason.PINNED,
+        Reason.OWN_GPU_BUSY,
+        Reason.GPU_ACCESS_LOST,
     }
 )
 """Reasons of decisions that a person's approval overcomes."""

@@ -285,6 +285,24 @@ class Reason(StrEnum):
     GPU_UNHEALTHY = "GpuUnhealthy"
     """A device of the workspace is out of use because of a fault. What runs on it goes on, and nobody gets it
     anew until the fault is gone for `gpus.cleanAfter`. Save your work, and restart the workspace."""
+    GPUS_GRANTED = "GpusGranted"
+    """The workspace has all GPUs that it asks for. Nothing to do."""
+    GPU_FENCED = "GpuFenced"
+    """A device has a fault and is out of use by itself; what runs on it goes on. It is granted again once the
+    fault is gone for `gpus.cleanAfter`. Read the message; reset or replace the device if it stays."""
+    GPU_UNFENCED = "GpuUnfenced"
+    """A device was without a fault for `gpus.cleanAfter` and is granted again. Nothing to do."""
+    GPU_CORDONED = "GpuCordoned"
+    """A person took a device out of use; what runs on it goes on. It is granted again after `wharf uncordon
+    gpu UUID`."""
+    GPU_UNCORDONED = "GpuUncordoned"
+    """A person put a device back into use. It is granted again. Nothing to do."""
+    GPU_DRAINING = "GpuDraining"
+    """A person asks those who have a device to leave it. Nothing is stopped for that, and nobody gets it
+    anew. Save your work, and stop or restart the workspace."""
+    UPDATE_WAITS = "UpdateWaits"
+    """Limits differ that can be changed while a container runs, but a hook gave this one its GPUs, and an
+    update would take them away. They are set at its next start. Nothing to do."""
     GPU_CONFLICT = "GpuConflict"
     """Somebody else uses a device that is held by this workspace alone. Nobody is stopped for it. Look at
     `wharf get gpus`, and ask who it is."""

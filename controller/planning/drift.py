@@ -288,7 +288,7 @@ def _gpus(case: Subject) -> Iterator[Drift]:
         return
     given = devices.other_than(case.container, own, case.stock.devices)
     if given:
-        yield Drift(DriftKind.GPU, "devices", given, observed, Remedy.REPLACE)
+        yield Drift(DriftKind.GPU, "devices", f"{observed}, {given}", observed, Remedy.REPLACE)
 
 
 def _restart_policy(case: Subject) -> Iterator[Drift]:

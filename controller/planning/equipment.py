@@ -158,12 +158,18 @@ class Equipment:
 
     def _notes(self, name: str, main: Container) -> list[Note]:
         notes, hold = [], self._hold(name)
+        memory, seen = self._sight.memory, isinstance(self._sight.gpus, Seen)
         for uuid in devices.of(main):
             device = self.stock.devices.get(uuid)
+            if device is None and seen:
+                notes.append(Note(Reason.GPU_UNHEALTHY, f"{uuid} is not there any more"))
             for place in dict.fromkeys((uuid, device.whole if device else uuid)):
-                fence = self._sight.memory.fences.get(place)
+                fence, cordon = memory.fences.get(place), memory.cordons.get(place)
                 if fence is not None:
                     notes.append(Note(Reason.GPU_UNHEALTHY, f"{place} is out of use: {fence.message}"))
+                if cordon is not None and cordon.drain:
+                    asks = f"{cordon.by} asks to leave {place}: {cordon.reason}"
+                    notes.append(Note(Reason.GPU_DRAINING, asks))
             rivals = self._holders.rivals(uuid, name, hold, _ANY_NUMBER)
             if rivals:
                 notes.append(Note(Reason.GPU_CONFLICT, f"{_words(rivals)} has {uuid}, too"))
@@ -236,6 +242,10 @@ class Equipment:
         """Tell whether a person let go exactly what was decided."""
         approval = self._sight.memory.approvals.get(decision.workspace)
         return approval is not None and approval.change == decision.change
+
+    def is_on_its_way_back(self, name: str) -> bool:
+        """Tell whether a kept container is put back: then no other one is made."""
+        return name in self._sight.memory.rollbacks
 
     def waits(self, decisions: Mapping[str, Decision], queued: frozenset[str]) -> Mapping[str, datetime]:
         """Return since when each workspace waits; who got devices keeps that until its container runs."""

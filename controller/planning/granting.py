@@ -83,7 +83,8 @@ class _Round:
         for name, message in messages.items():
             decision = self.decisions[name]
             other = f"; `wharf approve {name}` has it made anew with other devices"
-            text = message + (other if decision.reason is Reason.OWN_GPU_BUSY else "")
+            own = decision.reason is Reason.OWN_GPU_BUSY and not self.equipment.is_on_its_way_back(name)
+            text = message + (other if own else "")
             due = self.equipment.next_change
             self.decisions[name] = replace(decision, message=text, retry_at=decision.retry_at or due)
         self.queued = frozenset(messages)

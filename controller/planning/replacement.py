@@ -12,7 +12,7 @@ from controller.model.actions import Action
 from controller.model.memory import BackOff, Cause, FailedTemplate
 from controller.model.observed import Container
 from controller.model.plan import Decision, Drift, Remedy, Verdict
-from controller.planning import chains, obstacles, regranting, stops, template
+from controller.planning import chains, devices, obstacles, regranting, stops, template
 from controller.planning.case import Case, is_kept
 
 _BY_ITSELF: Final = frozenset({labels.TEMPLATE_HASH, labels.GPUS})
@@ -59,7 +59,7 @@ def unequipped(case: Case, container: Container) -> Decision | None:
     if gear.rival and not regranting.has_run(container):
         return regranting.give_way(case, container, gear.rival)
     if gear.grant is not None:  # it never ran, or a person let it go
-        return replace(case, container, f"it gets other devices: {gear.own_lack.message}")
+        return replace(case, container, f"it gets other devices than {', '.join(devices.of(container))}")
     return obstacles.own_devices(case)
 
 

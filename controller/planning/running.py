@@ -107,7 +107,8 @@ def restart_requested(case: Case) -> Decision | None:
         done = (actions_of.CompleteRestart(case.name),)
         return case.decide(Verdict.UPDATE, Reason.RESTART_REQUESTED, "done already", actions=done)
     outdated = replacement.needed(case.drifts)
-    as_it_is = obstacles.host(case) or obstacles.own_devices(case)
+    other_devices = case.gear is not None and case.gear.grant is not None  # a person let it have them
+    as_it_is = obstacles.host(case) or (None if other_devices else obstacles.own_devices(case))
     hold = asking.first(case) or (obstacles.new(case) if outdated else as_it_is)
     if hold is not None:
         return hold

@@ -8,13 +8,14 @@ from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from controller.api import workspace
-from controller.api.conditions import DriftKind
+from controller.api.conditions import DriftKind, Reason
 from controller.api.presets import Enforcement, LimitName
 from controller.api.workspace import Resources
 from controller.model.observed import Container, Limits
-from controller.model.plan import Drift, Remedy
+from controller.model.plan import Drift, Note, Remedy
 from controller.planning import devices, drift, origins
 from controller.planning.case import Blueprint, Case
+from controller.planning.gear import Gear
 
 CLASS_OF: Final[Mapping[str, LimitName]] = {
     "nano_cpus": LimitName.CPUS,
@@ -126,9 +127,10 @@ def weighed(case: Case) -> Case:
             stock=case.scene.stock,
         )
         drifts = soften(drifts, subject, limits(case))
-    waits = _updates_wait(drifts) if by_hook else _tightened(case, drifts)
+    waits = "" if by_hook else _tightened(case, drifts)
     excess = (case.beyond.message if case.beyond is not None else "", waits)
-    return replace(case, drifts=drifts, excess="; ".join(filter(None, excess)))
+    gear = _noted(case.gear, drifts) if by_hook else case.gear
+    return replace(case, drifts=drifts, excess="; ".join(filter(None, excess)), gear=gear)
 
 
 def _at_next_start(found: Drift) -> Drift:
@@ -137,14 +139,15 @@ def _at_next_start(found: Drift) -> Drift:
     return replace(found, remedy=Remedy.RESTART) if by_update else found
 
 
-def _updates_wait(drifts: tuple[Drift, ...]) -> str:
+def _noted(gear: Gear | None, drifts: tuple[Drift, ...]) -> Gear | None:
     """Say what waits for the next start because a hook gave the container its GPUs."""
     waiting = [
         f"{one.field} {one.observed} -> {one.desired}" for one in drifts if one.remedy is Remedy.RESTART
     ]
-    if not waiting:
-        return ""
-    return f"from its next start on: {', '.join(waiting)} (an update now would take its GPUs from it)"
+    if not waiting or gear is None:
+        return gear
+    message = f"from its next start on: {', '.join(waiting)}; an update now would take its GPUs from it"
+    return replace(gear, notes=(*gear.notes, Note(Reason.UPDATE_WAITS, message)))
 
 
 def _tightened(case: Case, drifts: tuple[Drift, ...]) -> str:

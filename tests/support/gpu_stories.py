@@ -70,7 +70,7 @@ def _process(world: World, pid: int, rest: dict[str, Any]) -> None:
     if where:
         identifier = next((c.id for c in world.of(where)), where)
     process = Process(
-        rest.pop("on"),
+        rest.pop("device"),
         pid,
         container_id=identifier,
         user=rest.pop("of", ""),

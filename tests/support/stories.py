@@ -159,6 +159,9 @@ _CHANGES: dict[str, Callable[[World, Container, Any], Container]] = {
     "env": _env,
     "hash": _hash,
     "restart_policy": _configured("restart_policy"),
+    "gpus": lambda world, found, value: _configured("gpus")(
+        world, found, replace(found.configuration.gpus, names=tuple(value))
+    ),
     "network_mode": _configured("network_mode"),
     "hostname": _configured("hostname"),
     "privileged": _configured("privileged"),
