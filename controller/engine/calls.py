@@ -4,7 +4,7 @@ It refuses to have others: no exec, no prune, no removal by force or with volume
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -43,11 +43,13 @@ class EngineClient:
 
     # looking
 
-    def list_containers(self, label: str | None = None) -> list[transport.Row]:
-        """All containers, in any state, as the Engine's list has them; with `label` (`key=value`) those."""
+    def list_containers(self, label: str | None = None) -> Iterator[transport.Row]:
+        """All containers, in any state, as the Engine's list has them; with `label` (`key=value`) those.
+
+        They are given one by one, once; that may raise as well, and then the others are not known.
+        """
         query = {"all": "1"} if label is None else {"all": "1", "filters": json.dumps({"label": [label]})}
-        rows: list[transport.Row] = self._read("list_containers", "/containers/json", query).body
-        return rows
+        return _rows(self._read("list_containers", "/containers/json", query, rows=True))
 
     def inspect_container(self, name_or_id: str) -> transport.Row | None:
         """One container, or None if there is none. A name wins over an id: give names or all 64 digits."""
@@ -186,9 +188,9 @@ class EngineClient:
     # carrying
 
     def _read(
-        self, operation: str, path: str, query: Mapping[str, str], timeout: float | None = None
+        self, operation: str, path: str, query: Mapping[str, str], *, rows: bool = False
     ) -> transport.Answer:
-        request = transport.Request(operation, "GET", path, query, timeout=timeout or self._timeout)
+        request = transport.Request(operation, "GET", path, query, timeout=self._timeout, rows=rows)
         try:
             answer = self._carrier.call(request)
         except transport.UnansweredError as silence:
@@ -247,6 +249,13 @@ class EngineClient:
         if pulled:
             raise refusals.translate_pull(pulled, opened.message)
         raise refusals.translate_read(opened)
+
+
+def _rows(answer: transport.Answer) -> Iterator[transport.Row]:
+    try:
+        yield from answer.body
+    except transport.UnansweredError as silence:
+        raise refusals.translate_read_silence(silence) from silence
 
 
 def split_reference(reference: str) -> tuple[str, str]:

@@ -23,7 +23,7 @@ import tenacity
 import urllib3
 from docker.transport import unixconn
 
-from controller.engine import calls, refusals, transport
+from controller.engine import calls, refusals, rows, transport
 
 OLDEST_API = (1, 41)
 NEWEST_API = (1, 45)
@@ -155,6 +155,8 @@ class SocketTransport:
         with self._measured(request) as codes:
             response = self._ask(request)
             codes.append(str(response.status))
+            if request.rows and response.status == HTTPStatus.OK:
+                return transport.Answer(response.status, rows.read(response.data))
             return _answer(response.status, response.data)
 
     @contextlib.contextmanager

@@ -192,12 +192,16 @@ class Observer:
         try:
             if self._facts is None or not timedelta(0) <= now - self._facts_at < self._interval:
                 self._facts, self._facts_at = parsing.parse_facts(self._client.info()), now
-            rows = self._client.list_containers()
+            ours, others = dict[str, parsing.Listed](), list[transport.Row]()
+            for row in self._client.list_containers():
+                if _is_ours(row):
+                    ours[row["Id"]] = parsing.parse_listed(row)
+                else:
+                    others.append(row)
         except errors.EffectError:
             self.forget()  # it may have been restarted meanwhile
             raise
-        ours = {row["Id"]: parsing.parse_listed(row) for row in rows if _is_ours(row)}
-        return self._facts, ours, [row for row in rows if row["Id"] not in ours]
+        return self._facts, ours, others
 
     def _take_notes(self) -> set[str]:
         with self._lock:

@@ -44,6 +44,7 @@ class Request:
         body: JSON object, or None for none.
         timeout: seconds without a byte from the Engine.
         registry: name whose credentials go along, for pulls.
+        rows: the answer is a list, perhaps a long one, and its body may be an iterator of its objects.
     """
 
     operation: str
@@ -53,11 +54,15 @@ class Request:
     body: Row | None = None
     timeout: float = 60.0
     registry: str | None = None
+    rows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """HTTP status and decoded JSON body (None for an empty one, text where it is not JSON)."""
+    """HTTP status and decoded JSON body (None for an empty one, text where it is not JSON).
+
+    Of a list that was asked for by its rows, iterating raises `UnansweredError` on garbage.
+    """
 
     status: int
     body: Any

@@ -128,8 +128,16 @@ def test_an_engine_without_a_common_version_is_unavailable(world: World, version
 
 def test_a_read_whose_connection_breaks_is_tried_again(world: World) -> None:
     world.engine.scripts = [None, None, reply(200, [])]
-    assert world.client.list_containers() == []
+    assert list(world.client.list_containers()) == []
     assert [code for _, code in world.requests] == ["broken", "broken", "200"]
+
+
+def test_a_list_that_is_cut_off_is_no_list(world: World) -> None:
+    content = b'[{"Id": "a"}, {"Id"'
+    world.engine.scripts = [b"HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n%s" % (len(content), content)]
+    with pytest.raises(errors.Retryable) as caught:
+        list(world.client.list_containers())
+    assert reason_of(caught) is Reason.ENGINE_UNAVAILABLE
 
 
 def test_a_change_whose_connection_breaks_is_unknown_and_not_tried_again(world: World) -> None:

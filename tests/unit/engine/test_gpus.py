@@ -267,7 +267,7 @@ def test_one_who_does_not_answer_may_use_any_gpu_and_is_asked_again_after_a_minu
 def test_those_for_whom_no_time_was_left_are_asked_about_in_the_next_pass() -> None:
     world = World()
     world.add("late")
-    rows = world.client.list_containers()
+    rows = list(world.client.list_containers())
     looking = bystanders.Bystanders(world.client, lambda: True)
     assert isinstance(looking.look(rows, "runc", time.monotonic() - 1, START), observed.Unseen)
     assert looking.look(rows, "runc", time.monotonic() + 60, START) == {}
