@@ -8,6 +8,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,7 @@ DEADLINE: Final = 5.0
 PROBE: Final = Path(__file__).with_name("canary_probe.py")
 _PREFIX = "wharfinger-canary-"
 DEV: Final = Path("/dev")
+_GPU = re.compile(r"/dev/nvidia\d+")
 _REFUSED = frozenset({errno.EPERM, errno.EACCES})
 
 Answer: TypeAlias = Mapping[str, Any]
@@ -229,8 +231,9 @@ def judge(run: Run, answer: Answer, at: datetime) -> Run:
     if "error" in answer:
         return replace(run, access=_unknown(at, str(answer["error"])))
     nodes = tuple((str(name), int(major), int(minor)) for name, major, minor in answer["nodes"])
+    others = {f"/dev/{name}" for name in answer["others"]}
     run = replace(run, nodes=nodes)
-    if not nodes:
+    if not nodes and not others:
         return replace(run, access=None)
     tried = [
         (f"/dev/{name}", int(outside), int(inside))
@@ -240,13 +243,16 @@ def judge(run: Run, answer: Answer, at: datetime) -> Run:
     refused = {path: inside for path, outside, inside in tried if not outside and inside in _REFUSED}
     failed = {path: inside for path, outside, inside in tried if not outside and inside not in {0, *_REFUSED}}
     opened = run.opened | {path for path, outside, inside in tried if not outside and not inside}
+    opens = others | {path for path, _, inside in tried if not inside and _GPU.fullmatch(path)}
     lost = {path: number for path, number in refused.items() if path in opened or not opened}
+    state, message = AccessState.OK, ""
     if lost:
-        return replace(run, opened=opened, access=Access(AccessState.LOST, at, _words(lost)))
-    for found, prefix in ((ailing, "not even outside of the container: "), (failed, ""), (refused, "")):
-        if found:
-            return replace(run, opened=opened, access=_unknown(at, prefix + _words(found)))
-    return replace(run, opened=opened, access=Access(AccessState.OK, at))
+        state, message = AccessState.LOST, _words(lost)
+    elif ailing:
+        state, message = AccessState.UNKNOWN, f"not even outside of the container: {_words(ailing)}"
+    elif failed or refused:
+        state, message = AccessState.UNKNOWN, _words(failed or refused)
+    return replace(run, opened=opened, access=Access(state, at, message, tuple(sorted(opens))))
 
 
 def _words(found: Mapping[str, int]) -> str:
@@ -257,8 +263,8 @@ def _unknown(at: datetime, message: str) -> Access:
     return Access(AccessState.UNKNOWN, at, message)
 
 
-def _states(access: Mapping[str, Access]) -> Mapping[str, tuple[AccessState, str]]:
-    return {key: (one.state, one.message) for key, one in access.items()}
+def _states(access: Mapping[str, Access]) -> Mapping[str, tuple[object, ...]]:
+    return {key: (one.state, one.message, one.opens) for key, one in access.items()}
 
 
 def _read(told: bytes) -> dict[str, Answer]:

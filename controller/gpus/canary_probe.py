@@ -18,6 +18,7 @@ MOST_NAMES = 4096
 """How many entries of a container's /dev are looked at: what is there is the container's to choose."""
 MOST_NODES = 256
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_BEGIN = "nvidia"
 _CAPABILITIES = "nvidia-caps"
 """Folder of the nodes by which MIG instances are given."""
 
@@ -41,8 +42,15 @@ class Nodes:
     def __init__(self, dev: str, directory: str) -> None:
         self._directory = directory
         folder = os.open(dev, _FOLDER)
-        self._paths = {(major, minor): f"{dev}/{name}" for name, major, minor in _devices_below(folder)}
+        own = _devices_below(folder)
         os.close(folder)
+        self._paths = {(major, minor): f"{dev}/{name}" for name, major, minor in own}
+        self._gpus = {(major, minor): name for name, major, minor in own if name[len(_BEGIN) :].isdecimal()}
+
+    def others(self, found: list[tuple[str, int, int]]) -> list[tuple[str, str]]:
+        """Name and path of the nodes of those of the host's GPUs that are not among these."""
+        seen = {(major, minor) for _, major, minor in found}
+        return [(name, self._paths[key]) for key, name in sorted(self._gpus.items()) if key not in seen]
 
     def path(self, major: int, minor: int) -> str:
         """Where the device with these numbers can be tried."""
@@ -56,7 +64,10 @@ class Nodes:
 
 
 def _probe(target: dict[str, Any], nodes: Nodes, drivers: frozenset[int]) -> dict[str, Any]:
-    """The container's nodes, and of each what an opening outside and inside of its cgroup came to."""
+    """The container's nodes, and of each what an opening outside and inside of its cgroup came to.
+
+    `others` are nodes of the host's GPUs that it has not, and might open if it had.
+    """
     found = target["nodes"]
     if found is None:
         found = _nodes_of(target["pid"])
@@ -67,9 +78,10 @@ def _probe(target: dict[str, Any], nodes: Nodes, drivers: frozenset[int]) -> dic
     _join(target["procs"])
     try:
         inside = [_tried(*one) for one in tries]
+        others = [name for name, path in nodes.others(found) if _tried(path, None) == 0]
     finally:
         _join(target["home"])
-    return {"nodes": found, "outside": outside, "inside": inside}
+    return {"nodes": found, "outside": outside, "inside": inside, "others": others}
 
 
 def _nodes_of(pid: int) -> list[tuple[str, int, int]]:
@@ -96,7 +108,7 @@ def _devices_below(folder: int) -> list[tuple[str, int, int]]:
 def _devices(folder: int, prefix: str) -> list[tuple[str, int, int]]:
     with os.scandir(folder) as entries:
         begun = itertools.islice(entries, MOST_NAMES)
-        names = [entry.name for entry in begun if entry.name.startswith("nvidia")]
+        names = [entry.name for entry in begun if entry.name.startswith(_BEGIN)]
     looks = [(name, os.stat(name, dir_fd=folder, follow_symlinks=False)) for name in names]
     return [
         (prefix + name, os.major(look.st_rdev), os.minor(look.st_rdev))

@@ -154,11 +154,14 @@ class Access:
     Attributes:
         at: when it was tried.
         message: for people: which node, and what the kernel said.
+        opens: nodes such as /dev/nvidia0 that it may open, also those of other GPUs of the host that it has
+            no node of; sorted.
     """
 
     state: AccessState
     at: datetime
     message: str = ""
+    opens: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

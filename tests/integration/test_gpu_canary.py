@@ -93,6 +93,19 @@ def test_nodes_of_unknown_drivers_are_asked_about_and_lost_all_the_same(
     assert watcher.access()[mine].state is AccessState.OK
 
 
+def test_a_rule_for_another_gpu_is_found(engine_cdi: gpus.GpuDockerd, tmp_path: Path) -> None:
+    first, second, _ = engine_cdi.gpus
+    mine, pid = run_with(engine_cdi, by_cdi(first.uuid))
+    watcher = canary.Canary(tmp_path, lambda: datetime.now(UTC), dev=engine_cdi.directory / "dev")
+    watcher.watch({mine: pid})
+    watcher.look(0.0)
+    assert watcher.access()[mine].opens == (first.path,)
+    gpus.give_access(pid, second)
+    watcher.look(0.0)
+    assert watcher.access()[mine].opens == (first.path, second.path)
+    assert watcher.access()[mine].state is AccessState.OK
+
+
 def test_a_node_that_somebody_made_in_a_container_is_not_lost(
     engine_hook: gpus.GpuDockerd, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ BOX, OTHER = "ab" * 32, "cd" * 32
 
 
 def judged(run: canary.Run, outside: list[int], inside: list[int]) -> canary.Run:
-    return canary.judge(run, {"nodes": NODES, "outside": outside, "inside": inside}, NOW)
+    return canary.judge(run, {"nodes": NODES, "outside": outside, "inside": inside, "others": []}, NOW)
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,17 @@ def test_what_never_opened_was_not_given_unless_nothing_ever_opened() -> None:
 
 
 def test_without_nodes_nothing_can_be_lost_and_a_failed_probe_is_no_loss() -> None:
-    bare = canary.judge(FRESH, {"nodes": [], "outside": [], "inside": []}, NOW)
-    assert bare.access is None
+    nothing: dict[str, list[Any]] = {"nodes": [], "outside": [], "inside": [], "others": []}
+    assert canary.judge(FRESH, nothing, NOW).access is None
     failed = canary.judge(judged(FRESH, [0, 0], [0, 0]), {"error": "no such process"}, NOW)
     assert failed.access == Access(AccessState.UNKNOWN, NOW, "no such process")
+
+
+def test_what_a_container_may_open_is_told_whether_it_has_a_node_of_it_or_not() -> None:
+    answer = {"nodes": NODES, "outside": [0, 0], "inside": [0, 0], "others": ["nvidia3", "nvidia2"]}
+    found = canary.judge(FRESH, answer, NOW).access
+    assert found is not None
+    assert found.opens == ("/dev/nvidia0", "/dev/nvidia2", "/dev/nvidia3")
 
 
 class Tables:
@@ -170,7 +177,7 @@ STUB = """
 import json, sys, time
 for target in json.load(sys.stdin)["targets"]:
     {word}
-    found = {{"nodes": [["nvidia0", 195, 0]], "outside": [0], "inside": [0]}}
+    found = {{"nodes": [["nvidia0", 195, 0]], "outside": [0], "inside": [0], "others": []}}
     print(json.dumps({{"id": target["id"], **found}}), flush=True)
 """
 
@@ -277,7 +284,8 @@ def test_the_probe_answers_for_each_container_even_where_it_cannot_look(tmp_path
     ]
     dev = tmp_path / "dev"
     (dev / "nvidia-caps").mkdir(parents=True)
-    os.mknod(dev / "nvidia0", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    for number, minor in enumerate((3, 7, 8)):
+        os.mknod(dev / f"nvidia{number}", stat.S_IFCHR | 0o600, os.makedev(1, minor))
     own = {"dev": str(dev), "directory": str(tmp_path / "own")}
     order = json.dumps({**own, "drivers": [1], "targets": targets})
     told = subprocess.run(
@@ -289,7 +297,7 @@ def test_the_probe_answers_for_each_container_even_where_it_cannot_look(tmp_path
     )
     assert told.stderr == ""
     first, second = told.stdout.splitlines()
-    assert '"outside": [0, 0], "inside": [0, 0]' in first
+    assert '"outside": [0, 0], "inside": [0, 0], "others": ["nvidia1", "nvidia2"]' in first
     assert second == '{"id": "b", "error": "/proc/4194305/root: No such file or directory"}'
     assert procs.read_text().isdecimal()
     assert [path.name for path in (tmp_path / "own").iterdir()] == ["1-5"]
