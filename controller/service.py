@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from controller import __version__, changes, collecting
+from controller import __version__, changes, collecting, cordons
 from controller.api.conditions import ConditionStatus, ConditionType, Reason
 from controller.model import errors
 from controller.model.memory import BackOff, Memory, Pause, Suspension
 from controller.model.plan import Verdict
 from controller.model.status import Event, PassReport, WorkspaceStatus
 from controller.reporting import control
-from controller.status import images, owners, planned, records, story, wording
+from controller.status import gpus, images, owners, planned, records, story, wording
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ REREAD = timedelta(seconds=1)
 """A rejection is of the file's present text if it was read this long after the last change."""
 
 
-class Ledger(changes.Ledger, Protocol):
+class Ledger(changes.Ledger, cordons.Ledger, Protocol):
     """What of the ledger people's orders touch."""
 
     def events(self, subject: str | None, limit: int) -> tuple[Event, ...]:
@@ -177,6 +177,10 @@ class Service:
         """The catalog's images."""
         return {"items": images.image_objects(self._last(), self._memory())}
 
+    def gpus(self) -> control.Json:
+        """All GPUs."""
+        return _plain(gpus.gpus_object(self._last().gpus))
+
     def garbage(self) -> control.Json:
         """Every image, and why it stays or that it would go for room."""
         low, now = self._facts.low_watermark, self._clock()
@@ -322,6 +326,23 @@ class Service:
         needed = collecting.ask(self.errands, self._last(), memory, low, self._clock())
         self._wake()
         return {**ACCEPTED, "needed": needed}
+
+    def cordon(self, name: str, reason: str, caller: control.Caller, *, drain: bool) -> control.Json:
+        """Take a GPU out of use."""
+        status = self._last().gpus
+        uuid = cordons.find(status, self._memory(), name)
+        self._order(
+            None, caller, lambda order: cordons.cordon(self._ledger, uuid, reason, order, drain=drain)
+        )
+        return {**ACCEPTED, "uuid": uuid, "workspaces": cordons.told_to_leave(status, uuid)}
+
+    def uncordon(self, name: str, caller: control.Caller) -> control.Json:
+        """Let a GPU be granted again."""
+        memory = self._memory()
+        uuid = cordons.find(self._last().gpus, memory, name)
+        before = memory.cordons.get(uuid)
+        done = self._order(None, caller, lambda order: cordons.uncordon(self._ledger, uuid, before, order))
+        return {**ACCEPTED, "uuid": uuid, "already": not done}
 
     def wake(self, caller: control.Caller) -> control.Json:
         """Look at everything now."""

@@ -1,4 +1,4 @@
-"""`wharf describe`: all that is known of one workspace or of one user.
+"""`wharf describe`: all that is known of one workspace, of one user or of one GPU.
 
 Its text is for people and refuses to be parsed: scripts use `-o json`.
 """
@@ -9,7 +9,8 @@ from typing import Final, TypeAlias, cast
 
 import click
 
-from controller.cli import addresses, entry, names, people, session, tables, trees, views
+from controller.cli import addresses, entry, gpus, names, people, session, tables, trees, views
+from controller.status import events as subjects
 from controller.status import objects, wording
 
 _LABEL_WIDTH: Final = 14
@@ -18,6 +19,7 @@ _ID_LENGTH: Final = 12
 _WIDTH: Final = 98
 _VALUE_WIDTH: Final = 24
 _GAP: Final = "   "
+KINDS: Final = {"workspace": ("workspaces", "ws"), "user": ("users", "owner"), "gpu": ("gpus",)}
 
 
 @click.command(
@@ -25,24 +27,26 @@ _GAP: Final = "   "
     examples=[
         ("wharf describe workspace alice", "spec, effective values, conditions, drift, decision, events"),
         ("wharf describe user alice", "group, grants, quotas with their use, and where each is said"),
+        ("wharf describe gpu GPU-8f2e4a0c", "who holds and uses it, its faults, who waits"),
         ("wharf describe user alice -o json", "the same for a script"),
     ],
 )
-@click.argument("kind", type=entry.Kind({"workspace": ("workspaces", "ws"), "user": ("users", "owner")}))
+@click.argument("kind", type=entry.Kind(KINDS))
 @click.argument("chosen", type=names.WorkspaceName(), nargs=-1, required=True, metavar="NAME…")
 @click.option(
     "-o", "--output", "form", type=click.Choice(["text", "json", "yaml"]), default="text", help="Format."
 )
 @session.PASS_SESSION
 def describe(this: session.Session, /, kind: str, chosen: tuple[str, ...], form: str) -> None:
-    """Show all about the workspaces or the users that are named.
+    """Show all about the workspaces, the users or the GPUs that are named.
 
-    The KIND is workspace (ws) or user. Of a workspace each effective value comes with its origin, and the
-    lines to connect are the last. Of a user it is told what that owner may have, how much of it is used, and
-    where each is said. It works while no controller runs.
+    The KIND is workspace (ws), user or gpu. Of a workspace each effective value comes with its origin, and
+    the lines to connect are the last. Of a user it is told what that owner may have, how much of it is used,
+    and where each is said. A GPU is named by its UUID or the beginning of it. It works while no controller
+    runs.
     """
     view = views.open_view(this)
-    found = _workspaces(this, view, chosen) if kind == "workspace" else _users(view, chosen)
+    found = _workspaces(this, view, chosen) if kind == "workspace" else _OTHERS[kind](view, chosen)
     for position, (item, lines) in enumerate(found):
         if form == "text":
             click.echo("\n".join(([""] if position else []) + list(lines)))
@@ -65,6 +69,18 @@ def _users(view: views.View, chosen: Iterable[str]) -> Iterator[_Described]:
     for name in chosen:
         found = view.user(name)
         yield found.value, people.lines(found.value, found.at)
+
+
+def _gpus(view: views.View, chosen: Iterable[str]) -> Iterator[_Described]:
+    found = view.gpus()
+    gpus.say_unseen(found.value)
+    for name in chosen:
+        item = gpus.find(found.value, name)
+        events = view.events(subjects.subject_of_gpu(trees.name_of(item)), _EVENTS)
+        yield item, gpus.lines(item, found.value, trees.each(events.value, "items"), found.at)
+
+
+_OTHERS: Final = {"user": _users, "gpu": _gpus}
 
 
 def _lines(item: trees.Object, now: datetime, events: Sequence[trees.Object], host: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Final
 
 import click
 
-from controller.cli import control, entry, exits, names, session, shapes, tables, trees, views
+from controller.cli import control, entry, exits, gpus, names, session, shapes, tables, trees, views
 
 KINDS: Final[Mapping[str, Sequence[str]]] = {
     "workspaces": ("workspace", "ws"),
@@ -22,6 +22,7 @@ KINDS: Final[Mapping[str, Sequence[str]]] = {
     "retained": (),
     "policy": ("policies",),
     "images": ("image",),
+    "gpus": ("gpu",),
 }
 _POLL_SECONDS: Final = 1.0
 _EVENT_LIMIT: Final = 1000
@@ -50,6 +51,8 @@ class _Request:
         ("wharf get events alice", "what happened to one workspace"),
         ("wharf get ports", "which host port reaches what"),
         ("wharf get images", "what the catalog has, whether it may be used, and how many do"),
+        ("wharf get gpus", "which GPUs there are, who holds each, and what it does"),
+        ("wharf get gpus --foreign", "who uses a GPU without a grant"),
         ("wharf get retained alice", "which containers are kept of a workspace, and how large they are"),
     ],
 )
@@ -57,22 +60,28 @@ class _Request:
 @click.argument("chosen", type=names.WorkspaceName(), nargs=-1, metavar="[NAME…]")
 @click.option("-o", "--output", "form", type=click.Choice(tables.FORMATS), default="table", help="Format.")
 @click.option("-w", "--watch", is_flag=True, help="Then print each row again whenever it changes.")
+@click.option("--foreign", is_flag=True, help="Of GPUs: who uses one without a grant.")
 @click.option("--no-headers", "bare", is_flag=True, help="Leave out the line of headers.")
 @session.PASS_SESSION
 def get(this: session.Session, /, kind: str, chosen: tuple[str, ...], form: str, **flags: bool) -> None:
     """Show objects of one KIND as rows.
 
-    KIND is workspaces (ws), events (ev), ports, retained, policy or images. With names, only those; for
+    KIND is workspaces (ws), events (ev), ports, retained, policy, images or gpus. With names, only those; for
     events, ports and retained a name is the workspace's. A name that does not exist is exit code 3. Below the
     ports are the owners' blocks; one that is held until a time has no workspace any more.
 
     It works while no controller runs: then files, Engine and ledger are read, and that is said.
     """
+    if flags["foreign"] and (kind != "gpus" or flags["watch"]):
+        raise click.UsageError("--foreign is for GPUs, and not with --watch")
     request = _Request(kind, chosen, form, not flags["bare"])
     if flags["watch"]:
         _watch(this, request)
         return
     found = _read_files(this, request) if kind in _OF_FILES else _read(views.open_view(this), request)
+    if flags["foreign"]:
+        click.echo(_show_foreign(request, found), nl=False)
+        return
     click.echo(_show(request, found), nl=False)
 
 
@@ -93,12 +102,15 @@ def _read(view: views.View, request: _Request) -> control.Answer:
         "ports": view.ports,
         "retained": view.retained,
         "images": view.images,
+        "gpus": view.gpus,
     }
     return _chosen(request, readers[request.kind]())
 
 
 def _chosen(request: _Request, found: control.Answer) -> control.Answer:
     """Only the objects that were named; each name of a workspace must exist."""
+    if request.kind == "gpus":
+        gpus.say_unseen(found.value)
     if not request.names:
         return found
     items = trees.each(found.value, "items")
@@ -115,6 +127,8 @@ def _chosen(request: _Request, found: control.Answer) -> control.Answer:
         owners = {item.get("owner") for item in items}
         blocks = [block for block in trees.each(found.value, "blocks") if block.get("owner") in owners]
         return control.Answer({"items": items, "blocks": blocks}, found.at)
+    if request.kind == "gpus":
+        return control.Answer({"items": [gpus.find(found.value, name) for name in request.names]}, found.at)
     by_name = {trees.name_of(item): item for item in items}
     missing = [name for name in request.names if name not in by_name]
     if missing:
@@ -141,6 +155,14 @@ def _show(request: _Request, found: control.Answer) -> str:
     if request.form != "name":
         items += blocks
     return tables.show(kind, items, request.form, header=request.header)
+
+
+def _show_foreign(request: _Request, found: control.Answer) -> str:
+    rows = gpus.foreign(trees.each(found.value, "items"))
+    if not rows and request.form in {"table", "wide"}:
+        session.say("nobody is known to use a GPU without a grant")
+        return ""
+    return tables.show(gpus.FOREIGN, rows, request.form, header=request.header)
 
 
 def _watch(this: session.Session, request: _Request) -> None:

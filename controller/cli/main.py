@@ -19,7 +19,9 @@ _RUN: Final = "Run"
 
 ENTRIES: Final = {
     "get": entry.Entry("controller.cli.get:get", "Show workspaces, events, ports and more as rows.", _LOOK),
-    "describe": entry.Entry("controller.cli.describe:describe", "Show all about one workspace.", _LOOK),
+    "describe": entry.Entry(
+        "controller.cli.describe:describe", "Show all about a workspace, user or GPU.", _LOOK
+    ),
     "explain": entry.Entry("controller.cli.explain:explain", "Tell why a workspace is as it is.", _LOOK),
     "plan": entry.Entry("controller.cli.plan:plan", "Show what would be done now, and why.", _LOOK),
     "validate": entry.Entry("controller.cli.validate:validate", "Check files without an Engine.", _LOOK),
@@ -37,6 +39,9 @@ ENTRIES: Final = {
     "forget": entry.Entry("controller.cli.custody:forget", "Remove kept containers.", _CHANGE),
     "adopt": entry.Entry("controller.cli.custody:adopt", "Make a foreign container ours.", _CHANGE),
     "gc": entry.Entry("controller.cli.gc:gc", "Remove images that nothing uses.", _CHANGE),
+    "cordon": entry.Entry("controller.cli.cordons:cordon", "Take a GPU out of use.", _CHANGE),
+    "drain": entry.Entry("controller.cli.cordons:drain", "Ask those who have a GPU to leave it.", _CHANGE),
+    "uncordon": entry.Entry("controller.cli.cordons:uncordon", "Put a GPU back into use.", _CHANGE),
     "pause": entry.Entry("controller.cli.lifecycle:pause", "Change nothing by itself any more.", _CHANGE),
     "resume": entry.Entry("controller.cli.lifecycle:resume", "End a pause.", _CHANGE),
     "run": entry.Entry("controller.cli.run:run", "Be the controller.", _RUN),

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, cast
 
 from controller.api import workspace
-from controller.cli import tables, trees
+from controller.cli import gpus, tables, trees
 from controller.status import wording
 
 if TYPE_CHECKING:
@@ -192,5 +192,6 @@ SHAPES: Final[Mapping[str, Callable[[datetime], tables.Kind]]] = {
     "retained": _retained,
     "policy": _policy,
     "images": _images,
+    "gpus": gpus.kind,
 }
 """How the objects of each kind are shown, given the time that ages count from."""

@@ -14,7 +14,7 @@ from controller.api.conditions import Reason
 from controller.cli import control, exits, session, trees
 from controller.model import memory, status
 from controller.model.errors import EffectError
-from controller.status import images, owners, planned, records, story, wording
+from controller.status import gpus, images, owners, planned, records, story, wording
 
 if TYPE_CHECKING:
     from controller.ledger import ledger
@@ -63,6 +63,10 @@ class View(Protocol):
         """The catalog's images as `{"items": [...]}`."""
         ...
 
+    def gpus(self) -> control.Answer:
+        """All GPUs and who waits for any, as `controller.status.gpus.GpusObject`."""
+        ...
+
     def garbage(self) -> control.Answer:
         """All images and why each stays or would go, as `controller.status.garbage.GarbageObject`."""
         ...
@@ -100,6 +104,9 @@ class _Online:
 
     def images(self) -> control.Answer:
         return self._client.get("images")
+
+    def gpus(self) -> control.Answer:
+        return self._client.get("gpus")
 
     def garbage(self) -> control.Answer:
         return self._client.get("garbage")
@@ -161,6 +168,10 @@ class _Offline:
     def images(self) -> control.Answer:
         report = self._survey()
         return _answer({"items": images.image_objects(report, self._recall())}, report.at)
+
+    def gpus(self) -> control.Answer:
+        report = self._survey()
+        return _answer(gpus.gpus_object(report.gpus), report.at)
 
     def garbage(self) -> control.Answer:
         from controller import assembly, collecting  # noqa: PLC0415 - needless while a controller answers

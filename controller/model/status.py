@@ -9,6 +9,7 @@ from datetime import datetime
 
 from controller.api.conditions import ConditionStatus, ConditionType, DriftKind, Reason
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, Finding, RejectedFile
+from controller.model.gpustatus import NO_GPUS, GpuStatus, WorkspaceGpus
 from controller.model.observed import NOT_LOOKED_AT, Account, Container, Disk, Unseen
 from controller.model.outcomes import Outcome
 from controller.model.plan import Decision, HostFinding, Plan
@@ -66,6 +67,7 @@ class WorkspaceStatus:
         image_digest: by which a registry knows what the container was made from, `registry/name@sha256:...`.
         next_attempt: of something that failed or waits, if any.
         usage: bytes that it takes, as they were measured last; None: nobody measures them.
+        gpus: what it wants of the GPUs and has; None: nothing.
     """
 
     workspace: str
@@ -88,6 +90,7 @@ class WorkspaceStatus:
     spec: AcceptedSpec | None = None
     next_attempt: datetime | None = None
     usage: Usage | None = None
+    gpus: WorkspaceGpus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +194,7 @@ class PassReport:
         owners: everybody who has a workspace or is named in the policy; worked out when asked for.
         images: image id by every reference that was looked up; None where the Engine lacks it.
         wanted_images: what wants an image, by the image's reference.
+        gpus: of the host, who holds and uses each, and who waits for any.
     """
 
     pass_id: int
@@ -213,3 +217,4 @@ class PassReport:
     owners: Mapping[str, OwnerStatus] = field(default_factory=dict)
     images: Mapping[str, str | None] = field(default_factory=dict)
     wanted_images: Mapping[str, str] | Unseen = field(default_factory=dict)
+    gpus: GpuStatus = NO_GPUS

@@ -67,7 +67,7 @@ class Inventory:
         mains: dict[str, Container] = {}
         others: defaultdict[str, list[Container]] = defaultdict(list)
         for container in owned:
-            workspace = _workspace(container, memory)
+            workspace = workspace_of(container, memory)
             if container.name == main_name(workspace):
                 mains[workspace] = container
             else:
@@ -120,7 +120,7 @@ def _age(container: Container) -> tuple[datetime, str]:
     return container.created, container.id
 
 
-def _workspace(container: Container, memory: Memory) -> str:
+def workspace_of(container: Container, memory: Memory) -> str:
     """Return the workspace of a container of ours: as who adopted it said, else as its label says."""
     adoption = memory.adopted.get(container.id)
     return adoption.workspace if adoption is not None else container.labels[labels.WORKSPACE]

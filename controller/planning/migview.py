@@ -4,72 +4,64 @@ Refuses to call anything free that could not be seen: nothing of such a GPU is c
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 
-from controller.model.gpus import Device, GpuView
+from controller.model.gpustatus import DeviceStatus, GpuStatus
 from controller.model.mig import Divisible, Instance
-from controller.planning.claimed import Claim
 
 
-def divisible(
-    gpus: GpuView, claims: Iterable[Claim], barred: Mapping[str, str], blind: str = ""
-) -> tuple[Divisible, ...]:
-    """Return the GPUs as they are divided now, in the order in which tools list them.
-
-    Args:
-        gpus: as seen.
-        claims: of everybody who has or may have a device.
-        barred: why a device gets no new claims, by UUID of a whole GPU or of an instance: cordons and fences.
-        blind: why nobody knows who has what, or empty.
-    """
-    holders: dict[str, str] = {}
-    for claim in claims:
-        holders.setdefault(claim.uuid, claim.holder)
-    parts: dict[str, list[Device]] = defaultdict(list)
-    for device in gpus.devices.values():
-        if device.parent is not None:
-            parts[device.parent].append(device)
-    wholes = sorted((one for one in gpus.devices.values() if one.parent is None), key=_order)
+def divisible(gpus: GpuStatus) -> tuple[Divisible, ...]:
+    """Return the GPUs that are there as they are divided now, in the order in which tools list them."""
+    parts: dict[str, list[DeviceStatus]] = defaultdict(list)
+    for one in gpus.devices:
+        if one.there and one.device.parent is not None:
+            parts[one.device.parent].append(one)
     return tuple(
         Divisible(
-            one.uuid,
-            one.model,
-            one.divided,
-            _instances(parts[one.uuid], {**barred, **holders}),
-            blind or gpus.mismatch or _kept(one, parts[one.uuid], gpus.driver, holders, barred),
+            one.device.uuid,
+            one.device.model,
+            one.device.divided,
+            _instances(parts[one.device.uuid]),
+            gpus.mismatch or _kept(one, parts[one.device.uuid], gpus.driver),
         )
-        for one in wholes
+        for one in gpus.devices
+        if one.there and one.device.parent is None
     )
 
 
-def _order(device: Device) -> tuple[bool, int, str]:
-    return not device.index.isdecimal(), int(device.index) if device.index.isdecimal() else 0, device.uuid
-
-
-def _kept(
-    gpu: Device, parts: Iterable[Device], driver: str, holders: Mapping[str, str], barred: Mapping[str, str]
-) -> str:
+def _kept(gpu: DeviceStatus, parts: Sequence[DeviceStatus], driver: str) -> str:
     """Return why nothing of a GPU may be changed or given, or nothing."""
-    if gpu.uuid in holders:
-        return f"{holders[gpu.uuid]} has the whole of it"
-    if gpu.uuid in barred:
-        return barred[gpu.uuid]
+    of_parts = {holder for part in parts for holder in part.holders}
+    of_the_whole = [holder for holder in gpu.holders if holder not in of_parts]
+    if of_the_whole:
+        return f"{of_the_whole[0]} has the whole of it"
+    barred = _barred(gpu)
+    if barred or gpu.doubt:
+        return barred or gpu.doubt
     if not driver:
         return "no driver tells whether its MIG mode is on"
-    lost = [one.uuid for one in parts if one.placement is None]
+    lost = [part.device.uuid for part in parts if part.device.placement is None]
     return f"the driver does not tell where {min(lost)} lies in it" if lost else ""
 
 
-def _instances(parts: Iterable[Device], holders: Mapping[str, str]) -> tuple[Instance, ...]:
+def _barred(one: DeviceStatus) -> str:
+    """Return why a device is given to nobody, or nothing."""
+    if one.fence is not None:
+        return f"out of use: {one.fence.message}"
+    return f"taken out of use by {one.cordon.by}: {one.cordon.reason}" if one.cordon is not None else ""
+
+
+def _instances(parts: Sequence[DeviceStatus]) -> tuple[Instance, ...]:
     """Return the instances by their slices. Several devices in the same ones are parts of one instance."""
-    found: dict[tuple[int, int], list[Device]] = defaultdict(list)
+    found: dict[tuple[int, int], list[DeviceStatus]] = defaultdict(list)
     for one in parts:
-        if one.placement is not None:
-            found[one.placement].append(one)
-    return tuple(_instance(place, found[place], holders) for place in sorted(found))
+        if one.device.placement is not None:
+            found[one.device.placement].append(one)
+    return tuple(_instance(place, found[place]) for place in sorted(found))
 
 
-def _instance(place: tuple[int, int], inside: list[Device], holders: Mapping[str, str]) -> Instance:
-    uuids = tuple(sorted(one.uuid for one in inside))
-    holder = next((holders[uuid] for uuid in uuids if uuid in holders), None)
-    return Instance(inside[0].profile or "", *place, uuids=uuids, holder=holder)
+def _instance(place: tuple[int, int], inside: Sequence[DeviceStatus]) -> Instance:
+    uuids = tuple(sorted(one.device.uuid for one in inside))
+    holders = [holder for one in inside for holder in (*one.holders, _barred(one), one.doubt) if holder]
+    profile = inside[0].device.profile or ""
+    return Instance(profile, *place, uuids=uuids, holder=holders[0] if holders else None)

@@ -172,6 +172,15 @@ class ControlService(Protocol):
     def collect(self, caller: Caller) -> Json:
         """Ask for unused images to go until there is room."""
 
+    def gpus(self) -> Json:
+        """All GPUs, who holds and uses each, and who waits for any."""
+
+    def cordon(self, name: str, reason: str, caller: Caller, *, drain: bool) -> Json:
+        """Take a GPU, by its UUID or a beginning of it, out of use; `drain`: who has it is told to leave."""
+
+    def uncordon(self, name: str, caller: Caller) -> Json:
+        """Let a GPU be granted again."""
+
     def wake(self, caller: Caller) -> Json:
         """Look at everything now."""
 
@@ -255,6 +264,15 @@ def _pause(service: ControlService, question: Question) -> Json:
     return service.pause(_workspace_of(question), reason.strip(), question.caller)
 
 
+def _cordon(service: ControlService, question: Question) -> Json:
+    reason, drain = question.body.get("reason"), question.body.get("drain", False)
+    if not isinstance(reason, str) or not reason.strip():
+        raise BadRequest("a cordon needs a reason, for those who wonder later")
+    if not isinstance(drain, bool):
+        raise BadRequest("drain must be true or false")
+    return service.cordon(question.name, reason.strip(), question.caller, drain=drain)
+
+
 ROUTES: Final = (
     Route("GET", "/v1/version", lambda service, _: service.version()),
     Route("GET", "/v1/workspaces", lambda service, _: service.workspaces()),
@@ -302,6 +320,11 @@ ROUTES: Final = (
     Route("POST", "/v1/adopt", _adopt),
     Route("POST", "/v1/pause", _pause),
     Route("POST", "/v1/resume", lambda service, asked: service.resume(_workspace_of(asked), asked.caller)),
+    Route("GET", "/v1/gpus", lambda service, _: service.gpus()),
+    Route("POST", "/v1/gpus/{name}/cordon", _cordon),
+    Route(
+        "POST", "/v1/gpus/{name}/uncordon", lambda service, asked: service.uncordon(asked.name, asked.caller)
+    ),
     Route("POST", "/v1/wake", lambda service, asked: service.wake(asked.caller)),
 )
 """Everything but the wait."""

@@ -17,6 +17,12 @@ from controller.status import phrases, wording
 HOST: Final = "host"
 """Subject of what concerns no single workspace."""
 
+
+def subject_of_gpu(uuid: str) -> str:
+    """Return the subject of what concerns one GPU."""
+    return f"gpu/{uuid}"
+
+
 _QUIET: Final = frozenset({Reason.AS_SPECIFIED, Reason.STOPPED, Reason.STOPPED_BY_REQUEST})
 _NOTED: Final = (Verdict.KEEP, Reason.OVER_QUOTA)
 """Its note tells it, which may have been there before."""

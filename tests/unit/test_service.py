@@ -14,6 +14,8 @@ from controller.cli import control as control_client
 from controller.cli import exits, trees
 from controller.ledger.ledger import Ledger
 from controller.model import actions
+from controller.model.gpus import Device
+from controller.model.gpustatus import DeviceStatus, GpuStatus
 from controller.model.images import ImageStore, StoredImage
 from controller.model.memory import Pause
 from controller.model.observed import Stranger, Unseen
@@ -90,6 +92,73 @@ def test_an_approval_is_for_the_change_that_was_decided_last(site: Site) -> None
     assert site.ledger.recall(b"", reports.NOW).approvals["alice"].change == "v1:new"
     assert site.wakes == ["now"]
     assert trees.at(site.client.post("workspaces", "alice", "approve").value, "already") is True
+
+
+GPU = Device("GPU-8f2e4a0c", "Card", 40 << 30, "0")
+PART = Device("MIG-1d", "Card", 10 << 30, "0:0", parent=GPU.uuid, profile="1g.10gb")
+GPUS = GpuStatus(devices=(DeviceStatus(GPU), DeviceStatus(PART, workspaces=("bob",))))
+
+
+def with_gpus(site: Site, status: GpuStatus = GPUS) -> None:
+    site.service.publish(replace(reports.report([]), gpus=status))
+
+
+def test_a_gpu_is_cordoned_by_the_beginning_of_its_uuid(site: Site) -> None:
+    with_gpus(site)
+    answer = site.client.post("gpus", "gpu-8f2", "cordon", body={"reason": " its fan "}).value
+    assert trees.text(answer, "uuid") == GPU.uuid
+    (cordon,) = site.ledger.recall(b"", reports.NOW).cordons.values()
+    assert (cordon.uuid, cordon.reason, cordon.by, cordon.drain) == (GPU.uuid, "its fan", "root", False)
+    assert site.wakes == ["now"]
+    (event,) = site.ledger.events(f"gpu/{GPU.uuid}", 9)
+    assert (event.reason, event.message) == (Reason.GPU_CORDONED, "root took it out of use: its fan")
+
+
+def test_a_drain_says_who_has_the_gpu_or_a_part_of_it(site: Site) -> None:
+    with_gpus(site)
+    answer = site.client.post("gpus", GPU.uuid, "cordon", body={"reason": "x", "drain": True}).value
+    assert trees.at(answer, "workspaces") == ["bob"]
+    assert site.ledger.recall(b"", reports.NOW).cordons[GPU.uuid].drain
+    assert site.ledger.events(f"gpu/{GPU.uuid}", 9)[0].reason is Reason.GPU_DRAINING
+
+
+def test_a_gpu_is_put_back_into_use_even_if_it_is_gone(site: Site) -> None:
+    with_gpus(site)
+    site.client.post("gpus", GPU.uuid, "cordon", body={"reason": "x"})
+    with_gpus(site, GpuStatus(unseen=Unseen(Reason.NOT_SEEN, "the driver hangs", reports.NOW)))
+    assert trees.at(site.client.post("gpus", "GPU-8", "uncordon").value, "already") is False
+    assert not site.ledger.recall(b"", reports.NOW).cordons
+    with_gpus(site)
+    assert trees.at(site.client.post("gpus", "GPU-8", "uncordon").value, "already") is True
+    reasons = [event.reason for event in site.ledger.events(f"gpu/{GPU.uuid}", 9)]
+    assert reasons == [Reason.GPU_CORDONED, Reason.GPU_UNCORDONED]
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "code", "words"),
+    [
+        ("0", {"reason": "x"}, exits.ExitCode.ERROR, "0 is GPU-8f2e4a0c now"),
+        ("0:7", {"reason": "x"}, exits.ExitCode.ERROR, "write the UUID"),
+        ("GPU-0", {"reason": "x"}, exits.ExitCode.NOT_FOUND, "GPU-0"),
+        ("GPU-8", {"reason": " "}, exits.ExitCode.ERROR, "reason"),
+        ("GPU-8", {"reason": "x", "drain": "yes"}, exits.ExitCode.ERROR, "drain"),
+    ],
+)
+def test_a_cordon_that_is_not_certain_is_refused(
+    site: Site, name: str, body: dict[str, trees.Json], code: exits.ExitCode, words: str
+) -> None:
+    with_gpus(site)
+    with pytest.raises(exits.Failure) as caught:
+        site.client.post("gpus", name, "cordon", body=body)
+    assert (caught.value.code, words in caught.value.message) == (code, True), caught.value
+    assert not site.ledger.recall(b"", reports.NOW).cordons
+
+
+def test_a_gpu_that_nobody_could_look_for_may_be_there(site: Site) -> None:
+    with_gpus(site, GpuStatus(unseen=Unseen(Reason.NOT_SEEN, "the driver hangs", reports.NOW)))
+    with pytest.raises(exits.Failure) as caught:
+        site.client.post("gpus", "GPU-1", "cordon", body={"reason": "x"})
+    assert "the driver hangs" in caught.value.message
 
 
 def test_a_refusal_has_the_exit_code_of_a_hold(site: Site) -> None:

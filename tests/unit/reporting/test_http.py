@@ -124,6 +124,17 @@ class World:
         self.asked.append(("collect", caller))
         return {}
 
+    def gpus(self) -> control.Json:
+        return {"items": []}
+
+    def cordon(self, name: str, reason: str, caller: control.Caller, *, drain: bool) -> control.Json:
+        self.asked.append(("cordon", name, reason, drain, caller))
+        return {}
+
+    def uncordon(self, name: str, caller: control.Caller) -> control.Json:
+        self.asked.append(("uncordon", name, caller))
+        return {}
+
     def wake(self, caller: control.Caller) -> control.Json:
         self.asked.append(("wake", caller))
         return {}
