@@ -52,6 +52,7 @@ class Subject:
     Attributes:
         wish: which GPUs it should have; the template of a workspace names none.
         stock: which GPUs the host has.
+        opens: nodes of GPUs that the container may open and was not granted.
     """
 
     template: Template
@@ -65,6 +66,7 @@ class Subject:
     default_runtime: str = ""
     wish: Wish | None = None
     stock: Stock = gear.EMPTY
+    opens: tuple[str, ...] = ()
 
 
 def subject(  # noqa: PLR0913 - a comparison has this many sides
@@ -76,6 +78,7 @@ def subject(  # noqa: PLR0913 - a comparison has this many sides
     *,
     wish: Wish | None = None,
     stock: Stock = gear.EMPTY,
+    opens: tuple[str, ...] = (),
 ) -> Subject:
     """Bundle a comparison; `optional_targets` are mounts that may be missing."""
     return Subject(
@@ -90,6 +93,7 @@ def subject(  # noqa: PLR0913 - a comparison has this many sides
         view.default_runtime,
         wish,
         stock,
+        opens,
     )
 
 
@@ -278,6 +282,8 @@ def _gpus(case: Subject) -> Iterator[Drift]:
     """Which devices it has is compared with what is asked for; how they reach it is not."""
     own = devices.of(case.container)
     has = devices.has_any(case.container)
+    if case.opens:
+        yield Drift(DriftKind.GPU, "rules", ", ".join(case.opens), "<none>", Remedy.REPORT)
     observed = ", ".join(own) or ("others" if has else "<none>")
     if case.wish is None:
         if has:

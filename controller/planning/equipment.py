@@ -156,6 +156,17 @@ class Equipment:
         lost = access.message if access is not None and access.state is AccessState.LOST else ""
         return Gear(lost=lost, notes=tuple(self._notes(name, main)))
 
+    def beyond(self, container: Container) -> tuple[str, ...]:
+        """Return nodes of GPUs that a container may open and was not granted, as far as both are known."""
+        access, own = self._gpus.access.get(container.id), devices.of(container)
+        known = self.stock.devices
+        wholes = [known.get(known[uuid].whole) for uuid in own if uuid in known]
+        minors = {device.minor for device in wholes if device is not None}
+        if access is None or container.configuration.privileged or None in minors or len(wholes) < len(own):
+            return ()
+        granted = {f"/dev/nvidia{minor}" for minor in minors}
+        return tuple(node for node in access.opens if node not in granted)
+
     def _notes(self, name: str, main: Container) -> list[Note]:
         notes, hold = [], self._hold(name)
         memory, seen = self._sight.memory, isinstance(self._sight.gpus, Seen)

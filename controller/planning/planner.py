@@ -311,6 +311,7 @@ class Planner:
             return drift.of_state(None, should_run=should_run)
         template_ = blueprint.template
         image, detail = view.images.get(template_.image), view.image_details.get(container.image_id)
+        opens = self.equipment.beyond(container) if self.equipment is not None else ()
 
         def compute() -> tuple[Drift, ...]:
             subject = drift.subject(
@@ -321,10 +322,11 @@ class Planner:
                 view,
                 wish=blueprint.effective.gpu,
                 stock=scene.stock,
+                opens=opens,
             )
             return drift.of_state(container, should_run=should_run) + drift.detect(subject)
 
-        arguments = (container, blueprint, image, detail, should_run, self._host, scene.stock)
+        arguments = (container, blueprint, image, detail, should_run, self._host, scene.stock, opens)
         return self._drifts.get(name, arguments, compute)
 
     def _networks(self, view: EngineView) -> tuple[EnsureNetwork, ...]:

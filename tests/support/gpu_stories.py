@@ -126,11 +126,11 @@ def _mismatch(world: World, message: str, _: dict[str, Any]) -> None:
 
 def _access(world: World, name: str, rest: dict[str, Any]) -> None:
     """What a probe found of a workspace's container."""
-    state = AccessState(rest.pop("is", "lost"))
+    state, opens = AccessState(rest.pop("is", "lost")), tuple(rest.pop("opens", ()))
     message = rest.pop("message", "it cannot open /dev/nvidia0: Operation not permitted")
     main = world.main(name)
     assert main is not None
-    found = {**world.gpus.access, main.id: Access(state, world.now, message)}
+    found = {**world.gpus.access, main.id: Access(state, world.now, message, opens)}
     world.gpus = replace(world.gpus, access=found)
 
 
