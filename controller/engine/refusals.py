@@ -50,10 +50,8 @@ TABLE: tuple[Row, ...] = (
     ),
     # what gives a container its GPUs
     Row(0, r"could not select device driver", Reason.GPU_NOT_ATTACHED),
-    Row(
-        0, r"unresolvable CDI devices|CDI device injection failed|inject CDI devices", Reason.GPU_NOT_ATTACHED
-    ),
-    Row(0, r"nvidia-container-(cli|runtime)", Reason.GPU_NOT_ATTACHED),
+    Row(0, r"CDI device injection|inject CDI devices|GPU vendor from CDI", Reason.GPU_NOT_ATTACHED),
+    Row(0, r"nvidia-(container-(cli|runtime)|ctk|cdi-hook)", Reason.GPU_NOT_ATTACHED),
     # what the runtime says of the program
     Row(400, r"OCI runtime create failed", Reason.REFUSED_BY_ENGINE, terminal=True),
     Row(0, r"OCI runtime create failed|cannot set property|failed to write", Reason.REFUSED_BY_ENGINE),

@@ -150,6 +150,8 @@ HOOK_FAILED = (
         'could not select device driver "nvidia" with capabilities: [[gpu]]',
         'could not select device driver "cdi" with capabilities: []',
         f"CDI device injection failed: unresolvable CDI devices nvidia.com/gpu={ONE}",
+        "failed to discover GPU vendor from CDI: no known GPU vendor found",
+        "OCI runtime create failed: fork/exec /usr/bin/nvidia-cdi-hook: no such file or directory",
         HOOK_FAILED,
     ],
 )
