@@ -5,6 +5,7 @@ a library and a driver of different versions garbage comes without an error. Wha
 moment is known from the look before.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -245,11 +246,16 @@ def _flag(told: int | None) -> bool | None:
 def _processes(
     gpu: Facts, whole: Device, parts: Mapping[tuple[int, int], str], pid_max: int
 ) -> Iterator[Using]:
-    """Who uses a GPU or an instance of it; all of them, or GarbageError."""
-    if gpu["processes"] is None:
+    """Who uses a GPU or an instance of it; all of them, or GarbageError.
+
+    Of all instances a driver may tell only to who is privileged; then each is asked of its own.
+    """
+    lists = [instance["processes"] for instance in gpu["instances"]]
+    if gpu["processes"] is None and (None in lists or not gpu["mig"]):
         codes = [gpu["codes"][mode] for mode in ("compute", "graphics") if mode in gpu["codes"]]
         raise GarbageError(f"{whole.uuid} does not tell who uses it ({', '.join(codes) or 'NOT_SUPPORTED'})")
-    for mode, pid, memory, gi, ci in gpu["processes"]:
+    told = [one for one in (gpu["processes"], *lists) if one is not None]
+    for mode, pid, memory, gi, ci in itertools.chain.from_iterable(told):
         if not 0 < pid <= pid_max:
             raise GarbageError(f"a process {pid} on {whole.uuid}")
         if memory is not None and memory > (whole.memory or _MOST_MEMORY):

@@ -78,8 +78,8 @@ class Looker:
             return Unseen(Reason.NOT_SEEN, words, self._clock())
         except child.EndedError as ended:
             return self._unseen(str(ended))
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            return self._unseen(f"the GPUs cannot be read: {error}")
+        except Exception as defect:  # noqa: BLE001 - the one guard of a look: the next one is made all the same
+            return self._unseen(f"the GPUs cannot be looked at: {type(defect).__name__}: {defect}")
 
     def interrupt(self) -> None:
         """End the reader's process, from any thread: a look that is under way ends at once."""

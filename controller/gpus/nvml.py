@@ -36,10 +36,23 @@ _ANY: Final = 0xFFFFFFFF
 """What the library writes for a process that is in no MIG instance."""
 _UNCORRECTED: Final = pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED
 _MODES: Final = (
-    ("compute", pynvml.nvmlDeviceGetComputeRunningProcesses),
-    ("graphics", pynvml.nvmlDeviceGetGraphicsRunningProcesses),
-    ("mps", pynvml.nvmlDeviceGetMPSComputeRunningProcesses),
+    (
+        "compute",
+        pynvml.nvmlDeviceGetComputeRunningProcesses_v3,
+        pynvml.nvmlDeviceGetComputeRunningProcesses_v2,
+    ),
+    (
+        "graphics",
+        pynvml.nvmlDeviceGetGraphicsRunningProcesses_v3,
+        pynvml.nvmlDeviceGetGraphicsRunningProcesses_v2,
+    ),
+    (
+        "mps",
+        pynvml.nvmlDeviceGetMPSComputeRunningProcesses_v3,
+        pynvml.nvmlDeviceGetMPSComputeRunningProcesses_v2,
+    ),
 )
+"""Kinds of processes, and the calls that tell of them: the one of drivers from 510 on, and the one before."""
 
 
 class Failed(Exception):  # noqa: N818 - what it says of a call
@@ -196,16 +209,26 @@ def _now(device: _Device) -> Facts:
 
 
 def _processes(device: _Device) -> list[list[object]] | None:
-    """Those of a device and of all its instances; None unless all of them can be told."""
+    """Those of a GPU and of all its instances, or of one instance; None unless all of them can be told."""
     found: list[list[object]] = []
-    for mode, call in _MODES:
-        answer = device.ask(mode, call)
+    for mode, *calls in _MODES:
+        answer = device.ask(mode, _first_known, calls)
         if answer is None and mode == "mps":  # its clients; they are among the others, too, where it is old
             device.codes.pop(mode, None)
         elif answer is None:
             return None
         found += [[mode, one.pid, one.usedGpuMemory, *_part(one)] for one in answer or ()]
     return found
+
+
+def _first_known(handle: object, calls: list[Callable[[object], list[Any]]]) -> list[Any]:
+    """The answer of the first call that the driver has."""
+    try:
+        return calls[0](handle)
+    except pynvml.NVMLError as error:
+        if _name(error) != "FUNCTION_NOT_FOUND":
+            raise
+    return calls[1](handle)
 
 
 def _part(process: Any) -> tuple[int | None, int | None]:  # noqa: ANN401 - pynvml's structures have no type
@@ -244,6 +267,7 @@ def _instance(gpu: _Device, handle: object, index: int) -> Facts:
         "compute": None if sizes is None else sizes.computeInstanceSliceCount,
         "size": None if sizes is None else sizes.memorySizeMB << 20,
         "placement": placement,
+        "processes": _processes(one),
         "codes": one.codes,
     }
 

@@ -31,6 +31,8 @@ def main() -> int:
             found = answer(library, float(json.loads(request)["wait"]))
         except nvml.Failed as failed:
             found = {"error": {"call": failed.call, "code": failed.code}}
+        except Exception as defect:  # noqa: BLE001 - the one guard of a look: whoever asks hears of it
+            found = {"error": {"call": "reader", "code": f"{type(defect).__name__}: {defect}"}}
         print(json.dumps(found), flush=True)  # noqa: T201 - this is how it answers
         if "error" in found or "replaced" in found:
             return 1

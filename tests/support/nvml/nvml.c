@@ -41,9 +41,9 @@ static struct handle *handles;
 static struct instance *instances;
 
 #define NONE 0xFFFFFFFFu
-#define EACH(record, wanted) \
-    for (struct record *record = scenario(); record; record = record->next) \
-        if (strcmp(record->kind, wanted) == 0)
+#define EACH(name, wanted) \
+    for (struct record *name = scenario(); name; name = name->next) \
+        if (strcmp(name->kind, wanted) == 0)
 
 static struct handle *handle_of(const char *uuid)
 {
@@ -316,18 +316,26 @@ int nvmlDeviceGetTotalEnergyConsumption(struct handle *device, u64 *millijoules)
 
 static int belongs(const struct record *process, const struct handle *device, u32 *gi, u32 *ci)
 {
-    struct handle *own = handle_of(text(process, "device"));
-    struct record *mig = device_record("mig", own);
-    *gi = mig ? (u32)number(mig, "gi", 0) : NONE;
-    *ci = mig ? (u32)number(mig, "ci", 0) : NONE;
-    return own == device || (mig && is(mig, "parent", device->uuid));
+    const char *uuid = text(process, "device");
+    *gi = *ci = NONE;
+    EACH(mig, "mig") {
+        if (!is(mig, "uuid", uuid))
+            continue;
+        *gi = (u32)number(mig, "gi", 0);
+        *ci = (u32)number(mig, "ci", 0);
+        return is(mig, "parent", device->uuid) || strcmp(uuid, device->uuid) == 0;
+    }
+    return strcmp(uuid, device->uuid) == 0;
 }
 
 static int processes(const char *mode, struct handle *device, u32 *count, struct process *list)
 {
     u32 room = list ? *count : 0, seen = 0, gi, ci;
+    int part = device_record("mig", device) != NULL;
     EACH(record, "process") {
-        if (!is(record, "mode", mode) || !belongs(record, device, &gi, &ci))
+        if (!is(record, "mode", mode) || (part && !is(record, "device", device->uuid)))
+            continue;
+        if (!belongs(record, device, &gi, &ci))
             continue;
         if (seen < room)
             list[seen] = (struct process){(u32)number(record, "pid", 0), number(record, "memory", ~0ULL), gi, ci};
@@ -356,6 +364,22 @@ int nvmlDeviceGetMPSComputeRunningProcesses_v3(struct handle *device, u32 *count
     ANY(record, device);
     (void)record;
     return processes("mps", device, count, list);
+}
+
+/* Those of drivers before 510; what they tell is the same */
+
+int nvmlDeviceGetComputeRunningProcesses_v2(struct handle *device, u32 *count, struct process *list)
+{
+    ANY(record, device);
+    (void)record;
+    return processes("compute", device, count, list);
+}
+
+int nvmlDeviceGetGraphicsRunningProcesses_v2(struct handle *device, u32 *count, struct process *list)
+{
+    ANY(record, device);
+    (void)record;
+    return processes("graphics", device, count, list);
 }
 
 /* MIG */

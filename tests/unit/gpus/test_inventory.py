@@ -176,6 +176,26 @@ def test_who_uses_the_devices_is_unknown_where_one_does_not_tell(lab: Lab, mode:
     assert [one.pid for one in found] == [os.getpid()]
 
 
+def test_an_older_driver_is_asked_by_its_own_calls(lab: Lab) -> None:
+    """Before 510 it has no third version of them; of the clients of MPS it told nothing then."""
+    calls = ("Compute", "Graphics", "MPSCompute")
+    faults = tuple(Fault(f"nvmlDeviceGet{call}RunningProcesses_v3", "FUNCTION_NOT_FOUND") for call in calls)
+    drawing = Using(A, os.getpid(), mode="graphics")
+    found = lab.see(replace(TWO, processes=(Using(B, os.getpid()), drawing), faults=faults)).processes
+    assert found is not None
+    assert [(one.device, one.graphics) for one in found] == [(A, True), (B, False)]
+
+
+def test_instances_are_asked_each_where_a_driver_does_not_tell_of_all_at_once(lab: Lab) -> None:
+    used = replace(DIVIDED, processes=(Using(N, os.getpid()), Using(M, os.getpid())))
+    denied = Fault("nvmlDeviceGetComputeRunningProcesses", "NO_PERMISSION", A)
+    found = lab.see(replace(used, faults=(denied,))).processes
+    assert found is not None
+    assert [one.device for one in found] == [M, N]
+    one_more = Fault("nvmlDeviceGetGraphicsRunningProcesses", "NO_PERMISSION", N)
+    assert lab.see(replace(used, faults=(denied, one_more))).processes is None
+
+
 def test_one_entry_that_cannot_be_makes_a_list_unknown(lab: Lab) -> None:
     good = Using(A, os.getpid())
     garbage = {
