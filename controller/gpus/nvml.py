@@ -28,6 +28,8 @@ UNTOLD: Final = frozenset(
     {"NOT_SUPPORTED", "FUNCTION_NOT_FOUND", "ARGUMENT_VERSION_MISMATCH", "DEPRECATED", "NO_DATA"}
 )
 """Codes that say that this hardware, or this driver, never tells."""
+GARBAGE: Final = "GARBAGE"
+"""In place of a code: the answer is a text that is none."""
 _EVENTS: Final = pynvml.nvmlEventTypeXidCriticalError | pynvml.nvmlEventTypeDoubleBitEccError
 _MAPS: Final = Path("/proc/self/maps")
 _MOST_EVENTS: Final = 256
@@ -80,6 +82,9 @@ class _Device:
             code = _name(error)
             if code not in UNTOLD:
                 self.codes[key] = code
+            return None
+        except UnicodeDecodeError:
+            self.codes[key] = GARBAGE
             return None
 
     def note(self, key: str, call: Callable[..., object], *arguments: object) -> None:

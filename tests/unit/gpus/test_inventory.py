@@ -224,6 +224,27 @@ def test_devices_that_cannot_be_are_not_seen(lab: Lab) -> None:
     assert set(lab.see(TWO).devices) == {A, B}
 
 
+def test_a_name_that_is_no_text_is_unknown(lab: Lab) -> None:
+    lab.nvml.write(TWO)
+    lab.nvml.scenario.write_bytes(TWO.text().encode().replace(b"SIMULATED L4", b"\xff\xfe"))
+    assert [one.model for one in lab.see().devices.values()] == ["SIMULATED H100 80GB HBM3", ""]
+
+
+def test_a_uuid_that_is_no_text_is_a_trouble_of_its_device(lab: Lab) -> None:
+    before = lab.see(TWO)
+    lab.nvml.scenario.write_bytes(TWO.text().encode().replace(B.encode(), b"\xff"))
+    view = lab.see()
+    assert view.devices == before.devices
+    assert [(one.uuid, one.message) for one in view.troubles] == [
+        (B, "the driver cannot reach it (uuid: GARBAGE)")
+    ]
+
+
+def test_a_defect_of_the_reader_is_told(lab: Lab) -> None:
+    lab.nvml.scenario.write_bytes(TWO.text().encode().replace(b"550.54.15", b"\xff"))
+    assert "UnicodeDecodeError" in lab.miss().message
+
+
 def test_a_count_that_is_too_large_invents_no_device(lab: Lab) -> None:
     assert set(lab.see(replace(TWO, count=3)).devices) == {A, B}
 
