@@ -13,12 +13,13 @@ from controller.bookkeeping import Bookkeeping
 from controller.looking import Host, Look, Looker
 from controller.model.actions import Action, LedgerAction, PullImage
 from controller.model.desired import AcceptedPolicy
+from controller.model.gpustatus import GpuStatus, WorkspaceGpus
 from controller.model.memory import Memory
-from controller.model.observed import EngineView, Seen, Unseen
+from controller.model.observed import Container, EngineView, Seen, Unseen
 from controller.model.outcomes import Failed, Succeeded
 from controller.model.plan import Decision, Plan, Verdict
 from controller.model.status import ChainReport, OwnerStatus, PassReport, WorkspaceStatus
-from controller.planning import backoff, collection, contents, owners
+from controller.planning import backoff, collection, contents, oversight, owners
 from controller.planning.case import Blueprint, Rules
 from controller.planning.planner import Planner
 from controller.status import files, summary
@@ -55,6 +56,7 @@ class Reconciler:
         self._planner = planner
         self._monotonic = monotonic
         self._mode = setup.mode
+        self._clean_after = setup.rules.gpus_clean_after
         self._books = Bookkeeping(surroundings.ledger)
         host = Host(setup.rules, setup.host_identity)
         self._looker = Looker(surroundings, planner, self._books, nonce, host)
@@ -76,7 +78,8 @@ class Reconciler:
             begun = self._do(plan, look.memory, then)
         if collection.is_over(plan.upkeep, look.observed, look.memory, then):
             self._around.errands.room_made()
-        self._summarize(plan, look, now)
+        gpus = self._oversee(plan, look)
+        self._summarize(plan, look, gpus, now)
         times = [t for t in (plan.next_look, look.next_look) if t is not None and t > now]
         return PassReport(
             pass_id=self._passes,
@@ -91,7 +94,7 @@ class Reconciler:
             spec_files=files.counts(look.desired, self._around.policies.files()),
             file_findings=files.findings(look.desired),
             ignored_files=look.desired.scan.value.ignored if isinstance(look.desired.scan, Seen) else (),
-            findings=plan.findings,
+            findings=(*plan.findings, *oversight.findings(gpus)),
             chains=chains,
             in_progress=begun | self._around.crew.busy(),
             disk=look.disk(),
@@ -99,6 +102,7 @@ class Reconciler:
             owners=self._owners(look, then),
             images=look.observed.engine.value.images if isinstance(look.observed.engine, Seen) else {},
             wanted_images=look.wanted,
+            gpus=gpus,
         )
 
     def _owners(self, look: Look, now: datetime) -> Mapping[str, OwnerStatus]:
@@ -188,10 +192,18 @@ class Reconciler:
 
     # tell
 
-    def _summarize(self, plan: Plan, look: Look, now: datetime) -> None:
+    def _oversee(self, plan: Plan, look: Look) -> GpuStatus:
+        """Tell who holds and uses the GPUs; who holds them is known where Engine and host were seen."""
+        seen, equipment = look.observed, self._planner.equipment
+        blind = isinstance(seen.engine, Unseen) or isinstance(seen.host, Unseen)
+        held = None if blind or equipment is None else equipment.holdings
+        return oversight.overseen(held, seen, look.memory, plan, self._clean_after)
+
+    def _summarize(self, plan: Plan, look: Look, gpus: GpuStatus, now: datetime) -> None:
         engine = look.observed.engine
         view = engine.value if isinstance(engine, Seen) else None
         digests = contents.of_images(view, look.memory) if view else {}
+        concerned = self._planner.equipment.concerned if self._planner.equipment else frozenset()
         gone = self._statuses.keys() - plan.decisions.keys()
         for name in gone:
             del self._statuses[name], self._told[name]
@@ -199,12 +211,22 @@ class Reconciler:
             container = view.containers.get(decision.container_id or "") if view else None
             made_from = (container.configuration.image, container.image_id) if container else ("", "")
             spec, facts = look.desired.specs.get(name), self._facts(name, look, view, digests.get(made_from))
+            if name in concerned:
+                facts = facts._replace(gpus=self._gpus(name, container, (plan, look, gpus)))
             told = (spec, decision, container, facts)
             if self._told.get(name) == told:
                 continue  # the same would be said again
             self._told[name] = told
             prior = self._statuses.get(name)
             self._statuses[name] = summary.summarize(prior, spec, decision, container, facts, now)
+
+    def _gpus(
+        self, name: str, container: Container | None, told: tuple[Plan, Look, GpuStatus]
+    ) -> WorkspaceGpus | None:
+        (plan, look, gpus), design = told, self._planner.designs.get(name)
+        waits = look.memory.gpu_waits if plan.gpu_waits is None else plan.gpu_waits
+        wanted = design.effective if isinstance(design, Blueprint) else None
+        return oversight.of_workspace(wanted, container, gpus, waits.get(name), look.observed.gpus)
 
     def _facts(self, name: str, look: Look, view: EngineView | None, digest: str | None) -> summary.Facts:
         design = self._planner.designs.get(name)

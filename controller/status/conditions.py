@@ -9,6 +9,8 @@ from typing import Final
 
 from controller.api.conditions import ConditionStatus, ConditionType, Reason
 from controller.model.desired import RejectedFile
+from controller.model.gpus import Wish
+from controller.model.gpustatus import WorkspaceGpus
 from controller.model.observed import Container, ContainerState, Health, Unseen
 from controller.model.plan import Decision, NotEnforced, Remedy, Verdict
 from controller.model.status import ServiceAddress
@@ -41,6 +43,16 @@ _NOTED: Final = {
 }
 """Notes that are conditions as well."""
 _NEEDS_A_NEW_RUN: Final = frozenset({Remedy.REPLACE, Remedy.RESTART})
+LACKS: Final = frozenset(
+    {
+        Reason.GPU_QUEUED,
+        Reason.OWN_GPU_BUSY,
+        Reason.GPU_CONTENDED,
+        Reason.GPU_UNAVAILABLE,
+        Reason.GPU_DRIVER_MISMATCH,
+    }
+)
+"""Reasons of decisions about workspaces that cannot have their devices now."""
 _WORDS_OF_STATE: Final = {
     ContainerState.CREATED: (Reason.FIRST_START, "the container has not run yet"),
     ContainerState.PAUSED: (Reason.CONTAINER_PAUSED, "somebody froze the container"),
@@ -59,6 +71,7 @@ class Situation:
         requested: the request, not the spec, decides `desired_running`.
         services: all that are declared.
         engine: why the container could not be looked at, if so.
+        gpus: what it wants of the GPUs and has.
     """
 
     decision: Decision
@@ -68,6 +81,7 @@ class Situation:
     services: tuple[ServiceAddress, ...]
     rejected: RejectedFile | None
     engine: Unseen | None
+    gpus: WorkspaceGpus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +100,8 @@ def claims(situation: Situation) -> Iterator[Claim]:
     yield from _progress(situation.decision)
     yield _spec_accepted(situation.rejected)
     yield _container_running(situation)
+    if situation.gpus is not None and situation.gpus.wish is not None:
+        yield _gpus_allocated(situation, situation.gpus, situation.gpus.wish)
     yield _change_pending(situation.decision)
     for note in situation.decision.notes:
         if note.reason in _NOTED:
@@ -172,6 +188,23 @@ def _container_running(situation: Situation) -> Claim:
     if container.state is ContainerState.RUNNING:
         return Claim(kind, _TRUE, Reason.AS_SPECIFIED if situation.desired_running else Reason.SPEC_STOPPED)
     return Claim(kind, _FALSE, *_why_not_running(situation, container))
+
+
+def _gpus_allocated(situation: Situation, gpus: WorkspaceGpus, wish: Wish) -> Claim:
+    """Granted is what its container was made with, while it runs or is about to."""
+    kind, container, decision = ConditionType.GPUS_ALLOCATED, situation.container, situation.decision
+    if situation.engine is not None:
+        return Claim(kind, _UNKNOWN, situation.engine.reason, situation.engine.message)
+    as_wished = bool(gpus.uuids) if wish.all else len(gpus.uuids) == wish.count
+    lives = container is not None and (container.running or situation.desired_running)
+    if lives and as_wished and decision.reason not in LACKS:
+        return Claim(kind, _TRUE, Reason.GPUS_GRANTED, ", ".join(gpus.uuids))
+    if gpus.unseen is not None and situation.desired_running:
+        return Claim(kind, _UNKNOWN, gpus.unseen.reason, gpus.unseen.message)
+    if not situation.desired_running:
+        reason = Reason.STOPPED_BY_REQUEST if situation.requested else Reason.STOPPED
+        return Claim(kind, _FALSE, reason, "it needs none while it is stopped")
+    return Claim(kind, _FALSE, decision.reason, decision.message)
 
 
 def _why_not_running(situation: Situation, container: Container) -> tuple[Reason, str]:

@@ -26,7 +26,16 @@ def subject_of_gpu(uuid: str) -> str:
 _QUIET: Final = frozenset({Reason.AS_SPECIFIED, Reason.STOPPED, Reason.STOPPED_BY_REQUEST})
 _NOTED: Final = (Verdict.KEEP, Reason.OVER_QUOTA)
 """Its note tells it, which may have been there before."""
-_TOLD_OF_NOTES: Final = frozenset({Reason.STORAGE_HIGH, Reason.OVER_QUOTA})
+_TOLD_OF_NOTES: Final = frozenset(
+    {
+        Reason.STORAGE_HIGH,
+        Reason.OVER_QUOTA,
+        Reason.GPU_UNHEALTHY,
+        Reason.GPU_DRAINING,
+        Reason.GPU_CONFLICT,
+        Reason.GPU_ACCESS_LOST,
+    }
+)
 _TROUBLE: Final = frozenset({Reason.CRASH_LOOP, Reason.BACKING_OFF, Reason.ROLLING_BACK})
 
 
@@ -40,9 +49,11 @@ def _derive(before: PassReport | None, report: PassReport) -> Iterator[Event]:
     for found in sorted(_host_findings(report) - (_host_findings(before) if before else set()), key=str):
         yield _event(report.at, HOST, found.reason, f"{found.subject}: {found.message}", warning=True)
     yield from _files(before, report)
+    yield from _fences(before, report)
     told = _news(before.statuses if before else {}, report.statuses)
     for name in told:
         yield from _spec(before, report.statuses[name], report.at)
+        yield from _gpus(before, report.statuses[name], report.at)
     for chain in report.chains:
         yield from _chain(chain, report.at)
     for name in _news(before.plan.decisions if before else {}, report.plan.decisions):
@@ -103,6 +114,36 @@ def _spec(before: PassReport | None, status: WorkspaceStatus, at: datetime) -> I
     if before is not None and not known and status.spec is not None:
         message = f"generation {status.generation} of {status.spec.file} is in force"
         yield _event(at, status.workspace, Reason.ACCEPTED, message, warning=False)
+
+
+def _gpus(before: PassReport | None, status: WorkspaceStatus, at: datetime) -> Iterator[Event]:
+    """That a workspace was given GPUs, or others than before."""
+    prior = before.statuses.get(status.workspace) if before else None
+    had = prior.gpus.uuids if prior is not None and prior.gpus is not None else ()
+    if before is not None and status.gpus is not None and set(status.gpus.uuids) - set(had):
+        models = {device.uuid: f" ({device.model})" for device in status.gpus.devices}
+        given = ", ".join(f"{uuid}{models.get(uuid, '')}" for uuid in status.gpus.uuids)
+        yield _event(at, status.workspace, Reason.GPUS_GRANTED, f"it was given {given}", warning=False)
+
+
+def _fences(before: PassReport | None, report: PassReport) -> Iterator[Event]:
+    """That devices were taken out of use by themselves, for something else than before, or came back."""
+    if before is None and not report.gpus.devices:
+        return
+    had, has = (
+        {one.device.uuid: one.fence for one in told.gpus.devices if one.fence and not one.device.parent}
+        if told
+        else {}
+        for told in (before, report)
+    )
+    for uuid, fence in has.items():
+        old = had.get(uuid)
+        if old is None or (old.ailment, old.code) != (fence.ailment, fence.code):
+            yield _event(report.at, subject_of_gpu(uuid), Reason.GPU_FENCED, fence.message, warning=True)
+    if report.gpus.unseen is None:
+        for uuid in sorted(had.keys() - has.keys()):
+            message = "it was without a fault for long enough, and is granted again"
+            yield _event(report.at, subject_of_gpu(uuid), Reason.GPU_UNFENCED, message, warning=False)
 
 
 def _why(rejected: RejectedFile) -> str:

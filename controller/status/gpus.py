@@ -1,4 +1,4 @@
-"""The public shape of the GPUs: which there are, who holds and uses each, and what a workspace has of them.
+"""The public shape of the GPUs: which there are, and who holds and uses each.
 
 Refuses whatever a reader could not write down: times are RFC 3339 in UTC, absent values are absent keys. What
 the hardware does not tell is absent, too, and never 0.
@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Final, NotRequired, TypedDict, cast
 
-from controller.model.gpus import Cordon, Device, Fence, Trouble, Wish
-from controller.model.gpustatus import DeviceStatus, Foreign, GpuStatus, User, WorkspaceGpus
-from controller.status import objects
+from controller.model.gpus import Cordon, Fence, Trouble
+from controller.model.gpustatus import DeviceStatus, Foreign, GpuStatus, User
+from controller.status import grants, objects
 
 _INDEX: Final = re.compile(r"[0-9]+(:[0-9]+)?")
 FOREIGN_WORDS: Final[Mapping[str, str]] = {
@@ -19,19 +19,6 @@ FOREIGN_WORDS: Final[Mapping[str, str]] = {
     Foreign.WORKSPACE: "other workspace",
     Foreign.UNASSIGNED: "workspace without a grant",
 }
-
-
-class DeviceObject(TypedDict):
-    """One device as the driver knows it; `memory` in bytes, `placement` in memory slices of its GPU."""
-
-    uuid: str
-    index: NotRequired[str]
-    model: NotRequired[str]
-    memory: NotRequired[int]
-    profile: NotRequired[str]
-    parent: NotRequired[str]
-    placement: NotRequired[list[int]]
-    divided: NotRequired[bool]
 
 
 class UserObject(TypedDict):
@@ -76,7 +63,7 @@ class TroubleObject(TypedDict):
     code: NotRequired[int]
 
 
-class GpuObject(DeviceObject):
+class GpuObject(grants.DeviceObject, TypedDict):
     """One device, as `wharf get gpu UUID -o yaml` prints it.
 
     `utilization` is a share of 1, `memoryUsed` bytes, `energyUsed` joules. Where the driver does not tell
@@ -117,29 +104,6 @@ class GpusObject(TypedDict):
     unseen: NotRequired[str]
 
 
-class WishObject(TypedDict):
-    """What a workspace asks for."""
-
-    mode: str
-    count: NotRequired[int]
-    migProfile: NotRequired[str]
-    minMemory: NotRequired[int]
-    model: NotRequired[str]
-    uuids: NotRequired[list[str]]
-    sharers: NotRequired[int]
-
-
-class WorkspaceGpusObject(TypedDict):
-    """What a workspace wants of the GPUs and has; `access` is whether its container can open its devices."""
-
-    wanted: NotRequired[WishObject]
-    devices: list[DeviceObject]
-    waitingSince: NotRequired[str]
-    access: NotRequired[str]
-    simulated: NotRequired[bool]
-    unseen: NotRequired[str]
-
-
 def gpus_object(status: GpuStatus) -> GpusObject:
     """All devices of the host."""
     told: GpusObject = {
@@ -158,25 +122,6 @@ def gpus_object(status: GpuStatus) -> GpusObject:
         told["mismatch"] = status.mismatch
     if status.unseen is not None:
         told["unseen"] = f"{status.unseen.reason}: {status.unseen.message}"
-    return told
-
-
-def of_workspace(gpus: WorkspaceGpus) -> WorkspaceGpusObject:
-    """What one workspace wants and has."""
-    known = {device.uuid: device for device in gpus.devices}
-    told: WorkspaceGpusObject = {
-        "devices": [_device(known[uuid]) if uuid in known else {"uuid": uuid} for uuid in gpus.uuids]
-    }
-    if gpus.wish is not None:
-        told["wanted"] = _wish(gpus.wish)
-    if gpus.waiting_since is not None:
-        told["waitingSince"] = objects.timestamp(gpus.waiting_since)
-    if gpus.access is not None:
-        told["access"] = str(gpus.access)
-    if gpus.simulated:
-        told["simulated"] = True
-    if gpus.unseen is not None:
-        told["unseen"] = gpus.unseen.message
     return told
 
 
@@ -202,7 +147,7 @@ def find(name: str, known: Mapping[str, str]) -> str:
 
 
 def _gpu(one: DeviceStatus) -> GpuObject:
-    told = cast("GpuObject", {"name": one.device.uuid, **_device(one.device)})
+    told = cast("GpuObject", {"name": one.device.uuid, **grants.device_object(one.device)})
     told["state"] = str(one.state)
     told["holders"], told["workspaces"] = list(one.holders), list(one.workspaces)
     told["troubles"] = [_trouble(trouble) for trouble in one.troubles]
@@ -220,25 +165,6 @@ def _gpu(one: DeviceStatus) -> GpuObject:
         told["fence"] = _fence(one.fence, one)
     if one.doubt:
         told["doubt"] = one.doubt
-    return told
-
-
-def _device(device: Device) -> DeviceObject:
-    told: DeviceObject = {"uuid": device.uuid}
-    if device.index:
-        told["index"] = device.index
-    if device.model:
-        told["model"] = device.model
-    if device.memory:
-        told["memory"] = device.memory
-    if device.profile is not None:
-        told["profile"] = device.profile
-    if device.parent is not None:
-        told["parent"] = device.parent
-    if device.placement is not None:
-        told["placement"] = list(device.placement)
-    if device.divided:
-        told["divided"] = True
     return told
 
 
@@ -289,21 +215,4 @@ def _trouble(trouble: Trouble) -> TroubleObject:
     }
     if trouble.code is not None:
         told["code"] = trouble.code
-    return told
-
-
-def _wish(wish: Wish) -> WishObject:
-    if wish.all:
-        return {"mode": "All"}
-    told: WishObject = {"mode": "Shared" if wish.shared else "Exclusive", "count": wish.count}
-    if wish.profile is not None:
-        told["migProfile"] = wish.profile
-    if wish.memory:
-        told["minMemory"] = wish.memory
-    if wish.model:
-        told["model"] = wish.model
-    if wish.uuids:
-        told["uuids"] = list(wish.uuids)
-    if wish.shared:
-        told["sharers"] = wish.sharers
     return told

@@ -9,11 +9,12 @@ from typing import Final, NotRequired, TypedDict
 
 from controller.api import meta, secrecy
 from controller.api.conditions import ConditionType, DriftKind
+from controller.model.gpustatus import WorkspaceGpus
 from controller.model.observed import Container
 from controller.model.plan import Decision, Drift
 from controller.model.sizes import Measured, Size, Usage
 from controller.model.status import EffectiveValue, WorkspaceStatus
-from controller.status import phrases
+from controller.status import grants, phrases
 
 
 class MetadataObject(TypedDict):
@@ -135,6 +136,7 @@ class StatusObject(TypedDict):
     file: NotRequired[str]
     nextAttempt: NotRequired[str]
     storage: NotRequired[StorageObject]
+    gpus: NotRequired[grants.WorkspaceGpusObject]
 
 
 class WorkspaceObject(TypedDict):
@@ -204,7 +206,16 @@ def _status(status: WorkspaceStatus) -> StatusObject:
         described["nextAttempt"] = timestamp(status.next_attempt)
     if status.usage is not None:
         described["storage"] = _storage(status.usage)
+    if status.gpus is not None:
+        described["gpus"] = _gpus(status.gpus)
     return described
+
+
+def _gpus(gpus: WorkspaceGpus) -> grants.WorkspaceGpusObject:
+    told = grants.of_workspace(gpus)
+    if gpus.waiting_since is not None:
+        told["waitingSince"] = timestamp(gpus.waiting_since)
+    return told
 
 
 def _storage(usage: Usage) -> StorageObject:

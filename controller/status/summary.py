@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from controller.api.conditions import ConditionType, DriftKind, Reason
 from controller.api.workspace import DesiredState
 from controller.model.desired import AcceptedSpec, RejectedFile
+from controller.model.gpustatus import WorkspaceGpus
 from controller.model.memory import BackOff, Suspension
 from controller.model.observed import Container, Unseen
 from controller.model.plan import Decision, Verdict
@@ -39,6 +40,7 @@ class Facts(NamedTuple):
         engine: why containers could not be looked at, if so.
         created_at: of the workspace object; None: as before, else when its spec was accepted.
         usage: bytes that it takes, as they were measured last.
+        gpus: what it wants of the GPUs and has.
     """
 
     effective: tuple[EffectiveValue, ...] = ()
@@ -53,6 +55,7 @@ class Facts(NamedTuple):
     engine: Unseen | None = None
     created_at: datetime | None = None
     usage: Usage | None = None
+    gpus: WorkspaceGpus | None = None
 
 
 def summarize(
@@ -69,8 +72,7 @@ def summarize(
     else conditions whose status is as before keep their times. `spec` is None if none was ever accepted.
     """
     prior = _of_the_same(prior, spec)
-    running, requested = _desired(spec, facts)
-    generation = spec.generation if spec else 0
+    (running, requested), generation = _desired(spec, facts), spec.generation if spec else 0
     situation = _situation(decision, container, facts, running=running, requested=requested)
     fresh = WorkspaceStatus(
         workspace=decision.workspace,
@@ -93,6 +95,7 @@ def summarize(
         spec=spec,
         next_attempt=_next_attempt(decision, facts.backoff),
         usage=facts.usage,
+        gpus=facts.gpus,
     )
     return prior if prior is not None and _says_nothing_new(prior, fresh) else fresh
 
@@ -106,7 +109,7 @@ def _situation(
     decision: Decision, container: Container | None, facts: Facts, *, running: bool, requested: bool
 ) -> conditions.Situation:
     return conditions.Situation(
-        decision, container, running, requested, facts.services, facts.rejected, facts.engine
+        decision, container, running, requested, facts.services, facts.rejected, facts.engine, facts.gpus
     )
 
 
@@ -125,6 +128,7 @@ def _says_nothing_new(prior: WorkspaceStatus, fresh: WorkspaceStatus) -> bool:
         and fresh.services == prior.services
         and fresh.effective == prior.effective
         and fresh.usage == prior.usage
+        and fresh.gpus == prior.gpus
         and _same_spec(prior.spec, fresh.spec)
         and _same_container(prior.container, fresh.container)
     )

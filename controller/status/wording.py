@@ -80,7 +80,7 @@ def row(workspace: objects.WorkspaceObject, now: datetime) -> tuple[str, ...]:
         workspace["status"]["owner"] or NONE,
         ready(workspace),
         state(workspace),
-        NONE,
+        gpus(workspace),
         NONE,
         reason(workspace),
         age(datetime.fromisoformat(workspace["metadata"]["creationTimestamp"]), now),
@@ -97,6 +97,17 @@ def state(workspace: objects.WorkspaceObject) -> str:
     if container["state"] == "exited" and workspace["status"]["desiredState"] == "Stopped":
         return "Stopped"
     return container["state"].capitalize()
+
+
+def gpus(workspace: objects.WorkspaceObject) -> str:
+    """How many GPUs it has, and how many it wants where that is another number: `1`, `0/2`, `8/all`."""
+    told = workspace["status"].get("gpus")
+    if told is None:
+        return NONE
+    wanted = told.get("wanted", {"mode": "None", "count": 0})
+    has, wants = str(len(told["devices"])), str(wanted.get("count", "all"))
+    text = has if has == wants else f"{has}/{wants}"
+    return f"{text}:SIMULATED" if told.get("simulated") else text
 
 
 def ready(workspace: objects.WorkspaceObject) -> str:

@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.api.conditions import DriftKind, Reason
+from controller.model.gpus import AccessState, Wish
+from controller.model.gpustatus import WorkspaceGpus
 from controller.model.memory import BackOff, Suspension
 from controller.model.observed import Container, ContainerState, Health, Unseen
 from controller.model.plan import Decision, Drift, NotEnforced, Remedy, Verdict
@@ -53,6 +55,24 @@ facts = st.builds(
     backoff=st.none() | st.just(BackOff(1, reports.later(10), Reason.REFUSED_BY_ENGINE, "no", "key")),
     spec_running=st.sampled_from([None, True, False]),
     engine=st.none() | st.just(UNSEEN),
+    effective=st.just(()),
+    rejected=st.none(),
+    image_reference=st.none(),
+    image_id=st.none(),
+    image_digest=st.none(),
+    created_at=st.none(),
+    usage=st.none(),
+    gpus=st.none()
+    | st.builds(
+        WorkspaceGpus,
+        wish=st.none() | st.just(Wish()) | st.just(Wish(shared=True, all=True)),
+        uuids=st.sampled_from([(), ("GPU-1",), ("GPU-1", "GPU-2")]),
+        devices=st.just(()),
+        waiting_since=st.none() | st.just(reports.NOW),
+        access=st.none() | st.sampled_from(AccessState),
+        simulated=st.booleans(),
+        unseen=st.none() | st.just(UNSEEN),
+    ),
 )
 situations = st.tuples(st.integers(1, 3), decisions, containers, facts)
 

@@ -32,6 +32,9 @@ def _of_presence(status: WorkspaceStatus) -> Iterator[str]:
     for kind in _ONLY_WHILE_TRUE:
         if kind in status.conditions and status.conditions[kind].status is not ConditionStatus.TRUE:
             yield f"{kind} is there and not true"
+    wants_gpus = status.gpus is not None and status.gpus.wish is not None
+    if wants_gpus is not (ConditionType.GPUS_ALLOCATED in status.conditions):
+        yield "GPUsAllocated is there without a wish for GPUs, or is not there with one"
     if {ConditionType.RECONCILING, ConditionType.STALLED} <= status.conditions.keys():
         yield "Reconciling and Stalled at once"
 

@@ -6,6 +6,8 @@ import pytest
 
 from controller.api.conditions import ConditionStatus, ConditionType, DriftKind, Reason
 from controller.model.desired import Finding, RejectedFile
+from controller.model.gpus import Wish
+from controller.model.gpustatus import WorkspaceGpus
 from controller.model.memory import Suspension
 from controller.model.observed import Container, ContainerState, Health, Unseen
 from controller.model.plan import Decision, Drift, Note, NotEnforced, Remedy, Verdict
@@ -223,3 +225,47 @@ def test_what_runs_with_more_than_it_may_says_so_and_is_ready() -> None:
         None, reports.spec(), reports.decision(), reports.container(), summary.Facts(), reports.NOW
     )
     assert ConditionType.OVER_QUOTA not in status.conditions
+
+
+ONE, BLIND_GPUS = WorkspaceGpus(Wish(), ("GPU-1",)), Unseen(Reason.NOT_SEEN, "the driver hangs", reports.NOW)
+QUEUED = reports.decision(verdict=Verdict.WAIT, reason=Reason.GPU_QUEUED, message="1st of 2 in the queue")
+ASKED_TO_STOP = Suspension(running=False, desired_state="Running", at=reports.NOW, by="root")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "container", "decision", "facts", "expected"),
+    [
+        (ONE, reports.container(), None, {}, ("True", Reason.GPUS_GRANTED)),
+        (ONE, reports.container(state=ContainerState.CREATED), None, {}, ("True", Reason.GPUS_GRANTED)),
+        (replace(ONE, unseen=BLIND_GPUS), reports.container(), None, {}, ("True", Reason.GPUS_GRANTED)),
+        (replace(ONE, uuids=()), None, QUEUED, {}, ("False", Reason.GPU_QUEUED)),
+        (ONE, EXITED, replace(QUEUED, reason=Reason.OWN_GPU_BUSY), {}, ("False", Reason.OWN_GPU_BUSY)),
+        (replace(ONE, wish=Wish(count=2)), reports.container(), None, {}, ("False", Reason.AS_SPECIFIED)),
+        (
+            WorkspaceGpus(Wish(shared=True, all=True), ("GPU-1", "GPU-2")),
+            reports.container(),
+            None,
+            {},
+            ("True", Reason.GPUS_GRANTED),
+        ),
+        (WorkspaceGpus(Wish(), unseen=BLIND_GPUS), None, None, {}, ("Unknown", Reason.NOT_SEEN)),
+        (ONE, None, None, {"engine": BLIND}, ("Unknown", Reason.NOT_SEEN)),
+        (ONE, EXITED, None, {"spec_running": False}, ("False", Reason.STOPPED)),
+        (ONE, EXITED, None, {"suspension": ASKED_TO_STOP}, ("False", Reason.STOPPED_BY_REQUEST)),
+    ],
+)
+def test_gpus_are_granted_to_a_container_that_lives(
+    gpus: WorkspaceGpus,
+    container: Container | None,
+    decision: Decision | None,
+    facts: dict[str, object],
+    expected: tuple[str, Reason],
+) -> None:
+    told = condition(ConditionType.GPUS_ALLOCATED, container, decision, gpus=gpus, **facts)
+    assert (told.status, told.reason) == expected
+
+
+@pytest.mark.parametrize("gpus", [None, WorkspaceGpus(None, ("GPU-1",))])
+def test_who_wants_no_gpu_is_told_nothing_of_them(gpus: WorkspaceGpus | None) -> None:
+    with pytest.raises(KeyError):
+        condition(ConditionType.GPUS_ALLOCATED, reports.container(), gpus=gpus)

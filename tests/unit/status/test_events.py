@@ -4,6 +4,9 @@ from dataclasses import replace
 
 from controller.api.conditions import DriftKind, Reason
 from controller.model.desired import Finding, RejectedFile
+from controller.model.gpus import Ailment, Device, Fence, Wish
+from controller.model.gpustatus import DeviceStatus, GpuStatus, WorkspaceGpus
+from controller.model.observed import Unseen
 from controller.model.outcomes import Failed, Outcome, Skipped, Succeeded
 from controller.model.plan import Decision, Drift, HostFinding, Note, Remedy, Verdict
 from controller.model.status import ChainReport, Event, PassReport, WorkspaceStatus
@@ -152,3 +155,39 @@ def test_a_finding_about_the_host_is_told_once() -> None:
     assert event.subject == "host"
     assert "copy-of-alice" in event.message
     assert told(foreign, foreign) == []
+
+
+GPU = Device("GPU-1", "A100", 1)
+FENCE = Fence("GPU-1", Ailment.XID, "XID 79", reports.NOW, reports.NOW, 79)
+
+
+def with_gpus(*uuids: str) -> PassReport:
+    return reports.report([reports.status(gpus=WorkspaceGpus(Wish(), uuids, (GPU,)))])
+
+
+def fenced(fence: Fence | None = FENCE) -> PassReport:
+    part = replace(GPU, uuid="MIG-2", parent="GPU-1")
+    devices = tuple(DeviceStatus(device, fence=fence) for device in (GPU, part))
+    return reports.report(gpus=GpuStatus(devices=devices))
+
+
+def test_gpus_are_told_when_they_are_given() -> None:
+    assert told(with_gpus(), with_gpus("GPU-1")) == [("alice", Reason.GPUS_GRANTED, False)]
+    assert told(with_gpus("GPU-1"), with_gpus("GPU-1")) == []
+    assert told(with_gpus("GPU-1"), with_gpus()) == []
+    assert told(None, with_gpus("GPU-1")) == []
+    (event,) = events.derive(with_gpus("GPU-2"), with_gpus("GPU-1"))
+    assert event.message == "it was given GPU-1 (A100)"
+
+
+def test_a_fence_is_told_once_for_the_whole_gpu_and_its_end_too() -> None:
+    assert told(None, fenced()) == [("gpu/GPU-1", Reason.GPU_FENCED, True)]
+    assert told(fenced(None), fenced()) == [("gpu/GPU-1", Reason.GPU_FENCED, True)]
+    assert told(fenced(), fenced(replace(FENCE, last=reports.later(60)))) == []
+    assert told(fenced(), fenced(replace(FENCE, code=48))) == [("gpu/GPU-1", Reason.GPU_FENCED, True)]
+    assert told(fenced(), fenced(None)) == [("gpu/GPU-1", Reason.GPU_UNFENCED, False)]
+
+
+def test_a_fence_that_cannot_be_seen_is_not_over() -> None:
+    unseen = GpuStatus(unseen=Unseen(Reason.NOT_SEEN, "the driver hangs", reports.NOW))
+    assert told(fenced(), reports.report(gpus=unseen)) == []

@@ -9,6 +9,8 @@ import pytest
 from controller.api import secrecy
 from controller.api.conditions import DriftKind, Reason
 from controller.model import actions, memory
+from controller.model.gpus import AccessState, Device, Wish
+from controller.model.gpustatus import WorkspaceGpus
 from controller.model.observed import Bind, Container, ContainerState, Limits, PublishedPort, Unseen
 from controller.model.plan import Drift, HostFinding, NotEnforced, Plan, Remedy, Verdict
 from controller.model.status import EffectiveValue, ServiceAddress
@@ -273,3 +275,36 @@ def test_who_needs_a_person_says_why_first() -> None:
 )
 def test_ages_are_written_as_kubectl_does(seconds: int, text: str) -> None:
     assert wording.age(reports.NOW, reports.later(seconds)) == text
+
+
+@pytest.mark.parametrize(
+    ("gpus", "cell"),
+    [
+        (None, "<none>"),
+        (WorkspaceGpus(Wish(), ("GPU-1",)), "1"),
+        (WorkspaceGpus(Wish(count=2), ("GPU-1",)), "1/2"),
+        (WorkspaceGpus(Wish()), "0/1"),
+        (WorkspaceGpus(Wish(shared=True, all=True), ("GPU-1", "GPU-2")), "2/all"),
+        (WorkspaceGpus(None, ("GPU-1",)), "1/0"),
+        (WorkspaceGpus(Wish(), ("GPU-1",), simulated=True), "1:SIMULATED"),
+    ],
+)
+def test_the_column_of_gpus_says_what_it_has_and_what_it_wants(gpus: WorkspaceGpus | None, cell: str) -> None:
+    assert wording.gpus(wording.object_of(reports.status(gpus=gpus))) == cell
+
+
+def test_what_a_workspace_wants_of_the_gpus_and_has_is_in_its_object() -> None:
+    device = Device("GPU-1", "A100", 40, "0")
+    gpus = WorkspaceGpus(
+        Wish(memory=40, model="A100", uuids=("GPU-1",)),
+        ("GPU-1", "GPU-2"),
+        (device,),
+        reports.NOW,
+        AccessState.LOST,
+    )
+    assert wording.object_of(reports.status(gpus=gpus))["status"]["gpus"] == {
+        "wanted": {"mode": "Exclusive", "count": 1, "minMemory": 40, "model": "A100", "uuids": ["GPU-1"]},
+        "devices": [{"uuid": "GPU-1", "index": "0", "model": "A100", "memory": 40}, {"uuid": "GPU-2"}],
+        "access": "lost",
+        "waitingSince": "2026-11-22T12:00:00Z",
+    }
