@@ -3,6 +3,7 @@
 The library is simulated and so are the nodes; what reads the one and opens the others is as it always is.
 """
 
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ SOON = 15.0
 """Seconds within which foreign use and lost access are to be found."""
 GIVES_ALL = "gives-all:1"
 ONE: process.Tree = {"gpu": {"mode": "Exclusive"}}
+ONE_ENGINE = pytest.mark.parametrize("lab", ["dockerd_hook"], indirect=True)
+"""Of what the Engine has no part in."""
 POLICY: dict[str, Any] = {
     "dockerInDockerRuntime": "nvidia",
     "classes": {
@@ -116,6 +119,7 @@ def test_a_workspace_gets_the_node_of_its_gpu_and_no_other(lab: Lab) -> None:
     assert lab.nodes("alice") == [f"nvidia{mine.minor}"]
 
 
+@ONE_ENGINE
 def test_access_that_is_lost_is_told_soon_and_disturbs_nobody(lab: Lab) -> None:
     before = lab.up("bob", ONE)
     pid, mine = before["State"]["Pid"], granted(lab, "bob")
@@ -123,5 +127,45 @@ def test_access_that_is_lost_is_told_soon_and_disturbs_nobody(lab: Lab) -> None:
     decision = lab.controller.decided("bob", "GpuAccessLost", SOON)
     assert f"{mine.path} cannot be opened" in decision["message"]
     assert lab.container("bob")["State"]["Pid"] == pid
-    gpus.give_access(pid, mine)
-    lab.controller.runs("bob")
+
+
+def foreign_use(lab: Lab, uuid: str) -> list[dict[str, Any]]:
+    """Who uses a device without a grant, once somebody does."""
+
+    def find() -> list[dict[str, Any]]:
+        users = lab.controller.gpus()[uuid]["processes"]
+        return [one for one in users if "foreign" in one]
+
+    return lab.controller.until(find, f"somebody uses {uuid} without a grant", SOON)
+
+
+def test_a_container_that_somebody_starts_with_a_workspace_s_gpu_is_told_and_who_has_it_runs_on(
+    lab: Lab,
+) -> None:
+    before = lab.up("alice", ONE)
+    mine = granted(lab, "alice")
+    request = before["HostConfig"]["DeviceRequests"][0]
+    config = lab.docker.create_host_config(device_requests=[request], init=True)
+    made = lab.docker.create_container("wharf-sample:1", name="by-hand", host_config=config)
+    lab.docker.start(made["Id"])
+    (user,) = foreign_use(lab, mine.uuid)
+    assert (user["foreign"], user["who"]) == ("unmanaged_container", 'container "by-hand" (not ours)')
+    assert lab.container("alice")["State"]["Pid"] == before["State"]["Pid"]
+    lab.docker.remove_container(made["Id"], force=True)
+
+
+@ONE_ENGINE
+def test_a_plain_process_of_the_host_is_told_with_its_user(lab: Lab) -> None:
+    instance = lab.engine.gpus[2].instances[0]
+    with subprocess.Popen(["sleep", "600"]) as plain:
+        lab.tell(processes=(nvml.Process(instance, plain.pid, memory=64 << 20),))
+        (user,) = foreign_use(lab, instance)
+        listed = lab.site.wharf("get", "gpus", "--foreign")
+        plain.kill()
+    expected = {"foreign": "host", "pid": plain.pid, "command": "sleep", "user": "root", "memory": 64 << 20}
+    assert user == expected
+    assert listed.code == 0, listed
+    (row,) = [line for line in listed.out.splitlines() if str(plain.pid) in line]
+    assert "root" in row
+    assert "SIMULATED" in row
+    lab.tell()

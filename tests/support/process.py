@@ -193,9 +193,9 @@ class Site:
         """A controller in the foreground of its own; it may not be ready yet."""
         return self._run((), environment)
 
-    def run_apart(self) -> "Controller":
+    def run_apart(self, **environment: str) -> "Controller":
         """One whose lock files are where no other controller sees them: two of them can have one Engine."""
-        return self._run(APART, {})
+        return self._run(APART, environment)
 
     def _run(self, before: tuple[str, ...], environment: Mapping[str, str]) -> "Controller":
         started = Controller(self, len(self._processes), environment, before)
@@ -317,6 +317,11 @@ class Controller:
         """A condition of a workspace; empty while it has none of the kind."""
         found = (c for c in self.status(name)["conditions"] if c["type"] == kind)
         return next(found, {})
+
+    def gpus(self) -> dict[str, Any]:
+        """The GPUs of the host, by UUID."""
+        answer = cast("Any", self._client.get("gpus").value)
+        return {one["uuid"]: one for one in answer["items"]}
 
     def decided(self, name: str, reason: str, deadline: float = DEADLINE) -> dict[str, Any]:
         """The decision of a workspace, once it has this reason."""
