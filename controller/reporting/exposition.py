@@ -13,22 +13,25 @@ from controller.model.memory import Cause
 from controller.model.observed import Disk
 from controller.model.sizes import Measured, Size, Usage
 from controller.model.status import PassReport, WorkspaceStatus
-from controller.reporting import instruments
+from controller.reporting import gpus, instruments
+from controller.reporting.instruments import escape
 
 Line = tuple[str, float]
 """Labels between braces, and the value."""
 
 _ENGINE: Final = "engine"
-_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
-def render(report: PassReport | None, exits: Mapping[tuple[str, str], int]) -> str:
+def render(
+    report: PassReport | None, exits: Mapping[tuple[str, str], int], xids: gpus.Counts | None = None
+) -> str:
     """All families of the last pass; before the first one, those of the host alone, at 0.
 
-    `exits` has the number of exits so far by workspace and reason.
+    `exits` has the number of exits so far by workspace and reason, `xids` of faults by device and number.
     """
-    families = [_family(name, lines(report)) for name, lines in _FAMILIES.items()]
-    return "".join([*families, _family("workspace_container_exits_total", _exits(report, exits))])
+    families = [_family(name, lines(report)) for name, lines in {**_FAMILIES, **gpus.FAMILIES}.items()]
+    families.append(_family("workspace_container_exits_total", _exits(report, exits)))
+    return "".join([*families, _family("gpu_xid_errors_total", gpus.xid_lines(xids or {}))])
 
 
 def _exits(report: PassReport | None, exits: Mapping[tuple[str, str], int]) -> Iterator[Line]:
@@ -44,11 +47,6 @@ def _family(name: str, lines: Iterator[Line]) -> str:
     return head + "".join(
         [f"{full}{{{labels}}} {value}\n" if labels else f"{full} {value}\n" for labels, value in lines]
     )
-
-
-def escape(value: str) -> str:
-    """A label's value as it stands between quotes."""
-    return value.translate(_ESCAPES)
 
 
 def _modes(report: PassReport | None) -> Iterator[Line]:
@@ -117,7 +115,8 @@ def _value(read: Callable[[WorkspaceStatus], float]) -> Callable[[WorkspaceStatu
 
 
 def _conditions(status: WorkspaceStatus) -> Iterator[Line]:
-    for kind in instruments.CONDITIONS:
+    wants_gpus = (ConditionType.GPUS_ALLOCATED,) if ConditionType.GPUS_ALLOCATED in status.conditions else ()
+    for kind in (*instruments.CONDITIONS, *wants_gpus):
         condition = status.conditions.get(kind)
         truth = (condition.status if condition else ConditionStatus.FALSE).lower()
         for known in instruments.TRUTHS:

@@ -83,6 +83,12 @@ CONDITIONS: Final = (
 TRUTHS: Final = tuple(str(status).lower() for status in ConditionStatus)
 EXITS: Final = ("completed", "error", "oom", "signal", "unknown")
 KINDS_OF_DRIFT: Final = tuple(str(kind) for kind in DriftKind)
+_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+
+def escape(value: str) -> str:
+    """A label's value as it stands between quotes."""
+    return value.translate(_ESCAPES)
 
 
 def _counter(name: str, text: str, *labels: str, known: tuple[tuple[str, ...], ...] = ()) -> Instrument:
@@ -285,6 +291,52 @@ DECLARED: Final[tuple[Instrument, ...]] = (
     _passing("disk_used_bytes", "Bytes in use on it; absent if unseen."),
     _passing("disk_used_ratio", "Share in use of what can be used, as df counts it; absent if unseen."),
     _passing("disk_pressure", "Whether it is fuller than the high watermark, so that nothing new is made."),
+    # GPUs
+    _passing("nvml_up", "Whether the GPUs could be looked at; absent where there is no driver."),
+    _passing("gpu_devices", "Number of whole GPUs; absent if unseen."),
+    _passing(
+        "gpu_device_info",
+        "A device, whole GPU or MIG instance; the value is always 1.",
+        *("uuid", "parent_uuid", "type", "gpu", "model", "profile"),
+    ),
+    _passing("gpu_device_allocatable", "Whether a device may be granted once nobody has it.", "uuid"),
+    _passing("gpu_device_allocated", "Which workspace holds a device; always 1.", "uuid", "workspace"),
+    _counter(
+        "gpu_allocation_requests_total",
+        "What came of requests for devices: granted, queued, denied, conflict.",
+        "result",
+        known=(("granted", "queued", "denied", "conflict"),),
+    ),
+    _histogram(
+        "gpu_allocation_wait_seconds",
+        "Time from request to grant.",
+        buckets=(1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0, 259200.0),
+    ),
+    _passing("gpu_pending_requests", "Workspaces that wait for devices, by profile.", "profile"),
+    _passing(
+        "gpu_foreign_processes",
+        "Processes on a device that was not granted to them; absent if the driver does not tell.",
+        *("uuid", "kind"),
+    ),
+    Instrument(
+        "gpu_xid_errors_total",
+        Kind.COUNTER,
+        "XIDs that the driver reported, those of programs included.",
+        ("uuid", "xid"),
+        passing=True,
+    ),
+    _passing("gpu_memory_used_bytes", "Memory of a device in use; absent if unknown.", "uuid"),
+    _passing(
+        "gpu_utilization_ratio",
+        "Share of the last sample period in which a device was busy; absent if unknown, as with MIG.",
+        "uuid",
+    ),
+    _passing("unmanaged_gpu_containers", "Running containers with a GPU that are not ours."),
+    _passing(
+        "workspace_gpu_access_lost",
+        "Whether a running container cannot open its devices any more; absent if nobody has tried.",
+        "workspace",
+    ),
     # HTTP and ledger
     _counter(
         "http_requests_total",

@@ -17,7 +17,7 @@ from controller.model.actions import StopContainer
 from controller.model.observed import Container
 from controller.model.outcomes import Failed, Outcome, Skipped, Succeeded
 from controller.model.status import ChainReport, PassReport
-from controller.reporting import exposition, instruments
+from controller.reporting import exposition, gpus, instruments
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """Of what `expose` returns."""
@@ -35,6 +35,7 @@ class Metrics:
         self._lock = threading.Lock()
         self._report: PassReport | None = None
         self._exits: Mapping[tuple[str, str], int] = {}
+        self._xids: gpus.Counts = {}
         self._counters: dict[str, prometheus_client.Counter] = {}
         self._gauges: dict[str, prometheus_client.Gauge] = {}
         self._histograms: dict[str, prometheus_client.Histogram] = {}
@@ -70,14 +71,15 @@ class Metrics:
     def expose(self) -> bytes:
         """Everything, in the text format of `CONTENT_TYPE`."""
         with self._lock:
-            report, exits = self._report, self._exits
-        return prometheus_client.generate_latest(self._registry) + exposition.render(report, exits).encode()
+            told = (self._report, self._exits, self._xids)
+        return prometheus_client.generate_latest(self._registry) + exposition.render(*told).encode()
 
     def publish(self, report: PassReport) -> None:
         """Fold one pass: its state replaces the one before, what happened in it is counted once."""
         with self._lock:
             before, self._report = self._report, report
             self._exits = _count_exits(self._exits, before, report)
+            self._xids = gpus.count_xids(self._xids, before, report)
         self.beat("pass", report.at)
         self._count_reconcile("pass", report.seconds, "success" if report.complete else "error")
         if report.complete:
@@ -90,6 +92,10 @@ class Metrics:
             self._count_chain(chain)
         self._count_drifts(before, report)
         self._count_rejections(before, report)
+        for result, waited in gpus.requests(before, report):
+            self._count("gpu_allocation_requests_total", result)
+            if waited is not None:
+                self._histograms["gpu_allocation_wait_seconds"].observe(waited)
 
     def count_request(self, operation: str, code: str, seconds: float) -> None:
         """One request to the Engine: the operation's name, the HTTP status or the class of error."""

@@ -11,8 +11,10 @@ from prometheus_client import parser
 from controller.api.conditions import DriftKind, Reason
 from controller.model import actions
 from controller.model.desired import Finding
+from controller.model.gpus import AccessState, Ailment, Cordon, Device, Trouble, Use, Wish
+from controller.model.gpustatus import DeviceStatus, Foreign, GpuStatus, User, WorkspaceGpus
 from controller.model.memory import Cause
-from controller.model.observed import ContainerState
+from controller.model.observed import ContainerState, Unseen
 from controller.model.outcomes import Failed, Outcome, Skipped, Succeeded
 from controller.model.plan import Drift, HostFinding, Remedy, Verdict
 from controller.model.sizes import Measured, Unmeasured, Usage
@@ -322,3 +324,90 @@ def test_only_a_stop_that_happened_and_that_nobody_asked_for_is_a_disruption(
     published.publish(reports.report(chains=chains))
     assert value(published, "disruptions_total", cause="Edited") == 1
     assert value(published, "disruptions_total", cause="Removed") == 0
+
+
+GPU = Device("GPU-1", "A100", 1, "0")
+PART = Device("MIG-2", "A100", 1, "0:0", parent="GPU-1", profile="1g.10gb")
+HANGS = Unseen(Reason.NOT_SEEN, "it hangs", reports.NOW)
+XID = Trouble("GPU-1", Ailment.XID, "XID 79", reports.NOW, 79, lasts=False)
+
+
+def with_gpus(*devices: DeviceStatus, **fields: object) -> PassReport:
+    status = replace(GpuStatus(devices=devices, driver="550.1"), **fields)  # type: ignore[arg-type] # by name
+    return reports.report(gpus=status)
+
+
+def test_each_device_has_its_series_and_what_is_not_told_has_none(published: metrics.Metrics) -> None:
+    users = (
+        User("GPU-1", "", user="zoe", pid=1, foreign=Foreign.HOST),
+        User("GPU-1", "", user="zoe", pid=2, foreign=Foreign.HOST),
+        User("GPU-1", "workspace alice", "alice", pid=3),
+        User("GPU-1", 'container "x" (not ours)', foreign=Foreign.CONTAINER),
+    )
+    held = DeviceStatus(
+        GPU, holders=("workspace alice",), workspaces=("alice",), users=users, use=Use(0.5, 7)
+    )
+    cordon = Cordon("MIG-2", "", reports.NOW, "root")
+    gone = DeviceStatus(replace(GPU, uuid="GPU-9"), there=False)
+    published.publish(with_gpus(held, DeviceStatus(PART, users=None, cordon=cordon), gone))
+    assert value(published, "nvml_up") == 1
+    assert value(published, "gpu_devices") == 1
+    told = {"gpu": "0:0", "model": "A100", "profile": "1g.10gb", "type": "mig", "parent_uuid": "GPU-1"}
+    assert value(published, "gpu_device_info", uuid="MIG-2", **told) == 1
+    assert value(published, "gpu_device_allocatable", uuid="GPU-1") == 1
+    assert value(published, "gpu_device_allocatable", uuid="MIG-2") == 0
+    assert value(published, "gpu_device_allocated", uuid="GPU-1", workspace="alice") == 1
+    assert value(published, "gpu_foreign_processes", uuid="GPU-1", kind="host") == 2
+    assert value(published, "gpu_foreign_processes", uuid="GPU-1", kind="unassigned") == 0
+    assert value(published, "gpu_foreign_processes", uuid="MIG-2", kind="host") is None
+    assert value(published, "unmanaged_gpu_containers") == 1
+    assert value(published, "gpu_memory_used_bytes", uuid="GPU-1") == 7
+    assert value(published, "gpu_utilization_ratio", uuid="GPU-1") == 0.5
+    assert value(published, "gpu_utilization_ratio", uuid="MIG-2") is None
+    published.publish(with_gpus())
+    assert not [labels for name, labels in read(published) if "_gpu_" in name and ("uuid", "GPU-1") in labels]
+
+
+def test_gpus_that_cannot_be_looked_at_are_not_none(published: metrics.Metrics) -> None:
+    published.publish(reports.report())
+    assert value(published, "nvml_up") is None
+    published.publish(reports.report(gpus=GpuStatus(unseen=HANGS)))
+    assert value(published, "nvml_up") == 0
+    assert value(published, "gpu_devices") is None
+
+
+def test_a_fault_is_counted_once_however_often_it_is_seen(published: metrics.Metrics) -> None:
+    sick = DeviceStatus(GPU, troubles=(XID,))
+    published.publish(with_gpus(DeviceStatus(GPU)))
+    assert value(published, "gpu_xid_errors_total", uuid="GPU-1", xid="79") == 0
+    for _ in range(2):
+        published.publish(with_gpus(sick, DeviceStatus(PART, troubles=(XID,))))
+    assert value(published, "gpu_xid_errors_total", uuid="GPU-1", xid="79") == 1
+    published.publish(with_gpus(unseen=HANGS))
+    again = replace(XID, at=reports.later(60))
+    published.publish(with_gpus(replace(sick, troubles=(again,))))
+    assert value(published, "gpu_xid_errors_total", uuid="GPU-1", xid="79") == 2
+    published.publish(with_gpus())
+    assert value(published, "gpu_xid_errors_total", uuid="GPU-1", xid="79") is None
+
+
+def test_requests_for_gpus_are_counted_by_what_came_of_them(published: metrics.Metrics) -> None:
+    queued = reports.decision(verdict=Verdict.WAIT, reason=Reason.GPU_QUEUED)
+    waiting = reports.status(
+        decided=queued, gpus=WorkspaceGpus(Wish(profile="1g.10gb"), waiting_since=reports.NOW)
+    )
+    given = reports.status(gpus=WorkspaceGpus(Wish(), ("GPU-1",), access=AccessState.LOST))
+    assert value(published, "gpu_allocation_requests_total", result="granted") == 0
+    for status in (waiting, waiting):
+        published.publish(reports.report([status]))
+    assert value(published, "gpu_allocation_requests_total", result="queued") == 1
+    assert value(published, "gpu_pending_requests", profile="1g.10gb") == 1
+    assert value(published, "gpu_pending_requests", profile="whole") == 0
+    published.publish(reports.report([given], at=reports.later(90)))
+    assert value(published, "gpu_allocation_requests_total", result="granted") == 1
+    assert value(published, "gpu_allocation_wait_seconds_sum") == 90
+    assert value(published, "workspace_gpu_access_lost", workspace="alice") == 1
+    condition = {"workspace": "alice", "condition": "GPUsAllocated", "status": "true"}
+    assert value(published, "workspace_status_condition", **condition) == 1
+    published.publish(reports.report([reports.status()]))
+    assert value(published, "workspace_status_condition", **condition) is None
