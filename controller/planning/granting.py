@@ -104,7 +104,7 @@ class _Round:
             gear = replace(bare, lack=self.equipment.shortage(answer))
         decision = self.decide(name, gear)
         if gear.own_lack is not None and request.must_own and self.equipment.is_approved(decision):
-            return self._anew(allotment, request, gear)
+            return self._anew(allotment, request, answer, gear)
         return self._counted(allotment, request, answer, decision)
 
     def _unequipped(self, bare: Gear, request: Request, answer: Offer | Waiting) -> Gear:
@@ -117,14 +117,14 @@ class _Round:
             short = replace(bare, own_lack=Shortage(Verdict.WAIT, Reason.OWN_GPU_BUSY, message), grant=grant)
         return short if request.must_own else replace(short, rival=self.equipment.rivals(request))
 
-    def _anew(self, allotment: Allotment, request: Request, gear: Gear) -> Decision:
+    def _anew(self, allotment: Allotment, request: Request, own: Offer | Waiting, gear: Gear) -> Decision:
         """Offer other devices to a workspace that may be made anew, as a person said."""
         other = replace(request, own=(), must_own=False)
         answer = allotment.offer(other)
         if isinstance(answer, Offer):
             gear = replace(gear, grant=self.equipment.attachment(answer.uuids))
-        else:
-            gear = replace(gear, lack=self.equipment.shortage(answer))
+        elif answer.reason not in QUEUED:  # there are no others: it waits for its own
+            other, answer = request, own
         return self._counted(allotment, other, answer, self.decide(request.workspace, gear))
 
     def _counted(

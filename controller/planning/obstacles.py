@@ -10,7 +10,7 @@ from controller.api.conditions import Reason
 from controller.api.workspace import PullPolicy
 from controller.model.observed import Container, EngineView, Unseen
 from controller.model.plan import Decision, HostFinding, Verdict
-from controller.planning import chains
+from controller.planning import chains, devices
 from controller.planning.case import Case, Rules
 from controller.planning.gear import Shortage
 
@@ -176,7 +176,13 @@ def granted(case: Case) -> Decision | None:
 
 def own_devices(case: Case) -> Decision | None:
     """A container that is there can only be started with its own devices."""
-    return _short(case, case.gear.own_lack if case.gear is not None else None)
+    if case.gear is not None:
+        return _short(case, case.gear.own_lack)
+    own = devices.of(case.ours.main) if case.ours.main is not None else ()
+    if not own:
+        return None
+    message = f"needs {', '.join(own)}, with which its container was made; this host has no GPUs any more"
+    return case.decide(Verdict.WAIT, Reason.OWN_GPU_BUSY, message)
 
 
 def _short(case: Case, lack: Shortage | None) -> Decision | None:

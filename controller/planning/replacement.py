@@ -55,7 +55,7 @@ def unequipped(case: Case, container: Container) -> Decision | None:
     """Decide about a container that is to be started and cannot have the devices that it was made with."""
     gear = case.gear
     if gear is None or gear.own_lack is None:
-        return None
+        return obstacles.own_devices(case)
     if gear.rival and not regranting.has_run(container):
         return regranting.give_way(case, container, gear.rival)
     if gear.grant is not None:  # it never ran, or a person let it go

@@ -144,13 +144,13 @@ def worlds(draw: st.DrawFn) -> World:
     events += [draw(_happenings(name)) for name in draw(st.lists(st.sampled_from(names), max_size=4))]
     stranger = draw(st.sampled_from([None, None, "workspace-bob", "elsewhere"]))
     note(str(events))
-    world = _tell(events)
+    world = tell(events)
     if stranger is not None and all(c.name != stranger for c in world.containers.values()):
         stories.tell_more(world, [{"foreign": stranger, "claims": "bob"}])
     return world
 
 
-def _tell(events: list[Event]) -> World:
+def tell(events: list[Event]) -> World:
     """Tell them but for those about a workspace that an earlier one made an end of."""
     world = World()
     for event in events:
@@ -159,6 +159,8 @@ def _tell(events: list[Event]) -> World:
         if verb in {"edit", "spec gone", "restart asked", "container"} and about not in world.specs:
             continue
         if verb == "container" and not world.of(about):
+            continue
+        if verb == "gpu access" and world.main(about) is None:
             continue
         if verb == "approve" and about not in world.plan().decisions:
             continue

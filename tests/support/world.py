@@ -13,7 +13,7 @@ from controller.api import labels
 from controller.api.conditions import Reason
 from controller.model import actions
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, Desired, RejectedFile, SpecScan
-from controller.model.gpus import Attachment, Bystander, GpuView
+from controller.model.gpus import Attachment, Bystander, Driver, GpuView
 from controller.model.memory import Disruption, Memory, Retained
 from controller.model.observed import (
     NOT_LOOKED_AT,
@@ -205,8 +205,10 @@ class World:
         )
         instance = f"{len(self.containers):08x}" + name.encode().hex()[:24].ljust(24, "0")
         attachment = _granted(plan, name) if gpus is None else None
-        if gpus and planner.equipment is not None:
-            attachment = planner.equipment.attachment(gpus)
+        if gpus:
+            there = planner.equipment is not None and self.gpus.devices.keys() >= {*gpus}
+            hook = Attachment(Driver.NVIDIA, gpus, gpus)
+            attachment = planner.equipment.attachment(gpus) if there and planner.equipment else hook
         uuids = attachment.uuids if attachment is not None else ()
         made = actions.CreateContainer(
             name,
