@@ -28,6 +28,7 @@ ENTRIES: Final = {
     "logs": entry.Entry("controller.cli.logs:logs", "Print the log of a workspace's container.", _LOOK),
     "check": entry.Entry("controller.cli.check:check", "Look whether the host is fit for it.", _LOOK),
     "audit": entry.Entry("controller.cli.audit:audit", "Judge what was done by the promises.", _LOOK),
+    "mig": entry.Entry("controller.cli.mig:mig", "Plan the MIG instances of the GPUs.", _LOOK),
     "apply": entry.Entry("controller.cli.apply:apply", "Write a workspace's spec and wait for it.", _CHANGE),
     "import": entry.Entry("controller.cli.imports:imports", "Carry over what other systems have.", _CHANGE),
     "delete": entry.Entry("controller.cli.delete:delete", "Remove a workspace; its data is kept.", _CHANGE),
