@@ -23,7 +23,9 @@ from controller.status import gpus, images, owners, planned, records, story, wor
 
 T = TypeVar("T")
 
-PATIENT = frozenset({Reason.CHANGE_PENDING, Reason.PACED, Reason.CRASH_LOOP, Reason.BACKING_OFF})
+PATIENT = frozenset({Reason.CHANGE_PENDING, Reason.PACED, Reason.CRASH_LOOP, Reason.BACKING_OFF}) | {
+    *(Reason.GPU_QUEUED, Reason.OWN_GPU_BUSY, Reason.GPU_ACCESS_LOST, Reason.GPU_DRIVER_MISMATCH)
+}
 """Waits that last longer than anybody who asks wants to wait."""
 ACCEPTED: control.Json = {"accepted": True}
 REREAD = timedelta(seconds=1)

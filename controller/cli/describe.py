@@ -113,6 +113,7 @@ def _facts(item: trees.Object, now: datetime) -> Iterator[str]:
         "Container": _container(item, now),
         "Image": trees.text(item, "status", "container", "image"),
         "Digest": trees.text(item, "status", "container", "imageDigest"),
+        "GPUs": gpus.of_workspace(item, now),
         "Storage": _storage(item, now),
         "Next attempt": trees.text(item, "status", "nextAttempt"),
     }

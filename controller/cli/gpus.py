@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from controller.cli import exits, people, session, tables, trees, views
-from controller.model.gpus import Ailment, Cordon, Device, Fence
+from controller.model.gpus import AccessState, Ailment, Cordon, Device, Fence
 from controller.model.gpustatus import DeviceState, DeviceStatus, GpuStatus
 from controller.model.mig import Divisible
 from controller.planning import migview
@@ -130,6 +130,31 @@ def _why(item: trees.Object) -> str:
 def _cordon(item: trees.Object) -> str:
     reason, by = trees.text(item, "cordon", "reason", default=""), trees.text(item, "cordon", "by")
     return f"{reason} ({by})" if reason else ""
+
+
+def of_workspace(item: trees.Object, now: datetime) -> str:
+    """What a workspace has and wants: `GPU-8f2e (A100, index 0); waits for 2 since … (5m ago)`."""
+    told = trees.at(item, "status", "gpus")
+    if told is None:
+        return trees.NONE
+    parts = [", ".join(_named(device) for device in trees.each(told, "devices")) or "none"]
+    since = trees.at(told, "waitingSince")
+    if isinstance(since, str):
+        parts.append(
+            f"waits for {trees.text(told, 'wanted', 'count', default='all')}, since {_ago(since, now)}"
+        )
+    if trees.at(told, "access") == AccessState.LOST:
+        parts.append("its container cannot open them any more")
+    unseen = trees.text(told, "unseen", default="")
+    return "; ".join([*parts, f"the GPUs could not be looked at: {unseen}"] if unseen else parts)
+
+
+def _named(device: trees.Object) -> str:
+    keys = [key for key in ("model", "profile") if key in device]
+    words = [trees.text(device, key) for key in keys]
+    words += [f"index {trees.text(device, 'index')}"] if "index" in device else []
+    uuid = trees.text(device, "uuid")
+    return f"{uuid} ({', '.join(words)})" if words else uuid
 
 
 # all about one

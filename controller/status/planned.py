@@ -30,6 +30,10 @@ _WAITS_FOR: Final[Mapping[Reason, str]] = {
     Reason.QUOTA_EXCEEDED: "held until the owner's quotas have room",
     Reason.NAME_SERVICE_SILENT: "held until the name service answers",
     Reason.GROUP_UNSEEN: "held until the members of the group can be read",
+    Reason.GPU_QUEUED: "when its turn for GPUs comes",
+    Reason.OWN_GPU_BUSY: "when its own GPUs can be had, or `wharf approve {name}` for others",
+    Reason.GPU_ACCESS_LOST: "at its next start, or `wharf approve {name}` for a restart now",
+    Reason.GPU_DRIVER_MISMATCH: "when the driver and its library are of one version again",
     Reason.IN_PROGRESS: "under way",
 }
 

@@ -108,6 +108,8 @@ def _attempts(name: str, memory: Memory) -> Iterator[RememberedObject]:
         next_ = objects.timestamp(failure.next_attempt)
         text = f"{failure.failures} in a row, tried again at {next_}: {failure.reason}: {failure.message}"
         yield {"what": "failures", "message": text}
+    if name in memory.gpu_waits:
+        yield _fact(memory.gpu_waits[name], "waits for GPUs", "see: wharf get gpus")
     restarts = memory.restarts.get(name)
     if restarts is not None:
         yield _fact(restarts.last_start, "started again", f"{restarts.count} times since it last ran well")

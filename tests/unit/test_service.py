@@ -221,10 +221,11 @@ def test_a_foreign_container_is_shown_and_adopted(site: Site) -> None:
 def test_a_story_has_what_is_remembered_and_what_happened(site: Site) -> None:
     number = site.ledger.open_intent(ledgers.decision("alice"), reports.NOW)
     site.ledger.resolve_intent(number, (), reports.NOW)
+    site.ledger.note_gpu_waits({"alice": reports.NOW})
     site.publish(PARKED)
     site.client.post("workspaces", "alice", "approve")
     story = site.client.get("workspaces", "alice", "story").value
-    assert [fact["what"] for fact in trees.each(story, "remembered")] == ["approved"]
+    assert [fact["what"] for fact in trees.each(story, "remembered")] == ["waits for GPUs", "approved"]
     kinds = [trees.text(entry, "reason") for entry in trees.each(story, "history")]
     assert kinds == ["Start (ContainerExited)", "Approved"]
     with pytest.raises(exits.Failure) as caught:
@@ -320,3 +321,12 @@ def test_without_a_policy_nobody_can_tell_what_is_wanted(site: Site) -> None:
     with pytest.raises(exits.Failure) as caught:
         site.client.get("garbage")
     assert caught.value.code is exits.ExitCode.UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("reason", "settled"),
+    [(Reason.GPU_QUEUED, True), (Reason.GPU_DRIVER_MISMATCH, True), (Reason.GPU_CONTENDED, False)],
+)
+def test_nobody_waits_for_a_turn_in_the_queue_for_gpus(site: Site, reason: Reason, settled: bool) -> None:
+    site.publish(reports.decision("alice", Verdict.WAIT, reason))
+    assert site.service.settled("alice", control.Awaited(None, None))[0] is settled

@@ -11,10 +11,11 @@ import pytest
 from controller.api.conditions import Reason
 from controller.cli import exits, gpus
 from controller.cli.trees import Json
-from controller.model.gpus import Ailment, Cordon, Device, Fence, Trouble, Use
-from controller.model.gpustatus import DeviceStatus, Foreign, GpuStatus, User, Waiter
+from controller.model.gpus import AccessState, Ailment, Cordon, Device, Fence, Trouble, Use, Wish
+from controller.model.gpustatus import DeviceStatus, Foreign, GpuStatus, User, Waiter, WorkspaceGpus
 from controller.model.observed import Unseen
 from controller.status import gpus as shape
+from controller.status import wording
 from tests.support import controller_stand_in, reports, wharf_host
 
 GIB = 1 << 30
@@ -239,3 +240,31 @@ def test_a_device_is_taken_out_of_use_and_put_back(
 def test_a_cordon_needs_a_reason(wharf: wharf_host.Wharf, world: controller_stand_in.World) -> None:
     assert wharf("cordon", "gpu", "GPU-aa").code == exits.ExitCode.USAGE
     assert world.requested == []
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (None, "<none>"),
+        (WorkspaceGpus(Wish(), ("GPU-aa11",), (A,)), "GPU-aa11 (SIMULATED A100 80GB, index 0)"),
+        (WorkspaceGpus(Wish(), ("MIG-cc33",), (PART,)), f"MIG-cc33 ({MODEL}, 1g.10gb, index 1:0)"),
+        (
+            WorkspaceGpus(Wish(count=2), waiting_since=reports.NOW),
+            "none; waits for 2, since 2026-11-22T12:00:00Z (5m ago)",
+        ),
+        (
+            WorkspaceGpus(Wish(), ("MIG-cc33", "GPU-0"), (), access=AccessState.LOST),
+            "MIG-cc33, GPU-0; its container cannot open them any more",
+        ),
+        (
+            WorkspaceGpus(Wish(), unseen=Unseen(Reason.NOT_SEEN, "it hangs", reports.NOW)),
+            "none; the GPUs could not be looked at: it hangs",
+        ),
+    ],
+)
+def test_a_workspace_says_what_it_has(
+    wharf: wharf_host.Wharf, world: controller_stand_in.World, told: WorkspaceGpus | None, words: str
+) -> None:
+    item = wording.object_of(reports.status(gpus=told))
+    world.workspaces["alice"] = cast("dict[str, object]", item)
+    assert f"GPUs:         {words}" in wharf("describe", "workspace", "alice").out.splitlines()
