@@ -310,7 +310,7 @@ def _moment(value: trees.Json, key: str) -> datetime:
 
 
 def _device(item: trees.Object) -> Device:
-    memory, place = item.get("memory"), item.get("placement")
+    memory, place, number = (item.get(key) for key in ("memory", "placement", "instance"))
     start, size = place if isinstance(place, Sequence) and len(place) == 2 else (None, None)  # noqa: PLR2004 - a pair
     return Device(
         uuid=trees.name_of(item),
@@ -321,4 +321,5 @@ def _device(item: trees.Object) -> Device:
         profile=trees.text(item, "profile", default="") or None,
         placement=(start, size) if isinstance(start, int) and isinstance(size, int) else None,
         divided=item.get("divided") is True,
+        instance=number if isinstance(number, int) else None,
     )

@@ -12,10 +12,10 @@ from typing import Final, assert_never
 import click
 
 from controller.api import meta
-from controller.cli import entry, exits, session, tables, trees, views
-from controller.model.mig import Change, Create, Destroy, Divisible, Instance, Layout, NoLayout, SwitchOn
+from controller.cli import entry, exits, gpus, session, tables, trees
+from controller.model.mig import Change, Create, Destroy, Instance, Layout, NoLayout, SwitchOn
 from controller.planning import mig as planning
-from controller.planning import migview, migwords
+from controller.planning import migwords
 
 ENTRIES: Final = {
     "plan": entry.Entry("controller.cli.mig:plan", "The fewest changes to have certain instances.", "Look"),
@@ -86,7 +86,7 @@ def plan(this: session.Session, wanted: Mapping[str, int], form: str) -> int:
 
     Exit code 0: all is there; 2: something is to be changed; 1: it cannot be had.
     """
-    found = planning.plan(wanted, _seen(this))
+    found = planning.plan(wanted, gpus.divisible(this))
     if form == "json":
         click.echo(tables.to_json(_object(wanted, found)))
     else:
@@ -95,18 +95,6 @@ def plan(this: session.Session, wanted: Mapping[str, int], form: str) -> int:
     if isinstance(found, NoLayout):
         return exits.ExitCode.ERROR
     return exits.ExitCode.PENDING if found.changes else exits.ExitCode.OK
-
-
-def _seen(this: session.Session) -> tuple[Divisible, ...]:
-    """Look at the GPUs, and at who has them.
-
-    Raises:
-        exits.Failure: they could not be looked at.
-    """
-    status = views.survey(this.settings).gpus
-    if status.unseen is not None:
-        raise exits.Failure(exits.ExitCode.UNREACHABLE, f"the GPUs: {status.unseen.message}")
-    return migview.divisible(status)
 
 
 def _lines(found: Layout | NoLayout) -> list[str]:

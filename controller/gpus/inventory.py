@@ -175,6 +175,7 @@ def _instances(
             profile=profile,
             placement=_placement(facts["placement"]),
             minor=whole.minor,
+            instance=facts["gi"],
         )
         if instance.memory > whole.memory:
             raise GarbageError(f"{uuid} has more memory than the GPU that it is a part of")

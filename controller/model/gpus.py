@@ -45,6 +45,7 @@ class Device:
         divided: a whole GPU whose MIG mode is on: its instances can be granted, not the whole of it.
         minor: of its node /dev/nvidiaN, where the driver tells.
         cdi: its CDI name where the configuration says one; else it is made of the UUID.
+        instance: of a MIG device, the number of its GPU instance: `nvidia-smi mig` calls it by that.
     """
 
     uuid: str
@@ -57,6 +58,7 @@ class Device:
     divided: bool = False
     minor: int | None = None
     cdi: str | None = None
+    instance: int | None = None
 
     @property
     def whole(self) -> str:

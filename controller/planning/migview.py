@@ -64,4 +64,5 @@ def _instance(place: tuple[int, int], inside: Sequence[DeviceStatus]) -> Instanc
     uuids = tuple(sorted(one.device.uuid for one in inside))
     holders = [holder for one in inside for holder in (*one.holders, _barred(one), one.doubt) if holder]
     profile = inside[0].device.profile or ""
-    return Instance(profile, *place, uuids=uuids, holder=holders[0] if holders else None)
+    number = inside[0].device.instance
+    return Instance(profile, *place, number, uuids, holders[0] if holders else None)

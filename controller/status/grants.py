@@ -10,7 +10,10 @@ from controller.model.gpustatus import WorkspaceGpus
 
 
 class DeviceObject(TypedDict):
-    """One device as the driver knows it; `memory` in bytes, `placement` in memory slices of its GPU."""
+    """One device as the driver knows it; `memory` in bytes, `placement` in memory slices of its GPU.
+
+    `instance` is the number of a MIG device's GPU instance, by which `nvidia-smi mig` knows it.
+    """
 
     uuid: str
     index: NotRequired[str]
@@ -19,6 +22,7 @@ class DeviceObject(TypedDict):
     profile: NotRequired[str]
     parent: NotRequired[str]
     placement: NotRequired[list[int]]
+    instance: NotRequired[int]
     divided: NotRequired[bool]
 
 
@@ -71,15 +75,22 @@ def device_object(device: Device) -> DeviceObject:
         told["model"] = device.model
     if device.memory:
         told["memory"] = device.memory
-    if device.profile is not None:
-        told["profile"] = device.profile
-    if device.parent is not None:
-        told["parent"] = device.parent
-    if device.placement is not None:
-        told["placement"] = list(device.placement)
     if device.divided:
         told["divided"] = True
+    if device.parent is not None:
+        told["parent"] = device.parent
+    _tell_of_part(told, device)
     return told
+
+
+def _tell_of_part(told: DeviceObject, device: Device) -> None:
+    """Add what only MIG instances have."""
+    if device.profile is not None:
+        told["profile"] = device.profile
+    if device.placement is not None:
+        told["placement"] = list(device.placement)
+    if device.instance is not None:
+        told["instance"] = device.instance
 
 
 def _wish(wish: Wish) -> WishObject:

@@ -1,17 +1,19 @@
 """`wharf mig plan`: what it is asked, what it prints, and how it ends."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
-from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from controller.api.conditions import Reason
-from controller.cli import views
+from controller.cli import trees
 from controller.model.gpus import Device
 from controller.model.gpustatus import DeviceStatus, GpuStatus
 from controller.model.observed import Unseen
-from tests.support import wharf_host
+from controller.status import gpus as shape
+from tests.support import controller_stand_in, wharf_host
 
 GIB = 2**30
 H100 = "NVIDIA H100 80GB HBM3"
@@ -19,7 +21,8 @@ H100 = "NVIDIA H100 80GB HBM3"
 
 def part(number: int, profile: str, start: int, size: int, *holders: str) -> DeviceStatus:
     place = (start, size)
-    device = Device(f"MIG-{number}", H100, 10 * GIB, f"0:{number}", "GPU-a", profile, place)
+    uuid, index = f"MIG-{number}", f"0:{number}"
+    device = Device(uuid, H100, 10 * GIB, index, "GPU-a", profile, place, instance=7 + number)
     return DeviceStatus(device, holders=holders)
 
 
@@ -36,14 +39,19 @@ HOST = GpuStatus(
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """What a look at the host finds."""
-    report = SimpleNamespace(gpus=HOST)
-    monkeypatch.setattr(views, "survey", lambda settings: report)
-    return report
+def seen(world: controller_stand_in.World) -> Callable[[GpuStatus], None]:
+    """What the controller tells of the GPUs: those of HOST, or what it is called with."""
+
+    def see(status: GpuStatus) -> None:
+        world.answers["gpus"] = cast("trees.Json", shape.gpus_object(status))
+
+    see(HOST)
+    return see
 
 
-def test_changes_are_told_in_words_and_as_commands(wharf: wharf_host.Wharf, seen: SimpleNamespace) -> None:
+def test_changes_are_told_in_words_and_as_commands(
+    wharf: wharf_host.Wharf, seen: Callable[[GpuStatus], None]
+) -> None:
     told = wharf("mig", "plan", "--for", "1x2g.20gb, 2x1g.10gb")
 
     assert told.code == 2
@@ -60,14 +68,16 @@ def test_changes_are_told_in_words_and_as_commands(wharf: wharf_host.Wharf, seen
     ]
 
 
-def test_what_is_there_needs_no_change(wharf: wharf_host.Wharf, seen: SimpleNamespace) -> None:
+def test_what_is_there_needs_no_change(wharf: wharf_host.Wharf, seen: Callable[[GpuStatus], None]) -> None:
     told = wharf("mig", "plan", "--for", "1g.10gb")
 
     assert (told.code, told.out) == (0, "use the free 1g.10gb at slice 4 of GPU-a\n")
     assert told.err == "wharf: all of it is there and free; nothing is to be changed\n"
 
 
-def test_what_cannot_be_had_is_told_with_what_blocks(wharf: wharf_host.Wharf, seen: SimpleNamespace) -> None:
+def test_what_cannot_be_had_is_told_with_what_blocks(
+    wharf: wharf_host.Wharf, seen: Callable[[GpuStatus], None]
+) -> None:
     told = wharf("mig", "plan", "--for", "4g.40gb")
     held = "1g.10gb at slice 0 (workspace alice)"
 
@@ -79,7 +89,7 @@ def test_what_cannot_be_had_is_told_with_what_blocks(wharf: wharf_host.Wharf, se
     assert told.err == "wharf: it cannot be had; nothing was changed\n"
 
 
-def test_a_script_gets_the_same_as_json(wharf: wharf_host.Wharf, seen: SimpleNamespace) -> None:
+def test_a_script_gets_the_same_as_json(wharf: wharf_host.Wharf, seen: Callable[[GpuStatus], None]) -> None:
     told = wharf("mig", "plan", "--for", "3g.40gb,1g.10gb+me", "-o", "json")
 
     found = json.loads(told.out)
@@ -93,10 +103,11 @@ def test_a_script_gets_the_same_as_json(wharf: wharf_host.Wharf, seen: SimpleNam
         "start": 4,
         "uuids": ["MIG-1"],
     }
+    assert found["commands"][0] == "nvidia-smi mig -i GPU-a -dci -gi 8"
     assert found["commands"][-1] == "nvidia-smi mig -i GPU-a -cgi 1g.10gb+me:1,3g.40gb:4 -C"
 
 
-def test_reasons_are_in_the_json(wharf: wharf_host.Wharf, seen: SimpleNamespace) -> None:
+def test_reasons_are_in_the_json(wharf: wharf_host.Wharf, seen: Callable[[GpuStatus], None]) -> None:
     found = json.loads(wharf("mig", "plan", "--for", "9g.10gb", "-o", "json").out)
 
     assert (found["possible"], found["changes"], list(found["reasons"])) == (False, [], ["9g.10gb"])
@@ -105,14 +116,18 @@ def test_reasons_are_in_the_json(wharf: wharf_host.Wharf, seen: SimpleNamespace)
 @pytest.mark.parametrize(
     "said", ["", "3g", "0x3g.40gb", "100x1g.10gb", "2*1g.10gb", "1g.10gb,", "-1x1g.10gb"]
 )
-def test_what_is_no_request_is_refused(wharf: wharf_host.Wharf, seen: SimpleNamespace, said: str) -> None:
+def test_what_is_no_request_is_refused(
+    wharf: wharf_host.Wharf, seen: Callable[[GpuStatus], None], said: str
+) -> None:
     told = wharf("mig", "plan", "--for", said)
 
     assert told.code == 64
     assert "write 1 to 99, x, and a profile, such as 2x3g.40gb" in told.err
 
 
-def test_parts_of_an_instance_are_not_planned(wharf: wharf_host.Wharf, seen: SimpleNamespace) -> None:
+def test_parts_of_an_instance_are_not_planned(
+    wharf: wharf_host.Wharf, seen: Callable[[GpuStatus], None]
+) -> None:
     told = wharf("mig", "plan", "--for", "2x1c.3g.40gb")
 
     assert told.code == 64
@@ -120,11 +135,15 @@ def test_parts_of_an_instance_are_not_planned(wharf: wharf_host.Wharf, seen: Sim
 
 
 def test_nothing_is_planned_of_gpus_that_could_not_be_looked_at(
-    wharf: wharf_host.Wharf, seen: SimpleNamespace
+    wharf: wharf_host.Wharf, seen: Callable[[GpuStatus], None]
 ) -> None:
     why = Unseen(Reason.NOT_SEEN, "the driver does not answer", datetime(2026, 1, 1, tzinfo=UTC))
-    seen.gpus = GpuStatus(unseen=why)
+    seen(GpuStatus(unseen=why))
 
     told = wharf("mig", "plan", "--for", "1g.10gb")
 
-    assert (told.code, told.out, told.err) == (7, "", "wharf: the GPUs: the driver does not answer\n")
+    assert (told.code, told.out, told.err) == (
+        7,
+        "",
+        "wharf: the GPUs could not be looked at: NotSeen: the driver does not answer\n",
+    )

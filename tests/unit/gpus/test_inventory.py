@@ -60,7 +60,7 @@ def test_instances_are_seen_with_their_profiles_and_places(lab: Lab) -> None:
     view = lab.see(DIVIDED)
     assert view.devices[A].divided
     model, memory = "SIMULATED H100 80GB HBM3", 40 * GIB * 19 // 20
-    assert view.devices[M] == Device(M, model, memory, "0:0", A, "3g.40gb", (4, 4), minor=0)
+    assert view.devices[M] == Device(M, model, memory, "0:0", A, "3g.40gb", (4, 4), minor=0, instance=1)
     assert (view.devices[N].profile, view.devices[N].placement) == ("1g.10gb", (0, 1))
     assert view.devices[N].share == Fraction(1, 7)
 

@@ -12,7 +12,7 @@ from tests.support import builders
 
 GIB = 2**30
 WHOLE = Device("GPU-a", "NVIDIA H100 80GB HBM3", 80 * GIB, "0", divided=True)
-PART = Device("MIG-1", WHOLE.model, 10 * GIB, "0:0", "GPU-a", "1g.10gb", (4, 1))
+PART = Device("MIG-1", WHOLE.model, 10 * GIB, "0:0", "GPU-a", "1g.10gb", (4, 1), instance=9)
 OTHER = Device("GPU-b", WHOLE.model, 80 * GIB, "1")
 BOB = ("process 7 of bob",)
 CORDON = Cordon("GPU-b", "its fan rattles", builders.NOW, "root")
@@ -26,9 +26,7 @@ def seen(*told: Device | DeviceStatus, driver: str = "560.35.03", mismatch: str 
 
 def test_instances_are_free_where_nobody_has_them() -> None:
     assert migview.divisible(seen(WHOLE, PART, OTHER)) == (
-        Divisible(
-            "GPU-a", WHOLE.model, divided=True, instances=(Instance("1g.10gb", 4, 1, None, ("MIG-1",)),)
-        ),
+        Divisible("GPU-a", WHOLE.model, divided=True, instances=(Instance("1g.10gb", 4, 1, 9, ("MIG-1",)),)),
         Divisible("GPU-b", WHOLE.model, divided=False),
     )
 
