@@ -16,7 +16,7 @@ from controller.model.desired import AcceptedSpec, RejectedFile
 from controller.model.effective import Effective, Refusal
 from controller.model.memory import Cause, Intent, Memory, Suspension
 from controller.model.observed import Container, EngineView, HostView, Unseen
-from controller.model.plan import Decision, Drift, Note, NotEnforced, Verdict
+from controller.model.plan import Decision, Drift, Note, NotEnforced, Remedy, Verdict
 from controller.model.routes import NO_NAMES, Names
 from controller.model.sizes import Usage
 from controller.model.status import ServiceAddress
@@ -256,7 +256,8 @@ class Case:
 
     def _change_of_devices(self) -> str:
         """Name which other devices it would have, or that it is restarted in order to reach its own."""
-        wanted = "".join(f":gpus={found.desired}" for found in self.drifts if found.kind is DriftKind.GPU)
+        others = [one for one in self.drifts if one.kind is DriftKind.GPU and one.remedy is Remedy.REPLACE]
+        wanted = "".join(f":gpus={one.desired}" for one in others)
         if self.gear is None or self.ours.main is None:
             return wanted
         if self.gear.lost:
