@@ -14,8 +14,8 @@ bootstrap:  ## make .venv with every tool and the wharf command
 	@deploy/dev/bootstrap
 
 .PHONY: run
-run: bootstrap  ## the controller in the foreground on the sample specs, with an Engine if none answers
-	@exec $(PYTHON) -m deploy.dev.workbench run --docker-host "$(DOCKER_HOST)"
+run: bootstrap  ## the controller in the foreground on the sample specs; GPUS=sim: with simulated GPUs
+	@exec $(PYTHON) -m deploy.dev.workbench run --docker-host "$(DOCKER_HOST)" --gpus "$(GPUS)"
 
 .PHONY: test
 test: bootstrap  ## the whole test suite, on a disposable Engine
@@ -44,8 +44,8 @@ format: bootstrap  ## format the code and mend what lint can mend
 	.venv/bin/ruff check --fix .
 
 .PHONY: demo
-demo: bootstrap  ## a scripted, self-ending tour on real containers
-	@$(PYTHON) -m deploy.dev.workbench demo --docker-host "$(DOCKER_HOST)"
+demo: bootstrap  ## a scripted, self-ending tour on real containers; GPUS=sim: with a chapter on GPUs
+	@$(PYTHON) -m deploy.dev.workbench demo --docker-host "$(DOCKER_HOST)" --gpus "$(GPUS)"
 
 .PHONY: bench
 bench: bootstrap  ## performance figures: a table, and JSON next to it

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy.dev import host, stage
+from deploy.dev import host, simulated, stage
 
 CAROL = """\
 apiVersion: wharfinger.dev/v1
@@ -25,6 +25,16 @@ spec:
   services:
     - {name: jupyter, port: 8888, expose: Port}
   lifecycle: {stopGrace: 1s}
+...
+"""
+GINA = """\
+apiVersion: wharfinger.dev/v1
+kind: Workspace
+metadata:
+  name: gina
+spec:
+  class: small
+  gpu: {mode: Exclusive}
 ...
 """
 WITH_ENV = CAROL.replace("  class: small\n", "  class: small\n  env: {GREETING: hello}\n")
@@ -171,7 +181,24 @@ def delete(tour: Tour) -> None:
     tour.same(before, tour.type("docker inspect -f '{{.Id}}' workspace-carol"), "the very same container")
 
 
-CHAPTERS: tuple[Callable[[Tour], None], ...] = (create, drift, repair, plan, reject, stop, delete)
+def gpus(tour: Tour) -> None:
+    """A workspace gets a GPU, a second one waits and says its place, a third finds the other out of use."""
+    tour.chapter("GPUs, SIMULATED: one has one, one waits for its place, one GPU is out of use")
+    first, second = (one.uuid for one in simulated.GPUS)
+    tour.see("wharf get gpus", f"^{first} +0 +SIMULATED ")
+    tour.type(f"wharf cordon gpu {second} --reason 'fan is loud'", second)
+    tour.file("gina.yaml", GINA)
+    tour.type("cp gina.yaml .dev/etc/workspaces.d/")
+    tour.see("wharf get workspace gina", r"True +Running +1:SIMULATED .* AsSpecified")
+    tour.see(f"wharf get gpus | grep {first}", "gina")
+    tour.type("sed 's/name: gina/name: hugo/' gina.yaml > .dev/etc/workspaces.d/hugo.yaml")
+    tour.see("wharf plan hugo", f"Wait .*GpuQueued.*1st of 1 in the queue.*workspace gina has {first}")
+    tour.type(f"wharf uncordon gpu {second}", second)
+    tour.see("wharf get workspace hugo", r"True +Running +1:SIMULATED .* AsSpecified")
+    tour.see("wharf get gpus", f"^{second} +1 +SIMULATED .* hugo ")
+
+
+CHAPTERS: tuple[Callable[[Tour], None], ...] = (create, drift, repair, plan, reject, stop, delete, gpus)
 
 
 def main() -> int:
@@ -179,14 +206,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="demo", description="A tour on real containers.")
     parser.add_argument("--engine", required=True, help="address of the Engine")
     parser.add_argument("--subnet", help="of the workspaces' network; default: the usual one")
+    parser.add_argument("--gpus", action="store_true", help="the Engine gives simulated GPUs")
     parser.add_argument("directory", type=Path, help="made anew for the tour")
     arguments = parser.parse_args()
     begin = time.monotonic()
     try:
-        with stage.Stage(arguments.directory.resolve(), arguments.engine, arguments.subnet) as scene:
+        place = arguments.directory.resolve()
+        with stage.Stage(place, arguments.engine, arguments.subnet, gpus=arguments.gpus) as scene:
             tour = Tour(scene)
             for chapter in CHAPTERS:
-                chapter(tour)
+                if scene.gpus or chapter is not gpus:
+                    chapter(tour)
+            if not scene.gpus:
+                tour.note("no chapter on GPUs: this Engine simulates none; `make demo GPUS=sim` has it")
     except (host.SetupError, WrongError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

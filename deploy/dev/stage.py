@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from deploy.dev import api, host, workbench
+from deploy.dev import api, host, simulated, workbench
 
 USUAL_METRICS = "127.0.0.1:9464"
 USUAL_FIRST_PORT = 10000
@@ -48,9 +48,10 @@ class Stage:
     Attributes:
         specs: the directory to drop spec files into.
         log: the controller's log, one JSON object a line.
+        gpus: the Engine gives simulated GPUs, and the controller meets a driver that tells of them.
     """
 
-    def __init__(self, root: Path, address: str, subnet: str | None = None) -> None:
+    def __init__(self, root: Path, address: str, subnet: str | None = None, *, gpus: bool = False) -> None:
         self.root = root
         self.base = root / ".dev"
         self.config = self.base / "etc" / "controller.yaml"
@@ -58,6 +59,7 @@ class Stage:
         self.log = self.base / "controller.log"
         self._address = address
         self._subnet = subnet
+        self.gpus = gpus
         self._process: subprocess.Popen[bytes] | None = None
         self._usual: dict[str, str] = {}
         self._environment: dict[str, str] = {}
@@ -92,6 +94,8 @@ class Stage:
         self._environment = workbench.controller_environment(settings) | workbench.typed_environment(
             self.config, self._address
         )
+        if self.gpus:
+            self._environment |= simulated.driver(self.base)
         self._start()
         return self
 

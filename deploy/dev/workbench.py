@@ -12,11 +12,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy.dev import api, engine, host, image
+from deploy.dev import api, engine, host, image, simulated
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sys.prefix) / "bin"
 USUAL_SOCKET = "unix:///var/run/docker.sock"
+SIMULATED_SUBNET = "172.29.0.0/16"
+"""Of workspaces with simulated GPUs; the usual one may be in use, by another Engine of this host."""
 
 
 def choose_engine(docker_host: str, base: Path) -> tuple[str, engine.PrivateEngine | None]:
@@ -93,26 +95,51 @@ def write_environment(base: Path, config: Path, settings: dict[str, str]) -> Non
     (base / "env").write_text("\n".join(exports) + "\n", encoding="utf-8")
 
 
-def run(docker_host: str) -> int:
-    """Becomes the controller, on the sample specs."""
+def run(docker_host: str, *, gpus: bool) -> int:
+    """Becomes the controller, on the sample specs; with simulated GPUs, on an Engine that gives them."""
     base = ROOT / ".dev"
-    address, _ = choose_engine(docker_host, base)
+    if gpus:
+        address, settings = _with_gpus(docker_host, base / "gpus")
+    else:
+        address, _ = choose_engine(docker_host, base)
+        settings = controller_settings(base, address)
     print(f"Engine: {address}; images: {image.load_missing(api.Api(address))}")
     config = copy_config(base)
     print(f"specs: drop files into {config.parent / 'workspaces.d'}")
-    settings = controller_settings(base, address)
     write_environment(base, config, settings)
     print("in another shell: . .dev/env; wharf get workspaces", flush=True)
-    os.execve(PROGRAMS / "wharf", ["wharf", "--config", str(config), "run"], controller_environment(settings))
+    environment = controller_environment(settings) | (simulated.driver(base / "gpus") if gpus else {})
+    os.execve(PROGRAMS / "wharf", ["wharf", "--config", str(config), "run"], environment)
 
 
-def demo(docker_host: str) -> int:
+def _with_gpus(docker_host: str, base: Path) -> tuple[str, dict[str, str]]:
+    """The address of an Engine with simulated GPUs below `base`, and settings for a controller on it."""
+    _refuse_address(docker_host)
+    print(f"an Engine with SIMULATED GPUs in {base}; UUIDs and models say so", flush=True)
+    address = simulated.engine(base).base_url
+    return address, controller_settings(base, address) | {"WHARF_NETWORK_SUBNET": SIMULATED_SUBNET}
+
+
+def _refuse_address(docker_host: str) -> None:
+    if docker_host:
+        raise host.SetupError("GPUs are simulated on a private Engine alone: set GPUS=sim or DOCKER_HOST")
+
+
+def demo(docker_host: str, *, gpus: bool) -> int:
     """Runs the tour with files, state and perhaps an Engine of its own; the tour's exit status."""
     base = ROOT / ".dev" / "demo"
-    address, private = choose_engine(docker_host, base)
+    command = [sys.executable, "-m", "deploy.dev.demo"]
+    private: engine.PrivateEngine | None
+    alone = not docker_host and not api.Api(USUAL_SOCKET).answers()
+    if gpus or (alone and not simulated.obstacle()):
+        _refuse_address(docker_host)
+        private = engine.PrivateEngine(base / "gpus")
+        address, command = simulated.engine(private.directory).base_url, [*command, "--gpus"]
+    else:
+        address, private = choose_engine(docker_host, base)
     try:
         image.load_missing(api.Api(address))
-        command = [sys.executable, "-m", "deploy.dev.demo", "--engine", address]
+        command += ["--engine", address]
         if private is not None:  # another private Engine of this host may have the default network
             command += ["--subnet", str(host.free_subnet(host.digest(base)))]
         tour = subprocess.Popen([*command, str(base / "stage")], cwd=ROOT)
@@ -123,14 +150,15 @@ def demo(docker_host: str) -> int:
             private.down(purge=True)
 
 
-def clean(_: str) -> int:
+def clean(_: str, *, gpus: bool) -> int:
     """Removes this checkout's private Engines, test runs' leftovers included, and `.dev`."""
+    del gpus  # it removes those with and without
     base = ROOT / ".dev"
     for depth in ("*", "*/*"):
         for config in base.glob(f"{depth}/dockerd.json"):
             print(f"ending the Engine in {config.parent}")
             engine.PrivateEngine(config.parent).down(purge=True)
-    for owner in (base, base / "demo"):
+    for owner in (base, base / "demo", base / "gpus"):
         shutil.rmtree(host.short_runtime_dir(owner), ignore_errors=True)
     shutil.rmtree(base, ignore_errors=True)
     return 0
@@ -144,9 +172,12 @@ def main() -> int:
     parser.add_argument(
         "--docker-host", default="", help="the Engine's address; default: the usual one or a private one"
     )
+    parser.add_argument(
+        "--gpus", choices=["", "sim"], default="", help="sim: simulated GPUs, on a private Engine"
+    )
     arguments = parser.parse_args()
     try:
-        return verbs[arguments.verb](arguments.docker_host)
+        return verbs[arguments.verb](arguments.docker_host, gpus=arguments.gpus == "sim")
     except host.SetupError as error:
         print(f"{arguments.verb}: {error}", file=sys.stderr)
         return 1

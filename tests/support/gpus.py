@@ -127,15 +127,22 @@ def with_cdi(directory: Path, gpus: Sequence[Gpu] = USUAL) -> Iterator[GpuDocker
 
 def with_hook(directory: Path, gpus: Sequence[Gpu] = USUAL) -> Iterator[GpuDockerd]:
     """An Engine of the host's, 20.10 on Debian 12, that gives GPUs by NVIDIA's hook."""
-    (directory / "bin").mkdir(parents=True)
-    for name, file in PROGRAMS.items():
-        (directory / "bin" / name).symlink_to(Path(__file__).with_name(file))
+    lay_programs(directory)
     engine = GpuDockerd(directory, gpus)
     try:
         engine.start()
         yield engine
     finally:
         engine.stop()
+
+
+def lay_programs(directory: Path) -> None:
+    """An Engine in this directory finds NVIDIA's hook and runtime."""
+    (directory / "bin").mkdir(parents=True, exist_ok=True)
+    for name, file in PROGRAMS.items():
+        link = directory / "bin" / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path(__file__).with_name(file))
 
 
 def opens(node: Path) -> bool:
