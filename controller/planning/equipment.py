@@ -261,6 +261,8 @@ class Equipment:
     def waits(self, decisions: Mapping[str, Decision], queued: frozenset[str]) -> Mapping[str, datetime]:
         """Return since when each workspace waits; who got devices keeps that until its container runs."""
         before, now = self._sight.memory.gpu_waits, self._sight.now
+        if before and self.blocked is not None:  # nobody was served, and nobody lost the place
+            return {name: since for name, since in before.items() if name in self.concerned}
         waits = {name: before.get(name, now) for name in queued}
         for name, since in before.items():
             decision, ours = decisions.get(name), self._sight.index.get(name, _NOTHING)

@@ -7,7 +7,7 @@ from controller.api.conditions import DriftKind, Reason
 from controller.model import actions as actions_of
 from controller.model.memory import Cause
 from controller.model.plan import Decision, Verdict
-from controller.planning import chains, stops
+from controller.planning import chains, regranting, stops
 from controller.planning.case import Case
 
 
@@ -19,7 +19,8 @@ def waits(case: Case) -> Decision | None:
     if main is not None and any(found.kind is DriftKind.RESTART_POLICY for found in case.drifts):
         clear = (actions_of.ClearRestartPolicy(case.name, main.id, main.name),)
         return case.decide(Verdict.UPDATE, beyond.reason, beyond.message, actions=clear)
-    return case.decide(Verdict.HOLD, beyond.reason, beyond.message)
+    released = regranting.released(case, beyond.message)
+    return released or case.decide(Verdict.HOLD, beyond.reason, beyond.message)
 
 
 def ends(case: Case) -> Decision | None:

@@ -134,8 +134,18 @@ class Planner:
             host_actions=() if memory.host_pause or observed.unproven else self._networks(view),
             findings=self._findings(findings, scene, standing),
             next_look=_next_look(decisions, standing),
-            gpu_waits=self.equipment.waits(decisions, granted.queued) if self.equipment else {},
+            gpu_waits=self._waits(
+                decisions, granted.queued, known=not observed.unproven and standing is not None
+            ),
         )
+
+    def _waits(
+        self, decisions: Mapping[str, Decision], queued: frozenset[str], *, known: bool
+    ) -> Mapping[str, datetime] | None:
+        """Return who waits for GPUs since when, None where not all of it is known."""
+        if not known:
+            return None
+        return {} if self.equipment is None else self.equipment.waits(decisions, queued)
 
     def _grant(
         self, names: set[str], index: Mapping[str, Ours], desired: Desired, scene: Scene
