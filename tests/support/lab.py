@@ -7,8 +7,8 @@ import contextlib
 import hashlib
 import itertools
 from collections import Counter, deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from controller.engine import calls, executor, observer
 from controller.ledger.ledger import Ledger
 from controller.model import actions
 from controller.model.actions import Action
+from controller.model.gpus import GpuView
+from controller.model.observed import NO_GPUS, Seen, Unseen
 from controller.model.outcomes import Outcome, Succeeded
 from controller.model.plan import Decision, Verdict
 from controller.model.status import ChainReport, PassReport
@@ -162,6 +164,20 @@ class Executor:
         assert subject is None or subject in begun or kept, f"no intent for {action}"
 
 
+class Board:
+    """Tells of the GPUs what a test says."""
+
+    def __init__(self) -> None:
+        self.seen: Seen[GpuView] | Unseen = NO_GPUS
+
+    def observe(self, running: Mapping[str, int], now: datetime) -> Seen[GpuView] | Unseen:
+        """What was said last, seen just now."""
+        del running
+        if isinstance(self.seen, Unseen) or self.seen is NO_GPUS:
+            return self.seen
+        return replace(self.seen, at=now)
+
+
 class Site:
     """One host. What is durable is here; `boot` starts a controller on it."""
 
@@ -170,7 +186,7 @@ class Site:
         self.clock = ManualClock(datetime.now(UTC) + timedelta(hours=1))
         self.engine = SimEngine(self.clock)
         self.images = {tag: self.engine.add_image(tag) for tag in ("sample:1", "sample:2")}
-        self.fuse = Fuse()
+        self.fuse, self.gpus = Fuse(), Board()
         self.numbers = itertools.count()
         for name in ("specs", "state", "secrets", "run", "proxy"):
             (root / name).mkdir(parents=True)
@@ -314,6 +330,7 @@ class Process:
             ),
             ledger=self.ledger,
             crew=self.crew,
+            gpus=site.gpus,
         )
         rules = Rules(
             runtime_secrets=f"{site.root}/run/secrets",
