@@ -14,6 +14,8 @@ CDI_KIND: Final = "nvidia.com/gpu"
 """Of the names under which NVIDIA's tools describe devices."""
 NOTHING: Final = frozenset({"", "void", "none"})
 """Values of the variable for which a hook adds no device."""
+_VENDOR: Final = "nvidia.com"
+"""Of CDI kinds, and of all below it: `management.nvidia.com/gpu` means the same devices."""
 _UNIQUE: Final = ("GPU-", "MIG-")
 
 
@@ -92,10 +94,19 @@ class Names:
             kind, _, own = name.strip().rpartition("=")
             if name in self._by_name:
                 yield self._by_name[name]
-            elif kind not in {"", CDI_KIND}:
+            elif kind and not _is_nvidia(kind):
                 continue  # of another vendor, and not in our inventory
             elif own.startswith(_UNIQUE):
-                yield own  # it may not be there any more
+                yield from self._beginning(own) or (own,)  # it may not be there any more
             else:
                 short = own.removeprefix("gpu").removeprefix("mig")
                 yield from (self._by_name[short],) if short in self._by_name else self._all
+
+    def _beginning(self, own: str) -> list[str]:
+        """Return the UUIDs that begin so: NVIDIA's hook takes the first of them."""
+        return [uuid for uuid in self._all if uuid.lower().startswith(own.lower())]
+
+
+def _is_nvidia(kind: str) -> bool:
+    vendor = kind.partition("/")[0]
+    return vendor == _VENDOR or vendor.endswith(f".{_VENDOR}")

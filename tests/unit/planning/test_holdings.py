@@ -207,5 +207,25 @@ def test_names_of_parts_and_of_vendors_are_understood() -> None:
 
     assert meant("nvidia.com/gpu=mig0:1", "vendor.example/gpu=0") == {"MIG-1", "x"}
     assert meant("GPU-gone") == {"GPU-gone"}
+    assert meant("k8s.device-plugin.nvidia.com/gpu=GPU-1", "nvidia.com/mig=MIG-1") == {"GPU-1", "MIG-1"}
+    assert meant("runtime.nvidia.com/gpu=any") == set(known)
+    assert meant("notnvidia.com/gpu=0", "vendor.example/gpu=1") == set()
     assert devices.cdi_name(known["x"]) == "vendor.example/gpu=0"
     assert devices.cdi_name(known["MIG-1"]) == "nvidia.com/gpu=MIG-1"
+
+
+def test_the_beginning_of_a_uuid_means_all_that_begin_so_as_nvidia_s_hook_reads_it() -> None:
+    first, second, part = "GPU-FEF8089b-1", "GPU-fef8ac4e-2", "MIG-fef8ffff-3"
+    names = Names({uuid: Device(uuid, "H100", 1) for uuid in (first, second, part)})
+
+    def meant(name: str) -> set[str]:
+        by_request = names.meant(Attached((name,)), honours=False)
+        assert by_request == names.meant(Attached(visible=name), honours=True)
+        return set(by_request)
+
+    assert meant("GPU-fef8089b") == {first}
+    assert meant("GPU-fef8") == {first, second}
+    assert meant(second) == {second}
+    assert meant("MIG-fef8") == {part}
+    assert meant("gpu-fef8ac4e-2") == {first, second, part}, "not as NVIDIA writes it: whatever it means"
+    assert meant("GPU-0000") == {"GPU-0000"}
