@@ -44,6 +44,8 @@ def say_unseen(found: trees.Json) -> None:
         text = trees.text(found, key, default="")
         if text:
             session.say(f"{words}: {text}")
+    if any("processes" not in item for item in trees.each(found, "items")):
+        session.say("the driver does not tell which processes use the GPUs")
 
 
 def kind(_: datetime) -> tables.Kind:

@@ -89,7 +89,9 @@ def test_what_the_hardware_does_not_tell_is_not_0(
     wharf: wharf_host.Wharf, world: controller_stand_in.World
 ) -> None:
     world.answers["gpus"] = plain(replace(STATUS, devices=(DeviceStatus(A, users=None),)))
-    cells = wharf("get", "gpus", "--no-headers").out.split("   ")
+    result = wharf("get", "gpus", "--no-headers")
+    assert "does not tell which processes" in result.err
+    cells = result.out.split("   ")
     assert [cell.strip() for cell in cells if cell.strip() == "N/A"] == ["N/A"] * 4
 
 
