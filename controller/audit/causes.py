@@ -21,6 +21,7 @@ _CHANGES: Final = frozenset({"edit", "tag", "approve", "rollback", "restart", "r
 _ASKED: Final[Mapping[str, frozenset[str]]] = {
     Reason.RESTART_REQUESTED: frozenset({"restart"}),
     Reason.ROLLBACK_REQUESTED: frozenset({"rollback"}),
+    Reason.GPU_ACCESS_LOST: frozenset({"approve"}),
     Reason.SPEC_REMOVED: frozenset({"remove", "delete"}),
     Reason.REPLACEMENT_UNDER_WAY: _CHANGES,
     Reason.ROLLING_BACK: _CHANGES,
@@ -31,9 +32,9 @@ _ASKED: Final[Mapping[str, frozenset[str]]] = {
 def no_stop_without_cause(evidence: Evidence) -> Iterator[Violation]:
     """S3: what runs is stopped by a controller only for what somebody said, or what became of that.
 
-    These are: a person's stop, restart or roll-back; a spec, class, policy or catalog that was edited, or an
-    image reference that means another image now; a quota, if the policy says that it holds at once; a spec
-    that is gone; the end of a replacement, for which its
+    These are: a person's stop, restart or roll-back, or approval where it lost its GPUs; a spec, class,
+    policy or catalog that was edited, or an image reference that means another image now; a quota, if the
+    policy says that it holds at once; a spec that is gone; the end of a replacement, for which its
     predecessor stops; and a replacement that failed. Whether an edit came long before is not asked: a change
     may wait for days.
     """

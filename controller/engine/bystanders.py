@@ -62,7 +62,7 @@ class Bystanders:
         listed = {str(row["Id"]): row for row in rows}
         self._made = {known: made for known, made in self._made.items() if known in listed}
         self._silent = {known: at for known, at in self._silent.items() if known in listed}
-        for new in listed.keys() - self._made.keys():
+        for new in sorted(listed.keys() - self._made.keys()):
             if time.monotonic() < deadline and now - self._silent.get(new, now - SILENCE) >= SILENCE:
                 self._ask(new, default_runtime, now)
         missed = sorted(listed.keys() - self._made.keys())

@@ -11,7 +11,7 @@ from controller.model.observed import Account
 from tests.faults import workload
 from tests.faults.workload import Ending, Story
 from tests.simulation import faults, filesystem, planned
-from tests.simulation.process import SimHost
+from tests.simulation.host import SimHost
 from tests.simulation.scenario import SAFETY, Scenario
 from tests.simulation.world import World
 from tests.support import plans, process

@@ -12,6 +12,7 @@ from controller import changes
 from controller.audit.evidence import Ask
 from controller.reporting import control
 from tests.simulation import laws
+from tests.simulation.board import Board
 from tests.simulation.filesystem import SPECS
 from tests.simulation.scenario import NAMES, Disturb
 from tests.support import specfiles
@@ -35,13 +36,36 @@ def owner(name: str) -> str:
     return f"  owner: {OWNERS[name]}\n" if name in OWNERS else ""
 
 
-def calm(chance: random.Random, name: str) -> str:
+def gpu(chance: random.Random, board: Board | None) -> str:
+    """What a spec says of GPUs; nothing on a host without any."""
+    if board is None or chance.random() < 0.3:  # noqa: PLR2004 - less often than not
+        return ""
+    lines = [
+        *["mode: Exclusive"] * 4,
+        "mode: Exclusive, count: 2",
+        "mode: Exclusive, minMemory: 60g",
+        *["mode: Shared"] * 3,
+        "mode: All",
+    ]
+    if any(one.divided for one in board.devices.values()):
+        lines += ["mode: Exclusive, migProfile: 1g.10gb"] * 3 + ["mode: Shared, migProfile: 1g.10gb"]
+    if board.devices and chance.random() < 0.15:  # noqa: PLR2004 - seldom
+        lines = [f"mode: Exclusive, uuids: [{chance.choice(sorted(board.devices))}]"]
+    return f"  gpu: {{{chance.choice(lines)}}}\n"
+
+
+def calm(chance: random.Random, name: str, board: Board | None = None) -> str:
     """What a spec says that asks for nothing unusual."""
     extra = ("", f"  services: {SERVICES}\n", "  env: {A: x}\n")
-    return owner(name) + "  class: small\n  lifecycle: {changes: Immediate}\n" + chance.choice(extra)
+    return (
+        owner(name)
+        + "  class: small\n  lifecycle: {changes: Immediate}\n"
+        + chance.choice(extra)
+        + gpu(chance, board)
+    )
 
 
-def body(chance: random.Random, name: str) -> str:
+def body(chance: random.Random, name: str, board: Board | None = None) -> str:
     """What a spec says."""
     lines = ["  class: small"]
     changes = chance.choice(("Immediate", "Immediate", "Immediate", "WhenIdle", "Manual", None))
@@ -67,7 +91,7 @@ def body(chance: random.Random, name: str) -> str:
             "  pull: Always",
         ),
     )
-    return owner(name) + "\n".join(lines) + "\n"
+    return owner(name) + "\n".join(lines) + "\n" + gpu(chance, board)
 
 
 def _host_port(name: str) -> int:
@@ -90,7 +114,9 @@ def write(world: "World", chance: random.Random, name: str | None = None) -> str
     name = name or chance.choice(NAMES)
     end = chance.choice((b"...\n", b""))
     how = chance.choice(("rename", "write"))
-    world.write_spec(f"{name}.yaml", name, specfiles.workspace(name, body(chance, name)) + end, how=how)
+    world.write_spec(
+        f"{name}.yaml", name, specfiles.workspace(name, body(chance, name, world.board)) + end, how=how
+    )
     return f"{name} by {how}"
 
 
@@ -104,7 +130,7 @@ def write_in_halves(world: "World", chance: random.Random) -> str | None:
     file = world.files.specs.files.get(f"{name}.yaml") if world.files.specs else None
     if name in world.written and (file is None or world.nanoseconds() - file.ctime_ns < SEEN_AFTER):
         return None
-    text = specfiles.workspace(name, body(chance, name)) + chance.choice((b"...\n", b""))
+    text = specfiles.workspace(name, body(chance, name, world.board)) + chance.choice((b"...\n", b""))
     cut = min(chance.randrange(len(text)), len(text) - 2)  # without its last line break it says the same
     world.put_file(f"{SPECS}/{name}.yaml", text[:cut], how="write")
     world.writers += 1
@@ -120,8 +146,8 @@ def write_in_halves(world: "World", chance: random.Random) -> str | None:
 def spoil(world: "World", chance: random.Random) -> str:
     """A person makes a mistake in a spec, and mends it later."""
     name = chance.choice(NAMES)
-    bad = specfiles.workspace(name, body(chance, name)) + b"  nosuch: key\n...\n"
-    good = specfiles.workspace(name, body(chance, name)) + b"...\n"
+    bad = specfiles.workspace(name, body(chance, name, world.board)) + b"  nosuch: key\n...\n"
+    good = specfiles.workspace(name, body(chance, name, world.board)) + b"...\n"
     world.put_file(f"{SPECS}/{name}.yaml", bad, how="rename")
     mend = lambda: world.write_spec(f"{name}.yaml", name, good, how="rename")  # noqa: E731 - for later
     world.after(chance.uniform(5, 100), mend, f"{name} is mended")
@@ -133,7 +159,7 @@ def claim_twice(world: "World", chance: random.Random) -> str | None:
     name = chance.choice(NAMES)
     if f"{name}.yaml" not in world.files.names():
         return None
-    text = specfiles.workspace(name, body(chance, name)) + b"...\n"
+    text = specfiles.workspace(name, body(chance, name, world.board)) + b"...\n"
     world.write_spec(f"{name}-copy.yaml", name, text, how="rename")
     world.after(
         chance.uniform(1, 60), lambda: remove_file(world, f"{name}-copy.yaml"), f"the copy of {name} goes"

@@ -7,13 +7,16 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from controller.api import labels
 from controller.audit.evidence import Happening, Standing
 from controller.planning import claims
 from tests.support.sim_container import SimContainer
 from tests.support.sim_engine import SimEngine
+
+if TYPE_CHECKING:
+    from tests.simulation.gpu_verdicts import Sight
 
 TOLD = frozenset({"create", "start", "stop", "die", "destroy", "rename", "update", "pause", "unpause"})
 MEANT = {
@@ -36,6 +39,7 @@ class Asker:
         by: `controller`, `person`, `engine`, `process`.
         epoch, intent: of the controller and its chain; None for others.
         what: its call is for.
+        sight: what was known of the GPUs when it was decided; None where no devices are given by it.
         seen_at: when the look began on which it was decided, in true time.
         asked_at, compared_at: when the call was sent, and when the run was read that was compared before.
     """
@@ -47,6 +51,7 @@ class Asker:
     asked_at: datetime | None = None
     compared_at: datetime | None = None
     what: str = ""
+    sight: "Sight | None" = None
 
 
 PROCESS = Asker("process")
@@ -92,6 +97,7 @@ class WatchedEngine(SimEngine):
         written: bytes that users hold in a container's layer, by id.
         changed: containers may stand otherwise than when this was last cleared.
         odd_accounts: what is wrong with an account of the host, by login name: gone, changed or silent.
+        on_gpus: is told of each creation and start, and who asked for it; None on a host without GPUs.
     """
 
     def __init__(self, clock: Callable[[], datetime], true_time: Callable[[], datetime], key: bytes) -> None:
@@ -101,6 +107,7 @@ class WatchedEngine(SimEngine):
         self.pending: deque[tuple[str, str, str]] = deque()
         self.changed = True
         self.odd_accounts: dict[str, str] = {}
+        self.on_gpus: Callable[[SimContainer, str, Asker], None] | None = None
         self.true_time = true_time
         self._key = key
         self._runs: dict[str, _Run] = {}
@@ -134,6 +141,13 @@ class WatchedEngine(SimEngine):
             run.ended, run.pid_before, run.pid = self.true_time(), run.pid, 0
         if what in {"create", "destroy"}:
             self._owners.clear()
+        if self.on_gpus is not None:
+            self.on_gpus(container, what, self.asker)
+
+    def shows_running(self, container: SimContainer) -> bool:
+        """Whether the list has a container as one that runs or may."""
+        row = self._replica.get(container.id)
+        return row is not None and row["State"] not in {"created", "exited"}
 
     def _tell(self, container: SimContainer, what: str, run: _Run) -> None:
         by = self.asker

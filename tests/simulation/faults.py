@@ -260,6 +260,8 @@ def reboot(world: "World", chance: random.Random) -> str | None:
     world.engine.rise(kills=True)
     world.engine.down = True
     world.boot = f"boot {world.number}"
+    if world.board is not None:
+        world.board.renumber(chance)
     world.after(chance.uniform(0.1, 20), lambda: rise(world, kills=True), "the Engine is up")
     world.after(chance.uniform(0.1, 20), world.boot_controller, "boot")
     return world.boot
@@ -288,8 +290,9 @@ def specs_unreadable(world: "World", chance: random.Random) -> str | None:
 def specs_vanish(world: "World", chance: random.Random) -> str | None:
     """The directory of specs is gone for a while, or another one is in its place (SP7)."""
     before = world.files.specs
-    if before is None or not before.files or world.writers:
+    if before is None or not before.files or world.writers or world.vanished:
         return None
+    world.vanished = True
     how = chance.choice(("missing", "another", "empty"))
     if how == "missing":
         world.files.specs = None
@@ -298,6 +301,7 @@ def specs_vanish(world: "World", chance: random.Random) -> str | None:
     world.files_changed()
 
     def put_back() -> None:
+        world.vanished = False
         if world.files.specs is None or not world.files.specs.files:
             world.files.specs = before
             world.files_changed()
@@ -316,6 +320,8 @@ def heal(world: "World") -> None:
     world.engine.host_ports.clear()
     world.engine.missing_paths.clear()
     world.engine.odd_accounts.clear()
+    if world.board is not None:
+        world.board.heal()
     world.ledger_full = world.files.unreadable = False
     world.watched = True
     world.strikes.clear()

@@ -10,7 +10,7 @@ from typing import Final
 
 from controller.api import labels
 from controller.api.conditions import Reason
-from controller.model.plan import Verdict
+from controller.model.plan import Decision, Verdict
 from controller.planning.case import Blueprint
 from controller.reporting import control
 from tests.simulation import acts, faults, laws, liveness
@@ -31,6 +31,9 @@ QUIET: Final = 600.0
 """Seconds in which nothing more is changed then."""
 ASKED_EVERY: Final = 5.0
 """Seconds after which people look again at what waits for them, and at what is said."""
+WAITS_FOR_GPUS: Final = frozenset({Reason.GPU_QUEUED, Reason.OWN_GPU_BUSY, Reason.GPU_UNAVAILABLE})
+IN_BETWEEN: Final = frozenset({Reason.PROVING, Reason.IN_PROGRESS, Reason.REPLACEMENT_UNDER_WAY})
+"""What has two containers soon has one, and the devices of the other are free."""
 POISONS: Final = ("", "  image: absent:1\n", '  command: ["/bin/nothing"]\n', "stuck")
 
 
@@ -66,7 +69,7 @@ class Healed:
         world = self.world
         world.calm()
         faults.heal(world)
-        world.law = laws.Law()
+        world.law = laws.Law(gpus=laws.GPUS[0], hold="1s") if world.board is not None else laws.Law()
         world.put_file(POLICY, world.law.text(), how="rename")
         for file in world.files.names():
             workspace = file.removesuffix(".yaml")
@@ -75,7 +78,8 @@ class Healed:
         chance = random.Random(f"mended/{world.scenario.seed}")
         for name in self.wanted:
             extra = self._poison if name == self.poisoned and self._poison != "stuck" else ""
-            text = specfiles.workspace(name, acts.calm(chance, name) + extra) + b"...\n"
+            board = world.board if name != self.poisoned else None
+            text = specfiles.workspace(name, acts.calm(chance, name, board) + extra) + b"...\n"
             world.write_spec(f"{name}.yaml", name, text, how="rename")
         self._tidy()
         world.boot_controller()
@@ -146,6 +150,8 @@ class Healed:
         process = self.world.process
         if process is None or process.report is None:
             return
+        for uuid in process.ledger.recall(b"", self.world.wall()).cordons:
+            process.service.uncordon(uuid, acts.CALLER)
         for name, status in process.report.statuses.items():
             if name == self.poisoned:
                 continue
@@ -206,13 +212,11 @@ class Healed:
         assert process is not None
         main = engine.find(labels.container_name(name))
         if name not in self.wanted:
-            if f"wharf-{name}.yaml" in self.world.routes:
-                return f"{name} is not wanted and can still be reached"
-            memory = process.ledger.recall(b"", self.world.wall())
-            if main is not None or name in memory.accepted:
-                return f"{name} is not wanted and still there"
-            return f"{name} still has a port" if any(g.workspace == name for g in memory.port_grants) else ""
+            return self._left_of(name, process, main)
         design = process.planner.designs.get(name)
+        decision = process.report.plan.decisions.get(name) if process.report else None
+        if isinstance(design, Blueprint) and decision is not None and self._must_wait(design, decision):
+            return ""
         if main is None or not isinstance(design, Blueprint):
             return f"{name} has no container"
         image = engine.find_image(design.template.image)
@@ -223,10 +227,41 @@ class Healed:
         file = self.world.files.specs.files.get(f"{name}.yaml") if self.world.files.specs else None
         if spec is None or file is None or spec.digest != _digest(file.text):
             return f"the spec of {name} is not in force"
-        decision = process.report.plan.decisions.get(name) if process.report else None
         if decision is None or decision.verdict is not Verdict.KEEP:
             return f"{name} is not left alone"
         return self._misled(name, main, design)
+
+    def _left_of(self, name: str, process: Process, main: SimContainer | None) -> str:
+        """What is still there of a workspace that nobody wants."""
+        if f"wharf-{name}.yaml" in self.world.routes:
+            return f"{name} is not wanted and can still be reached"
+        memory = process.ledger.recall(b"", self.world.wall())
+        if main is not None or name in memory.accepted:
+            return f"{name} is not wanted and still there"
+        if any(g.workspace == name for g in memory.port_grants):
+            return f"{name} still has a port"
+        equipment = process.planner.equipment
+        claims = equipment.holdings.claims if equipment is not None else ()
+        return f"{name} still has a GPU" if any(one.workspace == name for one in claims) else ""
+
+    def _must_wait(self, design: Blueprint, decision: Decision) -> bool:
+        """Tell whether a workspace waits for GPUs, and there are none for it in truth."""
+        world, wish = self.world, design.effective.gpu
+        process = world.process
+        if world.board is None or process is None or wish is None:
+            return False
+        if self._poison == "stuck" and "cannot be inspected, and may have any device" in decision.message:
+            return True  # nobody knows what it has, and one who does not answer is never taken for nothing
+        if decision.reason not in WAITS_FOR_GPUS:
+            return False
+        decisions = process.report.plan.decisions if process.report else {}
+        poisoned = decisions.get(self.poisoned)
+        if poisoned is not None and poisoned.reason in IN_BETWEEN:
+            return False
+        others = (one for name, one in decisions.items() if name != decision.workspace)
+        aside = any("set aside for it" in one.message for one in others)
+        free = world.board.free(wish, decision.workspace, process.sight().wishes, self.poisoned)
+        return aside or len(free) < (1 if wish.all else wish.count)
 
     def _misled(self, name: str, main: SimContainer, design: Blueprint) -> str:
         """What is not as wanted of what leads from the proxy to a workspace that runs."""

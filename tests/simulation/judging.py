@@ -16,6 +16,7 @@ from controller.audit.finding import Invariant, Violation, nothing
 from controller.audit.invariants import SAFETY
 from controller.model.desired import AcceptedSpec
 from controller.model.memory import Retained
+from tests.simulation import gpu_verdicts
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -107,6 +108,7 @@ class Judge:
         Raises:
             ViolatedError: an invariant does not hold.
         """
+        _look_at_gpus(world)
         known = [process.ledger._durable.memory for process in world.processes]
         retained = tuple(one.retained for one in known) or self._retained
         accepted = tuple(one.accepted for one in known) or self._accepted
@@ -144,6 +146,19 @@ class Judge:
             epoch_began=world.epoch_began,
             enforced=world.enforced,
         )
+
+
+def _look_at_gpus(world: "World") -> None:
+    """Judge each start with devices; who had them is known of that very moment."""
+    board = world.board
+    if board is None or not board.given:
+        return
+    epoch = world.process.epoch if world.process and not world.lockless else None
+    fresh, board.given = board.given, []
+    for given in fresh:
+        world.counts["started with devices"] += 1
+        for violation in gpu_verdicts.judged(board, given, lockless=world.lockless, epoch=epoch):
+            raise ViolatedError(violation.invariant, f"{violation.subject}: {violation.message}")
 
 
 def _digests(accepted: Mapping[str, AcceptedSpec]) -> dict[str, str]:

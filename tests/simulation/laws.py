@@ -38,6 +38,13 @@ ENFORCE: Final = (
     "runningWorkspaces: AtNextStart, pids: Now",
 )
 GRANTED: Final = ("quotas: {runningWorkspaces: 3}", "quotas: {memory: 1g}", "resources: {memory: 192m}")
+EVERYBODY: Final = "allowAll: [alice, carol, dave]"
+GPUS: Final = (
+    f"sharers: 2, {EVERYBODY}",
+    f"sharers: 1, {EVERYBODY}",
+    "sharers: 3, allowAll: [alice]",
+)
+HOLDS: Final = ("1s", "20s", "15m")
 GROUPS: Final = ("", "staff", "guests")
 IMAGES: Final = ("sample:1", "sample:2")
 
@@ -51,6 +58,7 @@ class Law:
         limits, quotas, enforce: as the file has them, or empty.
         group: of alice, or empty.
         grant: what alice is granted, from when and until when; None for nothing.
+        gpus: how GPUs are given; empty on a host without any. `hold`: how long they are kept for who stopped.
     """
 
     look: int = 0
@@ -59,6 +67,8 @@ class Law:
     enforce: str = ""
     group: str = ""
     grant: tuple[str, datetime, datetime] | None = None
+    gpus: str = ""
+    hold: str = ""
 
     def text(self) -> bytes:
         """The whole file."""
@@ -66,11 +76,16 @@ class Law:
         lines = [
             "apiVersion: wharfinger.dev/v1\nkind: ResourcePolicy\nmetadata: {name: lab}\nspec:",
             "  defaultClass: small\n  mountRoots: [/srv/data]\n  hostnames: {domain: lab.test}",
-            f"  classes:\n    small: {{{LOOKS[self.look]}{limits}}}",
+            f"  classes:\n    small: {{{self._look()}{limits}}}",
             "  portPools:\n    - {name: main, from: 10000, to: 10999}",
+            *([f"  gpus: {{{self.gpus}}}"] if self.gpus else ()),
             *self._of_owners(),
         ]
         return "\n".join([*lines, "...\n"]).encode()
+
+    def _look(self) -> str:
+        hold = f", gpuHold: {self.hold}}}" if self.hold else "}"
+        return LOOKS[self.look].replace("stopGrace: 5s}", f"stopGrace: 5s{hold}")
 
     def _of_owners(self) -> list[str]:
         lines = [f"  quotas: {{{self.quotas}}}"] if self.quotas else []
@@ -158,6 +173,14 @@ def edit_grant(world: "World", chance: random.Random) -> str:
     end = begin + timedelta(seconds=chance.choice((61, 90, 700)))
     put(world, replace(world.law, grant=(chance.choice(GRANTED), begin, end)))
     return f"{world.law.grant}"
+
+
+def edit_gpu_rules(world: "World", chance: random.Random) -> str | None:
+    """GPUs are given otherwise, and held for others times."""
+    if world.board is None:
+        return None
+    put(world, replace(world.law, gpus=chance.choice(GPUS), hold=chance.choice(HOLDS)))
+    return f"{world.law.gpus}, held {world.law.hold}"
 
 
 def edit_catalog(world: "World", chance: random.Random) -> str:

@@ -4,7 +4,7 @@ It refuses to choose when anything goes on: passes and chains are greenlets that
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,11 +21,11 @@ from controller.ledger import database
 from controller.model import actions, outcomes
 from controller.model.actions import Action
 from controller.model.desired import AcceptedPolicy
-from controller.model.effective import Effective
-from controller.model.observed import Account, AccountSeen, HostView, MountCheck, Obstacle, Seen, Unseen
+from controller.model.observed import AccountSeen, Unseen
 from controller.model.plan import Decision
 from controller.model.status import PassReport
 from controller.planning import inventory
+from controller.planning.case import Blueprint
 from controller.planning.planner import Planner
 from controller.reconciler import Reconciler, Setup
 from controller.service import Facts, Service
@@ -33,9 +33,12 @@ from controller.sources import directory, policies
 from controller.status import events as event_texts
 from controller.surroundings import Surroundings
 from controller.workqueue import WorkQueue
-from tests.simulation import durable, filesystem
+from tests.simulation import durable, filesystem, gpu_verdicts
 from tests.simulation.carrier import READS, Call, Carrier
-from tests.simulation.engine import MEANT, Asker, WatchedEngine
+from tests.simulation.engine import MEANT, Asker
+from tests.simulation.gpu_room import GpuRoom
+from tests.simulation.gpu_verdicts import Sight
+from tests.simulation.host import SimHost
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -124,7 +127,9 @@ class _Crew(workers.Workers):
 
     def submit(self, decision: Decision, rest: tuple[Action, ...], intent_id: int) -> None:
         process = self._process
-        process.next_asker = Asker("controller", process.epoch, intent_id, process.seen_at)
+        starts = any(isinstance(action, actions.StartContainer) for action in rest)
+        sight = process.sight() if starts and process.world.board is not None else None
+        process.next_asker = Asker("controller", process.epoch, intent_id, process.seen_at, sight=sight)
         super().submit(decision, rest, intent_id)
 
 
@@ -145,69 +150,13 @@ class _Policies(policies.Policies):
         return found
 
 
-class SimHost:
-    """The host beside Docker: every account is known, and mounts are there unless the Engine misses them.
-
-    `routes` is the directory of the proxy, text by file name; it outlives the controller.
-    """
-
-    def __init__(self, engine: WatchedEngine, routes: dict[str, str]) -> None:
-        self._engine, self._routes = engine, routes
-
-    def accounts(self, logins: Iterable[str], now: datetime) -> Mapping[str, AccountSeen]:
-        return {name: self._account(name, now) for name in logins}
-
-    def _account(self, name: str, now: datetime) -> AccountSeen:
-        known = Account(name, 1000 + len(name), 1000, f"/home/{name}")
-        match self._engine.odd_accounts.get(name):
-            case "gone":
-                return None
-            case "changed":
-                return replace(known, uid=known.uid + 500)
-            case "silent":
-                return Unseen(Reason.NAME_SERVICE_SILENT, "the name service fails", now)
-            case _:
-                return known
-
-    def observe(
-        self,
-        accounts: Mapping[str, AccountSeen],
-        waiting: Iterable[Effective],
-        running: Iterable[Effective],
-        now: datetime,
-    ) -> Seen[HostView]:
-        del running
-        checks = {
-            (effective.workspace, mount.name): self._check(mount.source)
-            for effective in waiting
-            for mount in effective.mounts
-        }
-        held = (c.host_ports() for c in self._engine.containers.values() if c.running)
-        listeners = frozenset(self._engine.host_ports).union(*held)
-        return Seen(HostView(accounts, checks, {}, listeners, routes=dict(self._routes)), now)
-
-    def _check(self, source: str) -> MountCheck:
-        if source in self._engine.missing_paths:
-            return MountCheck(usable=False, obstacle=Obstacle(Reason.MOUNT_MISSING, f"{source} is not there"))
-        return MountCheck(usable=True)
-
-    def execute(self, action: actions.HostAction) -> outcomes.Outcome:
-        if isinstance(action, actions.PrepareMount) and action.source in self._engine.missing_paths:
-            message = f"{action.source} is not there"
-            return outcomes.Failed(action, 0.0, Reason.MOUNT_MISSING, message, retryable=True)
-        if isinstance(action, actions.WriteRoute):
-            self._routes[action.file] = action.text
-        if isinstance(action, actions.RemoveRoute):
-            self._routes.pop(action.file, None)
-        return outcomes.Succeeded(action, 0.0, already=True)
-
-
 class Process:
     """One controller: everything in it is lost with it.
 
     Attributes:
         seen_at: true time of the latest list of containers that a pass rests on.
         stepped: how far the wall clock was set from the true time then.
+        pass_began: true time at which the latest pass began; `waits`: who waited for GPUs then, since when.
         doomed: it dies at the end of this step.
         refused: another controller has the Engine.
     """
@@ -219,6 +168,8 @@ class Process:
         self.next_asker = Asker("controller")
         self.seen_at = world.true_time()
         self.stepped = world.stepped
+        self.pass_began = world.true_time()
+        self.waits: Mapping[str, datetime] = {}
         self.epoch: int | None = None
         self.passing = False
         self.rests_until = 0.0
@@ -233,8 +184,15 @@ class Process:
         )
         client = calls.EngineClient(Carrier(world.wire, self._park, self._asker, self), timedelta(seconds=60))
         engine = world.engine
+        self.room = GpuRoom(world)
         self.observer = observer.Observer(
-            client, INSPECT, RESYNC, engine.read_limits, engine.listening, read_disk=engine.read_disk
+            client,
+            INSPECT,
+            RESYNC,
+            engine.read_limits,
+            engine.listening,
+            read_disk=engine.read_disk,
+            gpus=lambda: world.board is not None,
         )
         self._executor = executor.EngineExecutor(
             client,
@@ -259,6 +217,7 @@ class Process:
             host=self._host,
             ledger=self.ledger,
             crew=self.crew,
+            gpus=self.room,
         )
         setup = Setup("Enforce", world.rules, world.boot)
         self.planner = Planner(world.rules)
@@ -270,6 +229,18 @@ class Process:
             lambda: self.queue.add("request"),
             Facts("Enforce", "unix:///simulated", Path(filesystem.SPECS), timedelta(minutes=1)),
         )
+
+    def sight(self) -> Sight:
+        """What the latest pass knew of the GPUs."""
+        leapt = self.world.leapt_at is not None or self.world.asleep
+        designs = self.planner.designs
+        wishes = {
+            name: design.effective.gpu
+            for name, design in designs.items()
+            if isinstance(design, Blueprint) and design.effective.gpu is not None
+        }
+        after = None if leapt else self.world.rules.gpus_clean_after
+        return Sight(self.pass_began, self.room.seen, self.room.seen_at, wishes, after)
 
     # passes
 
@@ -292,6 +263,8 @@ class Process:
             self._next_resync = now + RESYNC.total_seconds()
         cause = next((cause for cause in loop.CAUSES if cause in taken.keys), "resync")
         self.passing, self.stepped = True, self.world.stepped
+        self.pass_began = self.world.true_time()
+        self.waits = self.ledger._durable.memory.gpu_waits
         asker = Asker("controller", self.epoch)
         self._run(Task(self, lambda: self._pass(cause), asker, "pass"))
 
@@ -305,6 +278,10 @@ class Process:
         self.passing = False
 
     def _tell(self, report: PassReport) -> None:
+        if self.world.board is not None:
+            gpu_verdicts.look_at_queue(report, self.planner.designs, self.waits, self.world.engine)
+            if all(one.reason is not Reason.LEDGER_UNAVAILABLE for one in report.plan.decisions.values()):
+                self.room.note()
         self.service.publish(report)
         self.report = report
         told = event_texts.derive(self._before, report)

@@ -7,14 +7,14 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from tests.simulation import acts, faults, hands, healing, judging
+from tests.simulation import acts, faults, gpu_deeds, gpu_verdicts, hands, healing, judging
 from tests.simulation.filesystem import POLICY
 from tests.simulation.judging import ViolatedError
 from tests.simulation.scenario import LOCKLESS, NAMES, SAFETY, Disturbance, Scenario, generate
 from tests.simulation.world import World
 from tests.support import specfiles
 
-CATALOGUE = {**faults.FAULTS, **acts.ACTS, **hands.HANDS}
+CATALOGUE = {**faults.FAULTS, **acts.ACTS, **hands.HANDS, **gpu_deeds.GPU_DEEDS}
 LEAST = 5
 """Calls of the controller's that changed something, without which a run is void."""
 
@@ -46,7 +46,7 @@ class Result:
 
 def scenario_of(seed: int, steps: int = 400) -> Scenario:
     """The run of a seed."""
-    return generate(seed, tuple(faults.FAULTS), (*acts.ACTS, *hands.HANDS), steps)
+    return generate(seed, tuple(faults.FAULTS), (*acts.ACTS, *hands.HANDS), steps, tuple(gpu_deeds.GPU_DEEDS))
 
 
 def disturb(world: World, disturbance: Disturbance) -> str | None:
@@ -60,7 +60,7 @@ def begin(scenario: Scenario) -> World:
     chance = random.Random(f"begin/{scenario.seed}")
     world.put_file(POLICY, world.law.text(), how="rename")
     for name in NAMES[: scenario.workspaces]:
-        text = specfiles.workspace(name, acts.calm(chance, name)) + b"...\n"
+        text = specfiles.workspace(name, acts.calm(chance, name, world.board)) + b"...\n"
         world.write_spec(f"{name}.yaml", name, text, how="rename")
     world.boot_controller()
     return world
@@ -78,6 +78,8 @@ def run(scenario: Scenario) -> Result:
         judging.look_for_secrets(world, acts.CANARY)
     except ViolatedError as error:
         violated = error.invariant, error.message
+    except gpu_verdicts.OvertakenError as error:
+        violated = "L5", str(error)
     return _result(world, violated)
 
 

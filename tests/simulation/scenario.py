@@ -41,6 +41,7 @@ class Scenario:
         workers: chains at a time.
         per_minute, percent: the budget of disruptions.
         grace: seconds a spec must be gone before its workspace goes.
+        gpus: the kind of host, by the devices that it has (`board.BUILDS`); 0: none.
     """
 
     seed: int
@@ -52,6 +53,7 @@ class Scenario:
     percent: int
     grace: int
     disturbances: tuple[Disturbance, ...]
+    gpus: int = 0
 
     def without(self, indices: Sequence[int]) -> "Scenario":
         """The same run without some disturbances."""
@@ -75,10 +77,12 @@ def load(path: Path) -> tuple[Scenario, str]:
     return Scenario(**fields, disturbances=disturbances), invariant
 
 
-def generate(seed: int, faults: Sequence[str], acts: Sequence[str], steps: int) -> Scenario:
+def generate(
+    seed: int, faults: Sequence[str], acts: Sequence[str], steps: int, of_gpus: Sequence[str] = ()
+) -> Scenario:
     """Draw a run from a seed: a random subset of faults and acts, at random rates.
 
-    `steps` is the mean length.
+    `steps` is the mean length; `of_gpus` is what befalls GPUs, on those hosts that have any.
     """
     chance = random.Random(f"scenario/{seed}")
     length = int(steps * chance.uniform(0.6, 1.4))
@@ -92,6 +96,7 @@ def generate(seed: int, faults: Sequence[str], acts: Sequence[str], steps: int) 
             kinds = some if some and chance.random() < blend else words or some
             if kinds:
                 drawn.append(Disturbance(at, chance.choice(kinds), chance.randrange(1 << 30)))
+    gpus, befalls = _of_gpus(seed, of_gpus, length)
     return Scenario(
         seed=seed,
         mode=_mode(seed),
@@ -101,8 +106,22 @@ def generate(seed: int, faults: Sequence[str], acts: Sequence[str], steps: int) 
         per_minute=chance.choice((1, 2, 10)),
         percent=chance.choice((10, 50, 100)),
         grace=chance.choice((3, 10)),
-        disturbances=tuple(drawn),
+        disturbances=tuple(sorted((*drawn, *befalls), key=lambda one: one.at)),
+        gpus=gpus,
     )
+
+
+def _of_gpus(seed: int, kinds: Sequence[str], length: int) -> tuple[int, list[Disturbance]]:
+    """Draw which GPUs a host has, most have none, and what befalls them."""
+    chance = random.Random(f"gpus/{seed}")
+    if not kinds or chance.random() < 0.6:  # noqa: PLR2004 - more often than not
+        return 0, []
+    some = [kind for kind in kinds if chance.random() < 0.5] or list(kinds)  # noqa: PLR2004 - likewise
+    rate = chance.choice((0.01, 0.03, 0.06))
+    at = [step for step in range(chance.randint(30, 120), length) if chance.random() < rate]
+    return chance.randint(1, 4), [
+        Disturbance(step, chance.choice(some), chance.randrange(1 << 30)) for step in at
+    ]
 
 
 def _mode(seed: int) -> str:

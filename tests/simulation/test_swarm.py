@@ -4,7 +4,7 @@ import pytest
 
 from tests.simulation import runs, scenario, shrinking, swarm
 
-SEEDS = range(1, 621)
+SEEDS = range(1, 661)
 LEAST_STEPS = 200_000
 LEAST_SEEDS = 500
 LEAST_OF_A_MODE = 50

@@ -24,10 +24,11 @@ from controller.model.status import Event, PassReport
 from controller.planning.budget import Budget
 from controller.planning.case import Rules
 from tests.simulation import durable, judging
+from tests.simulation.board import Board
 from tests.simulation.carrier import Call, Wire
 from tests.simulation.engine import WatchedEngine
 from tests.simulation.filesystem import SPECS, FileSystem
-from tests.simulation.laws import Law
+from tests.simulation.laws import GPUS, Law
 from tests.simulation.process import Killed, Process, Task
 from tests.simulation.scenario import LOCKLESS, Disturbance, Scenario
 from tests.support.sim_container import SimImage
@@ -54,9 +55,10 @@ class World:
         losing, doubling: so many of the next events are lost, or come twice.
         stepped, furthest: how far the wall clock is set from the true time, and was at most.
         leapt_at: true time at which the wall clock was last set.
+        board: the GPUs of the host; None: it has none.
         law, catalog: what the two files say, once whoever writes them has written them; no catalog at first.
         enforced: which limits the policy in force enforced at once, since when.
-        watched: changes of files are told.
+        watched: changes of files are told. `vanished`: the directory of specs is gone, or is another one.
         routes: documents in the directory of the proxy, text by file name.
         writers: files that are half written now.
     """
@@ -73,6 +75,7 @@ class World:
         self.hub = getcurrent()
         self.files = FileSystem()
         self.engine = WatchedEngine(self.wall, self.true_time, KEY)
+        self.board = Board(scenario.gpus, self.engine, self.true_time) if scenario.gpus else None
         self.wire = Wire(self.engine, self.monotonic)
         self.deeds = durable.Deeds(self.true_time)
         self.disk = durable.begin()
@@ -89,15 +92,17 @@ class World:
             budget=Budget(scenario.per_minute, scenario.percent),
             retain=timedelta(hours=1),
             proxied=True,
+            gpus_clean_after=timedelta(seconds=20),
         )
         self.strikes: deque[str] = deque()
         self.ledger_full = False
         self.watched = True
+        self.vanished = False
         self.writers = 0
         self.armed: deque[tuple[str, Callable[[Call], bool], Callable[[Call], str]]] = deque(maxlen=4)
         self.losing = self.doubling = 0
         self.leapt_at: datetime | None = None
-        self.law = Law()
+        self.law = Law(gpus=GPUS[0], hold="20s") if self.board is not None else Law()
         self.catalog = b""
         self.enforced: list[tuple[datetime, frozenset[str]]] = []
         self.asks: list[Ask] = []

@@ -315,7 +315,8 @@ class SimEngine:
                 if container.running and not self.live_restore:
                     sim_networks.forget(container)
                     sim_signals.end_softly(self, container)
-                if not container.running and sim_updates.starts_by_policy(container):
+                able = sim_gpus.refuse(self, container) is None
+                if not container.running and able and sim_updates.starts_by_policy(container):
                     sim_networks.attach(self, container)
                     sim_updates.run(self, container)
                 self.checkpoint(container)
