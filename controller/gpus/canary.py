@@ -47,8 +47,8 @@ class Run:
         began: of its process, which tells it from a later one with the same number.
         nodes: name, major and minor number of what it had in /dev when it was first seen; None before that.
         opened: names of the nodes that could be opened once since then.
-        rules: what its cgroup listed when it was tried last.
-        tried: when that was, on the monotonic clock; None: never.
+        rules: what its cgroup listed right before it was tried last.
+        tried: when that was, on the monotonic clock; None: it is to be tried now.
         access: what came of it; None where it has no nodes.
     """
 
@@ -92,6 +92,8 @@ class Canary:
         self._runs: dict[str, Run] = {}
         self._access: Mapping[str, Access] = {}
         self._hung: dict[str, subprocess.Popen[bytes]] = {}
+        self._late: set[str] = set()
+        """Those at which a probe ended early: they come last, so that they keep nobody from being tried."""
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gpu-canary", daemon=True)
 
@@ -120,8 +122,17 @@ class Canary:
             self._any.wait()
             if self._end.is_set():
                 return
-            self.look(time.monotonic())
+            self.try_once(time.monotonic())
             self._end.wait(BEAT)
+
+    def try_once(self, moment: float) -> None:
+        """Look; after a defect of our own nothing is known, and the next look is made all the same."""
+        try:
+            self.look(moment)
+        except Exception as defect:  # noqa: BLE001 - the one guard of a look: somebody has to tell of it
+            access = _unknown(self._clock(), f"the trial failed: {type(defect).__name__}: {defect}")
+            self._runs = {key: replace(run, access=access) for key, run in self._runs.items()}
+            self._publish()
 
     def look(self, moment: float) -> None:
         """Try those that are due at this moment of the monotonic clock."""
@@ -132,11 +143,11 @@ class Canary:
                 self._any.set()
         self._runs = {key: run for key, pid in wanted.items() if (run := self._run_of(key, pid)) is not None}
         self._hung = {key: child for key, child in self._hung.items() if child.poll() is None}
-        due = dict(self._due(moment))
+        self._late &= wanted.keys()
+        due = dict(sorted(self._due(moment), key=lambda one: one[0] in self._late))
         at = self._clock()
         for key, answer in self._ask(due).items():
-            rules = due[key].read_rules()
-            self._runs[key] = judge(replace(self._runs[key], rules=rules, tried=moment), answer, at)
+            self._runs[key] = judge(replace(self._runs[key], tried=moment), answer, at)
         self._publish()
 
     def _run_of(self, container_id: str, pid: int) -> Run | None:
@@ -158,11 +169,13 @@ class Canary:
             except places.NoPlaceError as none:
                 self._runs[key] = replace(run, access=_unknown(self._clock(), str(none)))
                 continue
-            if run.tried is None or moment - run.tried >= ROUND or place.read_rules() != run.rules:
+            rules = place.read_rules()
+            if run.tried is None or moment - run.tried >= ROUND or rules != run.rules:
+                self._runs[key] = replace(run, rules=rules, tried=None)
                 yield key, place
 
     def _ask(self, due: Mapping[str, places.Place]) -> Mapping[str, Answer]:
-        """Let a child try these; every one of them has an answer."""
+        """Let a child try these; where it ends early, those after the one at fault have no answer yet."""
         if not due:
             return {}
         try:
@@ -173,10 +186,15 @@ class Canary:
             answers, failure = self._send(due, directory)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-        return {key: answers.get(key, {"error": failure}) for key in due}
+        self._late -= answers.keys()
+        at_fault = next((key for key in due if key not in answers), None)
+        if at_fault is None:
+            return answers
+        self._late.add(at_fault)
+        return {**answers, at_fault: {"error": failure}}
 
     def _send(self, due: Mapping[str, places.Place], directory: Path) -> tuple[Mapping[str, Answer], str]:
-        """Answers by id, and what is to be said of those without one."""
+        """Answers by id, and what is to be said of the first without one."""
         order = {
             "dev": str(self._dev),
             "directory": str(directory),

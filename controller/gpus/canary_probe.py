@@ -48,8 +48,8 @@ class Nodes:
         self._gpus = {(major, minor): name for name, major, minor in own if name[len(_BEGIN) :].isdecimal()}
 
     def others(self, found: list[tuple[str, int, int]]) -> list[tuple[str, str]]:
-        """Name and path of the nodes of those of the host's GPUs that are not among these."""
-        seen = {(major, minor) for _, major, minor in found}
+        """Name and path of the nodes of those of the host's GPUs that are not among these by their names."""
+        seen = {(major, minor) for name, major, minor in found if self._gpus.get((major, minor)) == name}
         return [(name, self._paths[key]) for key, name in sorted(self._gpus.items()) if key not in seen]
 
     def path(self, major: int, minor: int) -> str:
@@ -108,13 +108,18 @@ def _devices_below(folder: int) -> list[tuple[str, int, int]]:
 def _devices(folder: int, prefix: str) -> list[tuple[str, int, int]]:
     with os.scandir(folder) as entries:
         begun = itertools.islice(entries, MOST_NAMES)
-        names = [entry.name for entry in begun if entry.name.startswith(_BEGIN)]
+        names = [entry.name for entry in begun if _is_plain(entry.name)]
     looks = [(name, os.stat(name, dir_fd=folder, follow_symlinks=False)) for name in names]
     return [
         (prefix + name, os.major(look.st_rdev), os.minor(look.st_rdev))
         for name, look in looks
         if stat.S_ISCHR(look.st_mode)
     ]
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is one as the driver's nodes have: others may hold what no text and no terminal can."""
+    return name.startswith(_BEGIN) and name.isascii() and name.replace("-", "").isalnum()
 
 
 def _way(name: str) -> int:

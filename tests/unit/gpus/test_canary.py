@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -246,8 +247,10 @@ def test_a_probe_that_hangs_is_left_behind_and_keeps_nobody_else_from_being_trie
     monkeypatch.setattr(subprocess.Popen, "kill", heed_nothing)
     yard.probe(f"time.sleep(600) if target['id'] == {BOX!r} else None")
     seen = yard.look(100.0)
-    assert {key: one.state for key, one in seen.items()} == dict.fromkeys((BOX, OTHER), AccessState.UNKNOWN)
+    assert {key: one.state for key, one in seen.items()} == {BOX: AccessState.UNKNOWN}
     assert "did not answer within" in seen[BOX].message
+    seen = yard.look(102.0)
+    assert (seen[BOX].state, seen[OTHER].state) == (AccessState.UNKNOWN, AccessState.OK)
     seen = yard.look(110.0)
     assert (seen[BOX].state, seen[OTHER].state) == (AccessState.UNKNOWN, AccessState.OK)
     (hung,) = left
@@ -265,6 +268,55 @@ def test_a_probe_that_fails_says_why_and_what_it_said_before_counts(yard: Yard) 
         AccessState.UNKNOWN,
         "the probe failed: AssertionError: no such luck",
     )
+
+
+def test_one_that_never_answers_does_not_stand_before_the_others(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill = subprocess.Popen.kill
+
+    def at_once(child: subprocess.Popen[bytes]) -> None:
+        kill(child)
+        child.wait()
+
+    monkeypatch.setattr(subprocess.Popen, "kill", at_once)
+    yard.probe("pass")
+    yard.look(100.0)
+    monkeypatch.setattr(canary, "DEADLINE", 0.3)
+    log = yard.folder / "log"
+    yard.probe(
+        f"open({str(log)!r}, 'a').write(target['id'][:2]); time.sleep(600 * (target['id'] == {BOX!r}))"
+    )
+    for moment, tried in ((110.0, "ab"), (112.0, "abcd"), (122.0, "abcdcdab")):
+        seen = yard.look(moment)
+        assert (seen[BOX].state, seen[OTHER].state) == (AccessState.UNKNOWN, AccessState.OK)
+        assert log.read_text() == tried
+    assert yard.changes == 2, "of the others nothing is unknown for its sake"
+    yard.probe("pass")
+    assert {one.state for one in yard.look(132.0).values()} == {AccessState.OK}
+
+
+def test_rules_that_change_during_a_trial_are_a_reason_for_another_one(yard: Yard) -> None:
+    log = yard.folder / "log"
+    yard.probe(f"open({str(yard.folder)!r} + '/' + target['id'][:2], 'a').write('taken')")
+    yard.look(100.0)
+    yard.probe(f"open({str(log)!r}, 'a').write(target['id'][:2])")
+    yard.look(102.0)
+    assert log.read_text() == "abcd"
+    yard.look(104.0)
+    assert log.read_text() == "abcd"
+
+
+def test_a_defect_ends_one_trial_and_what_was_found_before_does_not_count_for_ever(yard: Yard) -> None:
+    yard.probe("pass")
+    assert {one.state for one in yard.look(100.0).values()} == {AccessState.OK}
+    yard.probe("print('no answer', flush=True)")
+    yard.canary.try_once(110.0)
+    for one in yard.canary.access().values():
+        assert (one.state, one.message.partition(":")[0]) == (AccessState.UNKNOWN, "the trial failed")
+    yard.probe("pass")
+    yard.canary.try_once(120.0)
+    assert {one.state for one in yard.canary.access().values()} == {AccessState.OK}
 
 
 def test_without_a_place_for_nodes_nothing_is_known(yard: Yard, tmp_path: Path) -> None:
@@ -301,3 +353,56 @@ def test_the_probe_answers_for_each_container_even_where_it_cannot_look(tmp_path
     assert second == '{"id": "b", "error": "/proc/4194305/root: No such file or directory"}'
     assert procs.read_text().isdecimal()
     assert [path.name for path in (tmp_path / "own").iterdir()] == ["1-5"]
+
+
+@contextmanager
+def rooted(root: Path) -> Iterator[int]:
+    """Yield the pid of a process that has its root there."""
+    code = "import os, sys; os.chroot(sys.argv[1]); print(flush=True); sys.stdin.read()"
+    command = [sys.executable, "-I", "-S", "-c", code, str(root)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process.pid
+        process.communicate()
+
+
+def test_what_a_container_makes_in_its_dev_harms_nobody(tmp_path: Path) -> None:
+    """Names that no text can hold, what is no device, and a GPU's numbers under another name."""
+    host, box = tmp_path / "host", tmp_path / "box/dev"
+    for folder, names in ((host, ("nvidia0", "nvidia1")), (box, ("nvidia0", "nvidia-mine"))):
+        folder.mkdir(parents=True)
+        for name, minor in zip(names, (3, 5), strict=True):
+            os.mknod(folder / name, stat.S_IFCHR | 0o600, os.makedev(1, minor))
+    for bad in (
+        b"nvidia\xff",
+        b"nvidia\n1",
+        b"nvidia \x1b[1m",
+        "nvidi\u00e4".encode(),
+        "nvidia\u0661".encode(),
+    ):
+        os.mknod(os.fsencode(box) + b"/" + bad, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    os.mkfifo(box / "nvidia2")
+    (box / "nvidia3").symlink_to("/dev/null")
+    (box / "nvidia-caps").symlink_to("/proc")
+    with rooted(box.parent) as pid:
+        target = {
+            "id": "a",
+            "nodes": None,
+            "pid": pid,
+            "procs": str(tmp_path / "p"),
+            "home": str(tmp_path / "p"),
+        }
+        order = {"dev": str(host), "directory": str(tmp_path / "own"), "drivers": [1], "targets": [target]}
+        told = subprocess.run(
+            [sys.executable, "-I", "-S", str(canary.PROBE)],
+            input=json.dumps(order),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    answer = json.loads(told.stdout)
+    assert answer["nodes"] == [["nvidia-mine", 1, 5], ["nvidia0", 1, 3]]
+    found = canary.judge(FRESH, answer, NOW).access
+    assert found is not None
+    assert found.opens == ("/dev/nvidia0", "/dev/nvidia1")
