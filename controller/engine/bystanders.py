@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.api.conditions import Reason
-from controller.engine import calls, gpus, parsing, transport
+from controller.engine import calls, gpus, transport
 from controller.model import errors, observed
 from controller.model.gpus import Attached, Bystander
 
@@ -90,7 +90,10 @@ class Bystanders:
 
 def _made(row: transport.Row, default_runtime: str) -> _Made | None:
     """How a container was made, or None where no GPU can come of it."""
-    attached = gpus.parse(row["HostConfig"], parsing.parse_env(row["Config"].get("Env")))
+    env = dict(
+        item.partition("=")[::2] for item in row["Config"].get("Env") or ()
+    )  # of others nothing is kept
+    attached = gpus.parse(row["HostConfig"], env)
     honours = gpus.reads_the_variable(row["HostConfig"], default_runtime)
     return _Made(attached, honours) if gpus.uses_any(attached, honours=honours) else None
 

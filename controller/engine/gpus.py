@@ -3,6 +3,7 @@
 It refuses to know which GPUs there are, and what a name means: indexes, UUIDs and CDI names stay as written.
 """
 
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -34,14 +35,16 @@ def render(attachment: Attachment | None) -> list[transport.Row]:
 
 def parse(host_config: transport.Row, env: Mapping[str, str]) -> Attached:
     """What a container was made with."""
-    paths = [str(device.get("PathOnHost") or "") for device in host_config.get("Devices") or ()]
+    paths = [_plain_path(str(device.get("PathOnHost") or "")) for device in host_config.get("Devices") or ()]
     names, every = set[str](), "/dev" in paths
     for request in _requests(host_config):
         ids = request.get("DeviceIDs") or ()
         every = every or bool(request.get("Count")) or any(_means_all(name) for name in ids)
         names |= {str(name) for name in ids if not _means_all(name)}
     nodes = {f"/dev/nvidia{found[1]}" for found in map(_NODE.fullmatch, paths) if found}
-    visible = env.get(VISIBLE_DEVICES, "")
+    visible = env.get(VISIBLE_DEVICES)
+    if visible is None:
+        visible = ALL if reads_the_variable(host_config, "") and _is_early(env) else ""
     if not (names or every or nodes or visible):
         return NOTHING_ATTACHED
     return Attached(tuple(sorted(names)), every, visible, tuple(sorted(nodes)))
@@ -54,8 +57,12 @@ def uses_any(attached: Attached, *, honours: bool) -> bool:
 
 
 def reads_the_variable(host_config: transport.Row, default_runtime: str) -> bool:
-    """Whether a container's runtime adds the devices that NVIDIA_VISIBLE_DEVICES names, asked or not."""
-    return "nvidia" in (host_config.get("Runtime") or default_runtime)
+    """Whether a container gets the devices that NVIDIA_VISIBLE_DEVICES names, asked or not.
+
+    Its runtime may see to that; and a request for none has the Engine call the hook, which reads it, too.
+    """
+    by_runtime = "nvidia" in (host_config.get("Runtime") or default_runtime)
+    return by_runtime or any(_asks_for_none(request) for request in _requests(host_config))
 
 
 def foreign_requests(host_config: transport.Row) -> list[transport.Row]:
@@ -79,6 +86,22 @@ def _requests(host_config: transport.Row) -> Iterator[transport.Row]:
     for request in host_config.get("DeviceRequests") or ():
         if (request.get("Driver") or "") in _GPU_DRIVERS:
             yield request
+
+
+def _asks_for_none(request: transport.Row) -> bool:
+    """Tell a request as `--gpus 0` makes it; some Engines say `void` to the hook then, and others nothing."""
+    return request.get("Driver") != Driver.CDI.value and not (
+        request.get("Count") or request.get("DeviceIDs")
+    )
+
+
+def _is_early(env: Mapping[str, str]) -> bool:
+    """Whether an image is of the first ones with CUDA, which get all devices unless they say otherwise."""
+    return bool(env.get("CUDA_VERSION")) and not env.get("NVIDIA_REQUIRE_CUDA")
+
+
+def _plain_path(path: str) -> str:
+    return "/" + posixpath.normpath(path).lstrip("/") if path else ""
 
 
 def _means_all(name: Any) -> bool:  # noqa: ANN401 - JSON

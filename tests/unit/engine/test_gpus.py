@@ -84,6 +84,12 @@ def requested(**request: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
             Attached((), True, "", ("/dev/nvidia0",)),
         ),
         ({"Devices": [{"PathOnHost": "/dev"}]}, {}, Attached(all=True)),
+        ({"Devices": [{"PathOnHost": "/dev/"}]}, {}, Attached(all=True)),
+        ({"Devices": [{"PathOnHost": "//dev/./x/../nvidia1"}]}, {}, Attached(nodes=("/dev/nvidia1",))),
+        ({"Runtime": "nvidia"}, {"CUDA_VERSION": "9.0"}, Attached(visible="all")),
+        ({"Runtime": "nvidia"}, {"CUDA_VERSION": "9.0", VISIBLE_DEVICES: ""}, Attached()),
+        ({"Runtime": "nvidia"}, {"CUDA_VERSION": "9.0", "NVIDIA_REQUIRE_CUDA": "cuda>=9"}, Attached()),
+        ({"Runtime": "runc"}, {"CUDA_VERSION": "9.0"}, Attached()),
     ],
 )
 def test_what_a_container_was_made_with(
@@ -236,6 +242,17 @@ def test_by_default_nvidia_s_runtime_gives_an_image_what_it_asks_for() -> None:
     assert gpus.reads_the_variable(row["HostConfig"], "nvidia-container-runtime")
     assert not gpus.reads_the_variable(row["HostConfig"], "runc")
     assert not gpus.reads_the_variable({"Runtime": "runc"}, "nvidia")
+
+
+def test_a_request_for_no_device_leaves_it_to_the_image_and_its_word_to_the_hook() -> None:
+    """As `docker run --gpus 0` on an Engine up to 28: the hook is called, and told of no devices."""
+    none = {"Driver": "", "Count": 0, "DeviceIDs": None, "Capabilities": [["gpu"]]}
+    assert gpus.reads_the_variable({"Runtime": "runc", "DeviceRequests": [none]}, "runc")
+    for other in ({"Count": 1}, {"DeviceIDs": ["0"]}, {"Driver": "cdi"}, {"Driver": "fpga"}):
+        assert not gpus.reads_the_variable({"Runtime": "runc", "DeviceRequests": [none | other]}, "runc")
+    world = World()
+    taken = world.add("zero", env="all", DeviceRequests=[none])
+    assert world.look().bystanders == {taken: Bystander(taken, "zero", False, Attached(visible="all"), True)}
 
 
 def test_where_there_are_no_gpus_others_cost_nothing() -> None:
