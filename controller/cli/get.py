@@ -33,12 +33,13 @@ _OF_WORKSPACES: Final = frozenset({"events", "ports", "retained"})
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What was asked for: the kind, the names (empty: all), and the format."""
+    """What was asked for: the kind, the names (empty: all), the format, and whether it is asked again."""
 
     kind: str
     names: tuple[str, ...]
     form: str
     header: bool
+    watched: bool = False
 
 
 @click.command(
@@ -74,7 +75,7 @@ def get(this: session.Session, /, kind: str, chosen: tuple[str, ...], form: str,
     """
     if flags["foreign"] and (kind != "gpus" or flags["watch"]):
         raise click.UsageError("--foreign is for GPUs, and not with --watch")
-    request = _Request(kind, chosen, form, not flags["bare"])
+    request = _Request(kind, chosen, form, not flags["bare"], watched=flags["watch"])
     if flags["watch"]:
         _watch(this, request)
         return
@@ -109,7 +110,7 @@ def _read(view: views.View, request: _Request) -> control.Answer:
 
 def _chosen(request: _Request, found: control.Answer) -> control.Answer:
     """Only the objects that were named; each name of a workspace must exist."""
-    if request.kind == "gpus":
+    if request.kind == "gpus" and not request.watched:
         gpus.say_unseen(found.value)
     if not request.names:
         return found

@@ -35,7 +35,9 @@ def find(found: trees.Json, name: str) -> trees.Object:
     except ValueError as error:
         raise exits.Failure(exits.ExitCode.ERROR, str(error)) from error
     except LookupError as error:
-        raise exits.Failure(exits.ExitCode.NOT_FOUND, str(error)) from error
+        unseen = trees.text(found, "unseen", default="")
+        code = exits.ExitCode.UNREACHABLE if unseen else exits.ExitCode.NOT_FOUND
+        raise exits.Failure(code, f"{error}: {unseen}" if unseen else str(error)) from error
 
 
 def say_unseen(found: trees.Json) -> None:
@@ -169,7 +171,7 @@ def lines(
     facts = {
         "UUID": trees.name_of(item),
         "Model": trees.text(item, "model"),
-        "Index": f"{trees.text(item, 'index')} (it may be another one after each boot)",
+        "Index": _index(item),
         "Profile": trees.text(item, "profile"),
         "Part of": trees.text(item, "parent"),
         "Memory": _size(item, "memory"),
@@ -188,6 +190,11 @@ def lines(
     yield from people.section("Faults", _troubles(item, now))
     yield from people.section("Who waits for GPUs", _queue(found, now))
     yield from people.section("Events", _events(events, now))
+
+
+def _index(item: trees.Object) -> str:
+    index = trees.text(item, "index")
+    return index if index == trees.NONE else f"{index} (it may be another one after each boot)"
 
 
 def _cordon_line(item: trees.Object, now: datetime) -> str:

@@ -151,6 +151,8 @@ def test_what_cannot_be_seen_is_said(wharf: wharf_host.Wharf, world: controller_
     unseen = Unseen(Reason.NOT_SEEN, "the driver hangs", reports.NOW)
     world.answers["gpus"] = plain(GpuStatus(unseen=unseen))
     assert "the GPUs could not be looked at: NotSeen: the driver hangs" in wharf("get", "gpus").err
+    result = wharf("describe", "gpu", "GPU-aa")
+    assert (result.code, "the driver hangs" in result.err) == (exits.ExitCode.UNREACHABLE, True)
     with pytest.raises(exits.Failure):
         gpus.seen_inventory(plain(GpuStatus(unseen=unseen)))
 
