@@ -5,10 +5,10 @@ They know the requests and the words for their results; who gets which device is
 
 import click
 
-from controller.cli import entry, session, trees
+from controller.cli import entry, names, session, trees
 
 _KIND = click.argument("kind", type=entry.Kind({"gpu": ("gpus",)}))
-_NAMES = click.argument("chosen", nargs=-1, required=True, metavar="UUID…")
+_NAMES = click.argument("chosen", type=names.GpuName(), nargs=-1, required=True, metavar="UUID…")
 _REASON = click.option("--reason", required=True, help="Why; it is shown wherever the device is.")
 
 
@@ -30,7 +30,7 @@ def cordon(this: session.Session, kind: str, chosen: tuple[str, ...], reason: st
     mean another one after each boot.
     """
     for name in chosen:
-        answer = this.controller().post("gpus", _plain(name), "cordon", body={"reason": reason})
+        answer = this.controller().post("gpus", name, "cordon", body={"reason": reason})
         click.echo(f"gpu/{trees.text(answer.value, 'uuid')} cordoned")
 
 
@@ -50,10 +50,10 @@ def drain(this: session.Session, kind: str, chosen: tuple[str, ...], reason: str
     """
     for name in chosen:
         body: trees.Object = {"reason": reason, "drain": True}
-        answer = this.controller().post("gpus", _plain(name), "cordon", body=body).value
+        answer = this.controller().post("gpus", name, "cordon", body=body).value
         told = trees.at(answer, "workspaces")
-        names = ", ".join(str(one) for one in told) if isinstance(told, list) else ""
-        click.echo(f"gpu/{trees.text(answer, 'uuid')} draining: {names or 'no workspace has it'}")
+        who = ", ".join(str(one) for one in told) if isinstance(told, list) else ""
+        click.echo(f"gpu/{trees.text(answer, 'uuid')} draining: {who or 'no workspace has it'}")
 
 
 @click.command(cls=entry.Command, examples=[("wharf uncordon gpu GPU-8f2e4a0c", "let it be granted again")])
@@ -66,11 +66,6 @@ def uncordon(this: session.Session, kind: str, chosen: tuple[str, ...]) -> None:
     One that is out of use by itself, for a fault, stays so until the fault is gone for gpus.cleanAfter.
     """
     for name in chosen:
-        answer = this.controller().post("gpus", _plain(name), "uncordon").value
+        answer = this.controller().post("gpus", name, "uncordon").value
         already = " already" if trees.at(answer, "already") else ""
         click.echo(f"gpu/{trees.text(answer, 'uuid')} uncordoned{already}")
-
-
-def _plain(name: str) -> str:
-    """The name without a leading `gpu/`, as `-o name` prints it."""
-    return name.removeprefix("gpu/")

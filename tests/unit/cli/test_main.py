@@ -170,6 +170,19 @@ def test_completion_knows_the_names_of_workspaces(
     assert done.stdout.splitlines() == ["plain,alba", "plain,alice"]
 
 
+def test_completion_knows_gpus_by_their_uuids(
+    host: wharf_host.Host, world: controller_stand_in.World
+) -> None:
+    world.answers["gpus"] = {"items": [{"name": name} for name in ("GPU-11", "GPU-12", "GPU-2")]}
+    done = process(
+        _WHARF_COMPLETE="bash_complete",
+        WHARF_CONFIG=str(host.config),
+        COMP_WORDS="wharf uncordon gpu GPU-1",
+        COMP_CWORD="3",
+    )
+    assert done.stdout.splitlines() == ["plain,GPU-11", "plain,GPU-12"]
+
+
 def test_an_interrupt_is_130(host: wharf_host.Host, world: controller_stand_in.World) -> None:
     command = [sys.executable, "-m", "controller", "--config", str(host.config), "get", "ports", "-w"]
     with subprocess.Popen(
