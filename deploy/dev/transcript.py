@@ -5,18 +5,21 @@ It refuses to take a difference of numbers, ids, ages and widths of columns for 
 """
 
 import argparse
+import contextlib
 import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deploy.dev import api, host, image, stage, workbench
+from deploy.dev import api, engine, host, image, simulated, stage, workbench
 
 FENCE = re.compile(r"^```(?P<info>[^`\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"\A# (?P<name>[a-z0-9-]+\.yaml)\n")
 LOOKS = re.compile(r"(wharf (get|plan|describe|validate)|curl|docker (inspect|ps)|grep|cat|ls) ")
 PATIENCE = 20.0
+WITH_GPUS = {"tutorial-gpus.md"}
+"""Names of the pages that are played with simulated GPUs."""
 
 
 @dataclass(frozen=True)
@@ -114,22 +117,34 @@ def record(page: str, player: Player) -> str:
     return FENCE.sub(anew, page)
 
 
+@contextlib.contextmanager
+def _scene(*, gpus: bool) -> Iterator[stage.Stage]:
+    """A stage on an Engine; one that was started for it ends with it."""
+    base = workbench.ROOT / ".dev" / "transcript"
+    private: engine.PrivateEngine | None
+    if gpus:
+        private = engine.PrivateEngine(base / "gpus")
+        address = simulated.engine(private.directory).base_url
+    else:
+        address, private = workbench.choose_engine("", base)
+    subnet = None if private is None else str(host.free_subnet(host.digest(base)))
+    try:
+        image.load_missing(api.Api(address))
+        with stage.Stage(base / "stage", address, subnet, gpus=gpus) as scene:
+            yield scene
+    finally:
+        if private is not None:
+            private.down(purge=True)
+
+
 def main() -> int:
     """Records the pages that are named."""
     parser = argparse.ArgumentParser(prog="transcript", description="Record the consoles of pages.")
     parser.add_argument("pages", nargs="+", type=Path)
-    base = workbench.ROOT / ".dev" / "transcript"
-    address, private = workbench.choose_engine("", base)
-    subnet = None if private is None else str(host.free_subnet(host.digest(base)))
-    try:
-        image.load_missing(api.Api(address))
-        for path in parser.parse_args().pages:
-            page = path.read_text(encoding="utf-8")
-            with stage.Stage(base / "stage", address, subnet) as scene:
-                path.write_text(record(page, Player(scene)), encoding="utf-8")
-    finally:
-        if private is not None:
-            private.down(purge=True)
+    for path in parser.parse_args().pages:
+        page = path.read_text(encoding="utf-8")
+        with _scene(gpus=path.name in WITH_GPUS) as scene:
+            path.write_text(record(page, Player(scene)), encoding="utf-8")
     return 0
 
 

@@ -6,18 +6,31 @@ from pathlib import Path
 
 import pytest
 
-from deploy.dev import stage, transcript
+from deploy.dev import simulated, stage, transcript
 from tests.support.dockerd import Dockerd
+from tests.support.gpus import GpuDockerd
 
 ROOT = Path(__file__).resolve().parents[2]
-RECORDED = [ROOT / "README.md", ROOT / "docs" / "tutorial.md"]
+USUAL = [ROOT / "README.md", ROOT / "docs" / "tutorial.md"]
+WITH_GPUS = [ROOT / "docs" / name for name in sorted(transcript.WITH_GPUS)]
 
 
-@pytest.mark.parametrize("page", RECORDED, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", USUAL, ids=lambda page: page.name)
 def test_a_session_goes_as_recorded(page: Path, dockerd: Dockerd) -> None:
-    directory = ROOT / ".dev" / "tests" / f"{dockerd.directory.name}-docs"
+    play(page, dockerd)
+
+
+@pytest.mark.parametrize("page", WITH_GPUS, ids=lambda page: page.name)
+def test_a_session_with_gpus_goes_as_recorded(page: Path, engine_hook: GpuDockerd) -> None:
+    engine_hook.set_gpus(simulated.GPUS)
+    play(page, engine_hook, gpus=True)
+
+
+def play(page: Path, engine: Dockerd, *, gpus: bool = False) -> None:
+    """Type a page's lines; raise unless each says what is recorded."""
+    directory = ROOT / ".dev" / "tests" / f"{engine.directory.name}-docs"
     played = 0
-    with stage.Stage(directory, dockerd.base_url, dockerd.free_subnet()) as scene:
+    with stage.Stage(directory, engine.base_url, engine.free_subnet(), gpus=gpus) as scene:
         player = transcript.Player(scene)
         for block in transcript.blocks(page.read_text(encoding="utf-8")):
             player.write(block)
@@ -35,7 +48,7 @@ def test_a_session_goes_as_recorded(page: Path, dockerd: Dockerd) -> None:
 def test_no_other_page_records_a_session() -> None:
     pages = (ROOT / "docs").rglob("*.md")
     recorded = {page for page in pages if "```console" in page.read_text(encoding="utf-8")}
-    assert recorded <= set(RECORDED)
+    assert recorded <= {*USUAL, *WITH_GPUS}
 
 
 def test_a_difference_is_found_and_ages_are_none() -> None:
