@@ -23,7 +23,7 @@ class Health:
 
     def __init__(self) -> None:
         self._lasting: dict[_Key, Trouble] = {}
-        self._reported: list[Trouble] = []
+        self._reported: dict[tuple[str, Ailment, int | None], Trouble] = {}  # in the order of their times
         self._ecc: dict[str, int] = {}
 
     def troubles(
@@ -37,10 +37,17 @@ class Health:
         self._lasting = lasting
         for event in events:
             if event["uuid"]:
-                self._reported.append(_reported(event["uuid"], event["type"], event["data"], now))
+                self._report(_reported(event["uuid"], event["type"], event["data"], now))
         self._count(reading.counters, now)
-        self._reported = [one for one in self._reported if abs(now - one.at) < REPORTED_FOR]
-        return (*lasting.values(), *self._reported)
+        recent = self._reported.items()
+        self._reported = {key: one for key, one in recent if abs(now - one.at) < REPORTED_FOR}
+        return (*lasting.values(), *self._reported.values())
+
+    def _report(self, trouble: Trouble) -> None:
+        """Keep the latest report of each kind: a device that fails for good may make thousands a minute."""
+        key = trouble.uuid, trouble.ailment, trouble.code
+        self._reported.pop(key, None)
+        self._reported[key] = trouble
 
     def _found(self, reading: Reading, now: datetime) -> list[Trouble]:
         found = [
@@ -59,7 +66,7 @@ class Health:
                 continue
             if before is not None and count > before:
                 words = f"{count - before} errors of memory that could not be corrected"
-                self._reported.append(Trouble(uuid, Ailment.ECC, words, now, lasts=False))
+                self._report(Trouble(uuid, Ailment.ECC, words, now, lasts=False))
             self._ecc[uuid] = count
 
 

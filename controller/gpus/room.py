@@ -5,6 +5,7 @@ too long ago is Unseen.
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,8 @@ from controller.model.observed import NO_GPUS, Seen, Unseen
 
 EVERY: Final = 5.0
 """Seconds between two looks; a device that reports something is looked at once."""
+SOONEST: Final = 1.0
+"""Seconds between the beginnings of two looks, however much is reported."""
 FRESH: Final = timedelta(seconds=30)
 """A view that is older is Unseen."""
 _RESTS: Final = (5.0, 10.0, 20.0, 40.0, 60.0)
@@ -157,8 +160,9 @@ class Room:
     def _run(self) -> None:
         while not self._end.is_set():
             self._heartbeat()
+            begin = time.monotonic()
             self.look()
-            self._end.wait(self._rest())
+            self._end.wait(max(self._rest(), begin + SOONEST - time.monotonic()))
         self._looker.close()
 
     def _rest(self) -> float:

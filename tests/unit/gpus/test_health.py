@@ -31,6 +31,18 @@ def test_what_a_device_reports_is_seen_once_with_its_number_whoever_is_to_blame(
     assert lab.see().troubles == ()
 
 
+def test_however_often_a_device_reports_the_same_it_is_one_trouble_of_the_latest_time(lab: Lab) -> None:
+    lab.see(TWO)
+    log: tuple[Event, ...] = ()
+    for code in (74, 73, 72):
+        lab.later(seconds=1)
+        log += (*[Event(A, 31)] * 20, Event(B, 79), *[Event(A, code)] * 20)
+        troubles = lab.see(replace(TWO, events=log), wait=5).troubles
+    found = {(one.uuid, one.code, (one.at - START).total_seconds()) for one in troubles}
+    assert found == {(A, 31, 3), (B, 79, 3), (A, 74, 1), (A, 73, 2), (A, 72, 3)}
+    assert len(troubles) == len(found)
+
+
 def test_what_was_reported_before_anybody_listened_is_not_heard(lab: Lab) -> None:
     assert lab.see(replace(TWO, events=(Event(B, 79),))).troubles == ()
     (trouble,) = lab.see(replace(TWO, events=(Event(B, 79), Event(B, 48))), wait=5).troubles

@@ -1,6 +1,8 @@
 """The view that is kept: when it is new, when it is too old, and who hears of a change."""
 
+import itertools
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -211,6 +213,24 @@ def eventually(check: Callable[[], bool]) -> None:
             return
         waiting.wait(0.01)
     raise AssertionError("it did not come")
+
+
+def test_a_device_that_reports_without_end_is_not_looked_at_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room, "SOONEST", 0.3)
+    looks: list[float] = []
+
+    class Restless(Told):
+        def look(self, wait: float) -> GpuView | Unseen:
+            looks.append(time.monotonic())
+            return super().look(wait)
+
+    kept = Restless().room()
+    kept.start()
+    eventually(lambda: len(looks) >= 3)
+    kept.stop()
+    assert min(later - one for one, later in itertools.pairwise(looks)) >= 0.25
 
 
 def test_the_room_looks_by_itself_and_says_when_something_happened(lab: Lab) -> None:
