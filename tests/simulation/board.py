@@ -24,18 +24,26 @@ REPORTED_FOR: Final = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What a host has: memory of each GPU in GiB, which are divided into instances, how they are attached."""
+    """What a host has.
+
+    Attributes:
+        memory: of each GPU, in GiB.
+        divided: the instances of a GPU, by its index.
+        cdi: its Engine attaches devices by CDI; else by NVIDIA's hook.
+        eager: its usual runtime reads the environment of every container, as NVIDIA's does.
+    """
 
     memory: tuple[int, ...]
     divided: Mapping[int, tuple[str, ...]]
     cdi: bool
+    eager: bool = False
 
 
 BUILDS: Final = (
     Build((40, 80), {}, cdi=True),
     Build((40, 40, 80), {}, cdi=False),
     Build((80, 40), {0: ("3g.40gb", "1g.10gb", "1g.10gb")}, cdi=True),
-    Build((80,), {0: ("1g.10gb", "1g.10gb")}, cdi=False),
+    Build((80, 40), {0: ("1g.10gb", "1g.10gb")}, cdi=False, eager=True),
 )
 """Kinds of hosts with GPUs; a scenario names one by its number, from 1."""
 
@@ -138,6 +146,7 @@ class Board:
             self.divide(uuid, build.divided.get(index, ()))
         engine.gpus.nvidia, engine.gpus.cdi = True, build.cdi
         engine.runtimes.add("nvidia")
+        engine.gpus.runtime = "nvidia" if build.eager else "runc"
         engine.on_gpus = self._note
         self._tell_engine()
 

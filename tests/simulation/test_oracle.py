@@ -15,7 +15,7 @@ from controller.model.status import ChainReport
 from controller.planning import budget, chains, inventory, quotas, rollback, stops
 from controller.reconciler import Reconciler
 from controller.sources import settling
-from tests.simulation import acts, faults, hands, runs, scenario, shrinking
+from tests.simulation import acts, faults, gpu_deeds, hands, runs, scenario, shrinking
 
 SEEDS = range(0, 300, 3)
 STEPS = 400
@@ -139,4 +139,5 @@ def test_a_kept_plan_still_finds_what_it_was_kept_for(plan: str, monkeypatch: py
 
 
 def test_every_kind_is_in_the_catalogue_once() -> None:
-    assert len(runs.CATALOGUE) == len(faults.FAULTS) + len(acts.ACTS) + len(hands.HANDS)
+    every = (faults.FAULTS, acts.ACTS, hands.HANDS, gpu_deeds.GPU_DEEDS)
+    assert len(runs.CATALOGUE) == sum(map(len, every))

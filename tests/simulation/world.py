@@ -31,12 +31,14 @@ from tests.simulation.filesystem import SPECS, FileSystem
 from tests.simulation.laws import GPUS, Law
 from tests.simulation.process import Killed, Process, Task
 from tests.simulation.scenario import LOCKLESS, Disturbance, Scenario
-from tests.support.sim_container import SimImage
+from tests.support.sim_container import PATH, SimImage
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = hashlib.sha256(b"the simulated claim key").digest()
 LONGEST_STEP = 0.03
 """Seconds that a step takes at most, if anything is under way."""
+ENV = (PATH, "NVIDIA_VISIBLE_DEVICES=all")
+"""Of images, as NVIDIA's have it: a runtime that reads it adds all devices where nothing else is said."""
 SHOWN = 30
 """Lines of the trace that are kept for people."""
 
@@ -118,7 +120,7 @@ class World:
         self._nonces = 0
         self._judge = judging.Judge(judging.WITHOUT_LOCK if self.lockless else SAFETY)
         for tag in ("sample:1", "sample:2"):
-            self.engine.add_image(tag)
+            self.engine.add_image(tag, SimImage(f"sha256:{self.engine.new_id()}", env=ENV))
             self.engine.registry[tag] = self.engine.images[tag]
         self.engine.registry["far:1"] = SimImage("sha256:" + "f" * 64)
 

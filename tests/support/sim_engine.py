@@ -331,7 +331,6 @@ class SimEngine:
             "CgroupVersion": "1",
             "LiveRestoreEnabled": self.live_restore,
             "Runtimes": {name: {"path": "runc"} for name in sorted(self.runtimes)},
-            "DefaultRuntime": "runc",
             "SecurityOptions": ["name=seccomp,profile=default"],
             "SystemTime": stamp(self.clock()),
             **able,

@@ -32,15 +32,18 @@ class SimGpus:
         nodes: path of the node by each name of a device, such as its index and its UUID.
         nvidia: it has the driver of this name.
         cdi: so it has CDI.
+        runtime: that of containers which name none.
     """
 
     nodes: dict[str, str] = field(default_factory=dict)
     nvidia: bool = False
     cdi: bool = False
+    runtime: str = "runc"
 
     def info(self) -> dict[str, Any]:
         """What the Engine says of itself beyond all others."""
-        return {"CDISpecDirs": ["/etc/cdi", "/var/run/cdi"]} if self.cdi else {}
+        specs = {"CDISpecDirs": ["/etc/cdi", "/var/run/cdi"]} if self.cdi else {}
+        return {"DefaultRuntime": self.runtime, **specs}
 
     def every(self) -> list[str]:
         """The indexes, which is what `all` means."""

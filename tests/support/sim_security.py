@@ -41,7 +41,7 @@ def refuse(engine: "SimEngine", host: dict[str, Any]) -> Answer | None:
 
 def complete(engine: "SimEngine", host: dict[str, Any]) -> None:
     """Write what inspect shows beyond what was given: names of capabilities stay as they were written."""
-    host["Runtime"] = host.get("Runtime") or "runc"
+    host["Runtime"] = host.get("Runtime") or engine.gpus.runtime
     if host.get("Privileged"):
         host.setdefault("SecurityOpt", ["label=disable"])
 
