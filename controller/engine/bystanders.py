@@ -7,7 +7,8 @@ Unseen.
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from controller.api.conditions import Reason
 from controller.engine import calls, gpus, transport
@@ -16,6 +17,12 @@ from controller.model.gpus import Attached, Bystander
 
 SILENCE = timedelta(minutes=1)
 """How long a container that did not answer is not asked about again: each silence costs a pass its time."""
+NOT_ASKED: Final = observed.Unseen(
+    Reason.NOT_SEEN,
+    "there were no GPUs yet when containers of others were looked at",
+    datetime.min.replace(tzinfo=UTC),
+)
+"""What is known where they do not matter: GPUs may come before anybody looks at those."""
 _AT_REST = frozenset({"created", "exited"})
 """States of the Engine's in which a container has no processes for certain."""
 
@@ -49,7 +56,7 @@ class Bystanders:
     def look(
         self, rows: Iterable[transport.Row], default_runtime: str, deadline: float, now: datetime
     ) -> Mapping[str, Bystander] | observed.Unseen:
-        """Those that may use a GPU, by full id; none where that does not matter.
+        """Those that may use a GPU, by full id; `NOT_ASKED` where that does not matter.
 
         Args:
             rows: of the Engine's list, of containers that are not ours.
@@ -58,7 +65,7 @@ class Bystanders:
             now: since when they are Unseen, if they are from now on.
         """
         if not self._wanted():
-            return {}
+            return NOT_ASKED
         listed = {str(row["Id"]): row for row in rows}
         self._made = {known: made for known, made in self._made.items() if known in listed}
         self._silent = {known: at for known, at in self._silent.items() if known in listed}

@@ -266,7 +266,7 @@ class EngineView:
         default_runtime: runs what asks for none.
         disk: that holds the Engine's data.
         bystanders: containers that are not ours and may use a GPU, by full id; Unseen where one of them could
-            not be inspected.
+            not be inspected, and where nobody asked because the host had no GPUs.
         cdi: names that the Engine attaches devices by, where it tells them; empty where it does so and does
             not tell which; None where it cannot.
     """

@@ -81,7 +81,7 @@ class _Reader:
 
     def blind(self) -> str:
         view = self._g.view
-        if isinstance(view.bystanders, Unseen):
+        if isinstance(view.bystanders, Unseen) and self._g.gpus.devices:
             return view.bystanders.message
         known = {container.name for container in view.containers.values()}
         lost = sorted(view.unknown - known)

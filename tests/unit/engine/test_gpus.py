@@ -259,7 +259,7 @@ def test_where_there_are_no_gpus_others_cost_nothing() -> None:
     world = World()
     world.matters = False
     world.add("by-id", DeviceRequests=[{"Driver": "nvidia", "DeviceIDs": [ONE]}])
-    assert world.look().bystanders == {}
+    assert world.look().bystanders is bystanders.NOT_ASKED
     assert world.inspected == 0
     world.matters = True
     assert len(world.look().bystanders) == 1  # type: ignore[arg-type]  # it is a mapping, or this fails

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from controller.api import labels
+from controller.api.conditions import Reason
+from controller.engine.bystanders import NOT_ASKED
 from controller.model.gpus import Attached, Device
 from controller.model.observed import ContainerState
+from controller.model.plan import Verdict
 from controller.planning import devices
 from controller.planning.devices import Names
 from controller.planning.equipment import Equipment
@@ -173,6 +176,20 @@ def test_nothing_is_known_to_be_free_while_somebody_is_unseen(event: Event, why:
     blind = equipment(ALICE, event).holdings.blind
     assert why in blind
     assert bool(why) == bool(blind)
+
+
+def test_gpus_that_come_after_others_were_looked_at_are_not_given_before_others_are() -> None:
+    """The Engine is looked at first, and where there are no GPUs then, nobody asks it who else has one."""
+    wish = {"workspace": "alice", "spec": {"gpu": {"mode": "Exclusive"}}, "container": "none"}
+    decisions = []
+    for host in ([dict(HOST)], []):
+        world = stories.tell([*host, dict(wish)])
+        world.bystanders = NOT_ASKED
+        decisions.append(world.plan(Planner(world.rules)).decisions["alice"])
+    late, without = decisions
+    assert (late.verdict, late.reason, late.message) == (Verdict.HOLD, Reason.NOT_SEEN, NOT_ASKED.message)
+    assert without.reason not in {Reason.NOT_SEEN, None}
+    assert NOT_ASKED.message not in without.message
 
 
 def test_the_first_hold_to_end_is_when_it_is_worth_looking_again() -> None:
