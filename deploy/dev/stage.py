@@ -80,8 +80,11 @@ class Stage:
         settings = workbench.controller_settings(self.base, self._address)
         metrics = f"127.0.0.1:{free_port()}"
         settings |= {"WHARF_METRICS_LISTEN": metrics, "WHARF_NETWORK_ADVERTISE_ADDRESS": "127.0.0.1"}
+        settings |= {"WHARF_SAFETY_DELETION_GRACE": "2s"}  # nobody edits files here
         if self._subnet is not None:
             settings["WHARF_NETWORK_SUBNET"] = self._subnet
+        if self.gpus:
+            settings |= simulated.driver(self.base)
         self._usual = {
             USUAL_METRICS: metrics,
             "/etc/wharfinger": str(self.config.parent),
@@ -94,8 +97,6 @@ class Stage:
         self._environment = workbench.controller_environment(settings) | workbench.typed_environment(
             self.config, self._address
         )
-        if self.gpus:
-            self._environment |= simulated.driver(self.base)
         self._start()
         return self
 

@@ -108,8 +108,7 @@ def run(docker_host: str, *, gpus: bool) -> int:
     print(f"specs: drop files into {config.parent / 'workspaces.d'}")
     write_environment(base, config, settings)
     print("in another shell: . .dev/env; wharf get workspaces", flush=True)
-    environment = controller_environment(settings) | (simulated.driver(base / "gpus") if gpus else {})
-    os.execve(PROGRAMS / "wharf", ["wharf", "--config", str(config), "run"], environment)
+    os.execve(PROGRAMS / "wharf", ["wharf", "--config", str(config), "run"], controller_environment(settings))
 
 
 def _with_gpus(docker_host: str, base: Path) -> tuple[str, dict[str, str]]:
@@ -117,7 +116,8 @@ def _with_gpus(docker_host: str, base: Path) -> tuple[str, dict[str, str]]:
     _refuse_address(docker_host)
     print(f"an Engine with SIMULATED GPUs in {base}; UUIDs and models say so", flush=True)
     address = simulated.engine(base).base_url
-    return address, controller_settings(base, address) | {"WHARF_NETWORK_SUBNET": SIMULATED_SUBNET}
+    settings = controller_settings(base, address) | simulated.driver(base)
+    return address, settings | {"WHARF_NETWORK_SUBNET": SIMULATED_SUBNET}
 
 
 def _refuse_address(docker_host: str) -> None:

@@ -141,6 +141,7 @@ def run(heat: Heat) -> None:
     def at_rest(uuid: str) -> bool:
         pair = heat.entrants[uuid].items()
         reasons = Counter(side.decision(name).get("reason") for name, side in pair)
+        assert reasons[Reason.AS_SPECIFIED] < len(pair), f"both run: {heat.entrants[uuid].keys()}"
         return reasons == {Reason.AS_SPECIFIED: 1, Reason.GPU_QUEUED: 1}
 
     process.until(over, f"one runs and one waits for each of {under_way}", LONGEST)
