@@ -13,7 +13,6 @@ from controller.bookkeeping import Bookkeeping
 from controller.model import errors
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, Desired
 from controller.model.effective import Effective
-from controller.model.gpus import GpuView
 from controller.model.images import Collection
 from controller.model.memory import Memory
 from controller.model.observed import Account, AccountSeen, Disk, EngineView, Layer, Observed, Seen, Unseen
@@ -101,7 +100,6 @@ class Looker:
         self._host = host
         self._proven = False
         self._intents_settled = False
-        self._no_gpus = False  # as the look before saw
         self._usage: Mapping[str, Usage] = {}
         self._looked_into: dict[str, datetime] = {}  # kept containers, by id
 
@@ -131,14 +129,13 @@ class Looker:
         host = ports.host.observe(accounts, *_by_state(effectives, engine), now)
         next_look = min((t for t in (accepted.next_look, ports.policies.next_look) if t), default=None)
         wants = _wants(desired, effectives, memory)
-        engine, gpus = self._gpus(engine, now)
         observed = Observed(
             engine,
             host,
             layers=self._layers(engine, memory, cause, now),
             collection=self._collection(engine, wants, now),
             usage=self._sizes(engine, effectives, cause, now),
-            gpus=gpus,
+            gpus=self._around.gpus.observe(self._with_gpus(engine), now),
         )
         look = Look(desired, observed, memory, self._books.trouble, next_look, wants)
         return replace(look, observed=replace(look.observed, unproven=self._unproven(look)))
@@ -153,18 +150,6 @@ class Looker:
         if isinstance(engine, Seen) and not self._intents_settled and self._books.trouble is None:
             self._intents_settled = self._books.write(lambda: ledger.abandon_intents(now), now)
         return engine
-
-    def _gpus(
-        self, engine: Seen[EngineView] | Unseen, now: datetime
-    ) -> tuple[Seen[EngineView] | Unseen, Seen[GpuView] | Unseen]:
-        """Look at the GPUs. While there are none nobody looks who else has them: that is unseen at first."""
-        gpus = self._around.gpus.observe(self._with_gpus(engine), now)
-        none = isinstance(gpus, Seen) and not gpus.value.devices
-        if self._no_gpus and not none and isinstance(engine, Seen):
-            unseen = Unseen(Reason.NOT_SEEN, "the containers of others are looked at first", now)
-            engine = replace(engine, value=replace(engine.value, bystanders=unseen))
-        self._no_gpus = none
-        return engine, gpus
 
     def _take_back(self, deleted: Iterable[str], found: Mapping[str, AcceptedSpec], now: datetime) -> None:
         """Forget that workspaces were deleted whose files a scan found that began after that."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from controller.api.conditions import Reason
 from controller.model.gpus import Device, GpuView
-from controller.model.observed import NO_GPUS, Seen, Unseen
+from controller.model.observed import Seen, Unseen
 from controller.model.plan import Verdict
 from tests.support.lab import Site
 from tests.support.sim_gpus import SimGpus
@@ -57,16 +57,3 @@ def test_a_controller_that_is_killed_on_the_way_gives_no_gpu_to_two(tmp_path: Pa
         if site.fuse.at is not None:
             break
     assert effects > 3
-
-
-def test_gpus_that_come_are_given_once_it_was_seen_who_else_has_them(tmp_path: Path) -> None:
-    """Nobody asks about the containers of others while there are no GPUs."""
-    site = with_one(tmp_path)
-    there, site.gpus.seen = site.gpus.seen, NO_GPUS
-    site.settle()
-    site.gpus.seen = there
-    report = site.process.step()
-    held = {name: one.message for name, one in report.plan.decisions.items()}
-    assert held == dict.fromkeys(("alice", "bob"), "the containers of others are looked at first")
-    report = site.process.step()
-    assert sorted(one.verdict for one in report.plan.decisions.values()) == [Verdict.CREATE, Verdict.WAIT]

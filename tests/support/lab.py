@@ -170,6 +170,11 @@ class Board:
     def __init__(self) -> None:
         self.seen: Seen[GpuView] | Unseen = NO_GPUS
 
+    @property
+    def any(self) -> bool:
+        """Whether there are GPUs, or that cannot be told."""
+        return isinstance(self.seen, Unseen) or bool(self.seen.value.devices)
+
     def observe(self, running: Mapping[str, int], now: datetime) -> Seen[GpuView] | Unseen:
         """What was said last, seen just now."""
         del running
@@ -298,6 +303,7 @@ class Process:
             timedelta(seconds=15),
             site.engine.read_limits,
             site.engine.listening,
+            gpus=lambda: site.gpus.any,
         )
         self.observer = seen
         execute = Executor(
