@@ -13,16 +13,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
+from types import MappingProxyType
+from typing import Final
 
 from controller.api import labels
 from controller.api.conditions import Reason
 from controller.model import actions
 from controller.model.actions import Action
 from controller.model.desired import AcceptedSpec
+from controller.model.gpus import Device, GpuView
 from controller.model.memory import Cause, Disruption, Memory
 from controller.model.observed import Container, ContainerState
 from controller.model.plan import Decision, Plan
-from controller.planning import backoff, template
+from controller.planning import backoff, devices, template
 from controller.planning.planner import Planner
 from tests.support import builders
 from tests.support.world import REMEMBERED, RefusedError, World
@@ -41,6 +44,11 @@ def ports_of(container: Container) -> frozenset[str]:
     return frozenset(f"port/{port.host_port}" for port in container.configuration.ports)
 
 
+def gpus_of(container: Container) -> frozenset[str]:
+    """The GPUs of a container."""
+    return frozenset(devices.of(container))
+
+
 @dataclass(frozen=True)
 class Scope:
     """What a search is about.
@@ -54,6 +62,7 @@ class Scope:
         split: a pass writes in a step of its own, so that both may look before one of them writes.
         made: how many containers a workspace has at most, ever; without a lock there is no end of them.
         units_of: the exclusive units of a container.
+        gpus: what each wants alone is a GPU, and there are as many as `units`; else it is a host port.
     """
 
     workspaces: int
@@ -65,6 +74,7 @@ class Scope:
     split: bool = False
     made: int = 3
     units_of: Callable[[Container], frozenset[str]] = ports_of
+    gpus: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -140,8 +150,20 @@ def empty(scope: Scope) -> Whole:
     return Whole((), (0,) * scope.workspaces, files, ledgers, 0)
 
 
+def of_gpus(workspaces: int, units: int, faults: int, ledgers: int = 1, made: int = 3) -> Scope:
+    """Return a scope in which workspaces want GPUs; no Engine guards these."""
+    return Scope(workspaces, units, faults, ledgers, guarded=False, made=made, units_of=gpus_of, gpus=True)
+
+
+_WANTED: Final[Mapping[bool, Mapping[str, object]]] = {
+    False: {"services": [{"name": "web", "port": 8080}], "lifecycle": {"changes": "Immediate"}},
+    True: {"gpu": {"mode": "Exclusive"}, "lifecycle": {"changes": "Immediate", "gpuHold": "1s"}},
+}
+"""What specs ask for, by whether it is a GPU."""
+
+
 @cache
-def spec(name: str, file: File, order: int) -> AcceptedSpec:
+def spec(name: str, file: File, order: int, *, gpus: bool = False) -> AcceptedSpec:
     """A spec in force; those of a lower order were accepted before.
 
     An edit is taken back by the next. What is not there is gone for longer than the grace.
@@ -151,8 +173,7 @@ def spec(name: str, file: File, order: int) -> AcceptedSpec:
         file.edits + 1,
         owner="lab",
         env={"A": "b" if file.edits % 2 else "a"},
-        services=[{"name": "web", "port": 8080}],
-        lifecycle={"changes": "Immediate"},
+        **_WANTED[gpus],
     )
     since = None if file.there else builders.LONG_AGO
     return replace(written, accepted_at=builders.LONG_AGO + order * TICK, missing_since=since)
@@ -204,6 +225,11 @@ class Steps:
         self._planner = Planner(builders.RULES)
         pool = {"name": "main", "from": FIRST_PORT, "to": FIRST_PORT + scope.units - 1, "block": scope.units}
         self._policy = builders.policy(portPools=[pool])
+        known = {
+            uuid: Device(uuid, "SIMULATED H100", 80 << 30, str(index), minor=index)
+            for index, uuid in enumerate(f"GPU-{letter}" for letter in "ab"[: scope.units])
+        }
+        self._gpus = GpuView(MappingProxyType(known if scope.gpus else {}), simulated=True)
 
     def host(self, whole: Whole, controller: int) -> Host:
         """The host as a controller meets it."""
@@ -212,9 +238,13 @@ class Steps:
         return Host(
             now=builders.NOW + whole.leaps * LEAP,
             policy=self._policy,
-            specs={name: spec(name, files[name], order) for name, order in ledger.known.items()},
+            specs={
+                name: spec(name, files[name], order, gpus=self.scope.gpus)
+                for name, order in ledger.known.items()
+            },
             containers={c.id: c for c in whole.containers},
             memory=ledger.memory,
+            gpus=self._gpus,
             scope=self.scope,
             made=dict(zip(self.scope.names, whole.made, strict=True)),
         )
@@ -237,10 +267,12 @@ class Steps:
         order = max(known.values(), default=-1) + 1
         for name, file in zip(self.scope.names, whole.files, strict=True):
             if file.there and name not in known:
-                host.specs[name] = spec(name, file, order)
+                host.specs[name] = spec(name, file, order, gpus=self.scope.gpus)
         host.specs = dict(sorted(host.specs.items()))
         plan = host.plan(self._planner)
         host.remember(held={**host.memory.held, **{one.workspace: one for one in plan.held}})
+        if plan.gpu_waits is not None:
+            host.remember(gpu_waits=dict(plan.gpu_waits))
         wanted = (d for d in (*plan.upkeep, *plan.decisions.values()) if d.actions)
         program = tuple(self._chain(decision, host) for decision in wanted)
         return self._whole(whole, host, controller), program, plan

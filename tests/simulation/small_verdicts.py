@@ -21,6 +21,8 @@ from controller.planning import claims
 from tests.simulation.small_host import KEYS, TICK, Deed, Program, Scope, Whole
 from tests.support import builders
 
+LACKS: Final = frozenset({Reason.PORT_POOL_EXHAUSTED, Reason.GPU_QUEUED, Reason.OWN_GPU_BUSY})
+"""Reasons of those who wait for a unit."""
 JUDGED: Final = ("S1", "S2", "S5", "S6", "S7", "S8")
 _OF_STEPS: Final = tuple(one for one in SAFETY if one.id in JUDGED)
 _WHAT: Final = {
@@ -139,7 +141,7 @@ def judge_rest(scope: Scope, whole: Whole, plans: Sequence[Plan]) -> None:
             of_it = [c.name for c in whole.containers if c.running and c.labels[labels.WORKSPACE] == name]
             if decision.reason is Reason.AS_SPECIFIED and of_it != [labels.container_name(name)]:
                 raise FoundError("L1", f"{name} is said to be as specified, and {of_it} run", whole)
-        waiting = [d for d in plan.decisions.values() if d.reason is Reason.PORT_POOL_EXHAUSTED]
+        waiting = [d for d in plan.decisions.values() if d.reason in LACKS]
         given = {f"port/{g.port}" for g in whole.ledgers[controller % len(whole.ledgers)].memory.port_grants}
         given |= {unit for c in whole.containers for unit in scope.units_of(c)}
         if waiting and len(given) < scope.units:

@@ -1,16 +1,21 @@
 """Two controllers at once on a small host: every order of their steps, every fault at every place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 
 from controller.model import actions
 from controller.model.plan import Decision
 from controller.planning import chains, claims, inventory, obstacles, ports, stops
+from controller.planning.allocation import Allotment, Offer, Waiting
 from controller.planning.case import Case
+from controller.planning.equipment import Equipment
+from controller.planning.queueing import Request
 from tests.simulation.exhaustive import search
-from tests.simulation.small_host import Host, Scope
+from tests.simulation.small_host import Host, Scope, of_gpus
 from tests.simulation.small_verdicts import FoundError
+from tests.simulation.test_gpu_oracle import ignores_what_was_made
 
 SCOPES = {
     "three workspaces, two units, one fault": Scope(3, 2, 1),
@@ -19,11 +24,19 @@ SCOPES = {
     "both look before one writes": Scope(2, 1, 1, split=True),
     "two ledgers": Scope(2, 1, 1, ledgers=2),
     "two ledgers and two keys": Scope(2, 1, 1, ledgers=2, one_key=False),
+    "two workspaces, one GPU": of_gpus(2, 1, 1),
+    "both look before one writes, one GPU": replace(of_gpus(2, 1, 1), split=True),
 }
 
 
 @pytest.mark.parametrize("scope", SCOPES.values(), ids=SCOPES)
 def test_nothing_that_two_controllers_can_do_breaks_a_promise(scope: Scope) -> None:
+    print(search(scope))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("scope", [of_gpus(3, 2, 1), of_gpus(2, 1, 1, ledgers=2)])
+def test_nothing_that_two_controllers_can_do_gives_a_gpu_to_two(scope: Scope) -> None:
     print(search(scope))
 
 
@@ -111,6 +124,36 @@ def takes_all_for_ours(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(inventory.Inventory, "_judge", lambda *_: claims.Ownership.OWNED)
 
 
+class _TieBreak(Allotment):
+    """Lets one of two that were made for a device have it: the first by name, if none of them runs yet.
+
+    Who was made first and is seen last would start beside the other.
+    """
+
+    running: frozenset[str] = frozenset()
+
+    def offer(self, request: Request) -> Offer | Waiting:
+        if request.own and not request.runs and not request.must_own:
+            claims = (claim for uuid in request.own for claim in self._stock.holders.on(uuid))
+            rivals = {claim.workspace for claim in claims} - {request.workspace}
+            if rivals and not rivals & self.running and request.workspace < min(rivals):
+                return Offer(request.own)
+        return super().offer(request)
+
+
+def breaks_ties(patch: pytest.MonkeyPatch) -> None:
+    allotment = Equipment.allotment
+
+    def partial(self: Equipment, requests: Iterable[Request]) -> Allotment:
+        made = allotment(self, requests)
+        made.__class__ = _TieBreak
+        assert isinstance(made, _TieBreak)
+        made.running = frozenset(name for name, ours in self._sight.index.items() if ours.running())
+        return made
+
+    patch.setattr(Equipment, "allotment", partial)
+
+
 BROKEN: dict[Callable[[pytest.MonkeyPatch], None], tuple[Scope, set[str]]] = {
     starts_without_comparing: (Scope(1, 1, 1), {"S6"}),
     starts_beside_another_one: (Scope(1, 1, 1, guarded=False), {"S7"}),
@@ -119,6 +162,8 @@ BROKEN: dict[Callable[[pytest.MonkeyPatch], None], tuple[Scope, set[str]]] = {
     forgets_before_it_looks: (Scope(2, 1, 1), {"L1"}),
     gives_a_unit_twice: (Scope(2, 1, 0, guarded=False), {"S1"}),
     takes_all_for_ours: (Scope(1, 1, 1, ledgers=2, one_key=False), {"S5"}),
+    breaks_ties: (of_gpus(2, 1, 1), {"S1"}),
+    ignores_what_was_made: (of_gpus(2, 1, 1), {"S1"}),
 }
 
 
