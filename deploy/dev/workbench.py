@@ -122,7 +122,7 @@ def _with_gpus(docker_host: str, base: Path) -> tuple[str, dict[str, str]]:
 
 def _refuse_address(docker_host: str) -> None:
     if docker_host:
-        raise host.SetupError("GPUs are simulated on a private Engine alone: set GPUS=sim or DOCKER_HOST")
+        raise host.SetupError("GPUs are simulated on a private Engine alone: GPUS=sim or DOCKER_HOST")
 
 
 def demo(docker_host: str, *, gpus: bool) -> int:

@@ -4,6 +4,7 @@ They have nothing in common but the Engine, so that only the containers tell one
 a key each. Twins have one, as after a restore from a backup: each takes the other's containers for its own.
 """
 
+import contextlib
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -104,26 +105,24 @@ def sides(engine_hook: gpus.GpuDockerd, make_site: MakeSite) -> Iterator[tuple[S
     def named(container: str) -> str:
         return str(docker.inspect_container(container)["Name"]).removeprefix("/")
 
-    made: list[Side] = []
     names = ("one", "stranger", "twin")
     sites = [make_site(engine_hook) for _ in names]  # before there is a network, so that all have the same
-    try:
+    made: list[Side] = []
+    with contextlib.ExitStack() as stack:
         for name, site in zip(names, sites, strict=True):
             road = rivals.Road(engine_hook.socket, named)
+            stack.callback(road.close)
+            stack.callback(site.close)
             site.configure(gpus={"source": "Nvml"}, docker={"host": road.url, "workers": 32})
             site.spec(f"calm-{name}")
             if name == "twin":
                 site.state.mkdir(mode=0o700)
-                shutil.copy(made[0].site.state / "claim.key", site.state)
+                shutil.copy(sites[0].state / "claim.key", site.state)
             driver = library.simulated(site.root, DRIVER)
             made.append(Side(name, site, site.run_apart(**driver.environment).ready(), road))
         for side in made:
             side.controller.runs(f"calm-{side.name}")
         yield tuple(made)
-    finally:
-        for side in made:
-            side.site.close()
-            side.road.close()
 
 
 def run(heat: Heat) -> None:
