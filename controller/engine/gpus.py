@@ -18,6 +18,8 @@ _GPU_DRIVERS: Final = frozenset({"", *Driver})
 """Of a request; without a name it is NVIDIA's that takes one for a GPU."""
 _NODE: Final = re.compile(r"/dev/(?:nvidia|char/195:)(\d{1,2})")
 """A GPU's own node, by either of its names; nodes that all GPUs share (minors above 250) open none."""
+_RULE: Final = re.compile(r"a .*|c (?:195|\*):(\d{1,2}|\*) [rwm]*[rw][rwm]*")
+"""Of a cgroup, by which a container may open GPUs of which it makes the nodes itself."""
 _NO_DEVICES: Final = frozenset({"", "void", "none"})
 """Values of the variable for which NVIDIA's hook adds no device."""
 _BARE: Final = frozenset({"Driver", "DeviceIDs", "Capabilities"})
@@ -36,12 +38,14 @@ def render(attachment: Attachment | None) -> list[transport.Row]:
 def parse(host_config: transport.Row, env: Mapping[str, str]) -> Attached:
     """What a container was made with."""
     paths = [_plain_path(str(device.get("PathOnHost") or "")) for device in host_config.get("Devices") or ()]
-    names, every = set[str](), "/dev" in paths
+    rules = list(filter(None, map(_RULE.fullmatch, host_config.get("DeviceCgroupRules") or ())))
+    names, every = set[str](), "/dev" in paths or any(_is_wide(rule) for rule in rules)
     for request in _requests(host_config):
         ids = request.get("DeviceIDs") or ()
         every = every or bool(request.get("Count")) or any(_means_all(name) for name in ids)
         names |= {str(name) for name in ids if not _means_all(name)}
     nodes = {f"/dev/nvidia{found[1]}" for found in map(_NODE.fullmatch, paths) if found}
+    nodes |= {f"/dev/nvidia{rule[1]}" for rule in rules if not _is_wide(rule)}
     visible = env.get(VISIBLE_DEVICES)
     if visible is None:
         visible = ALL if reads_the_variable(host_config, "") and _is_early(env) else ""
@@ -98,6 +102,10 @@ def _asks_for_none(request: transport.Row) -> bool:
 def _is_early(env: Mapping[str, str]) -> bool:
     """Whether an image is of the first ones with CUDA, which get all devices unless they say otherwise."""
     return bool(env.get("CUDA_VERSION")) and not env.get("NVIDIA_REQUIRE_CUDA")
+
+
+def _is_wide(rule: re.Match[str]) -> bool:
+    return "*" in rule[0] or rule[1] is None
 
 
 def _plain_path(path: str) -> str:

@@ -48,7 +48,7 @@ class Processes:
             memory=one.memory,
             container_id=outer[0] if outer else "",
             user=self._user(folder),
-            command=_read(folder / "comm").rstrip("\n"),
+            command=_plain(_read(folder / "comm").rstrip("\n")),
             graphics=one.graphics,
         )
 
@@ -66,6 +66,11 @@ def _containers(cgroups: str) -> list[str]:
     """
     found = (_CONTAINER.findall(line) for line in cgroups.splitlines())
     return max(found, key=len, default=[])
+
+
+def _plain(name: str) -> str:
+    """A name without what a terminal obeys: each process chooses its own."""
+    return "".join(sign if sign.isprintable() else "?" for sign in name)
 
 
 def _read(path: Path) -> str:

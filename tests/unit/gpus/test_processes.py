@@ -39,9 +39,16 @@ def test_a_controller_in_a_container_does_not_take_its_own_for_theirs(proc: Call
 
 
 def test_its_user_is_named_as_the_host_does(proc: Callable[..., Path]) -> None:
-    root = proc(7, command="a name\twith blanks")
+    root = proc(7, command="a name with blanks")
     (found,) = Processes(lambda uid: f"user {uid}", root).describe([using(7)])
-    assert found == Process("GPU-a", 7, user=f"user {os.getuid()}", command="a name\twith blanks")
+    assert found == Process("GPU-a", 7, user=f"user {os.getuid()}", command="a name with blanks")
+
+
+def test_a_name_that_moves_a_terminal_is_told_without_that(proc: Callable[..., Path]) -> None:
+    """Every process chooses its own."""
+    root = proc(7, command="a\x1b[2J\tb\nc\x9b\u202e")
+    (found,) = Processes(str, root).describe([using(7)])
+    assert found.command == "a?[2J?b?c??"
 
 
 def test_one_that_is_not_shown_has_neither(proc: Callable[..., Path]) -> None:
