@@ -16,11 +16,21 @@ VALUES = st.recursive(
 OBJECTS = st.lists(st.dictionaries(st.text(max_size=4), VALUES, max_size=4), max_size=4)
 
 
-@given(OBJECTS, st.sampled_from([None, 0, 3]))
-def test_rows_are_what_json_reads(values: list[dict[str, object]], indent: int | None) -> None:
-    content = json.dumps(values, indent=indent).encode()
+@given(OBJECTS, st.sampled_from([None, 0, 3]), st.booleans())
+def test_rows_are_what_json_reads(values: list[dict[str, object]], indent: int | None, escaped: bool) -> None:
+    content = json.dumps(values, indent=indent, ensure_ascii=escaped).encode()
     assert list(rows.read(content)) == json.loads(content) == values
     assert list(rows.read(b"\r\n\t " + content + b" \n")) == values
+
+
+@given(OBJECTS, st.data())
+def test_a_list_that_ends_early_or_late_is_none(values: list[dict[str, object]], data: st.DataObject) -> None:
+    content = json.dumps(values, ensure_ascii=False).encode()
+    early = content[: data.draw(st.integers(0, len(content) - 1))]
+    late = content + data.draw(st.binary(min_size=1, max_size=4).filter(bytes.strip))
+    for other in (early, late):
+        with pytest.raises(transport.UnansweredError):
+            list(rows.read(other))
 
 
 @pytest.mark.parametrize(
