@@ -173,9 +173,8 @@ def start(case: Case, restarts: int, before: tuple[Action, ...] = ()) -> tuple[A
     record = actions.RecordRestarts(case.name, Restarts(container.id, restarts, case.now), given)
     asked = case.name in case.memory.restart_requests
     done = (actions.CompleteRestart(case.name),) if asked else ()
-    begin = actions.StartContainer(
-        case.name, container.id, container.name, expected(container), devices.of(container)
-    )
+    gpus = devices.given(container, case.scene.stock.devices)
+    begin = actions.StartContainer(case.name, container.id, container.name, expected(container), gpus)
     return (record, *done, *ports(case), *mounts(case), *before, *secrets(case), begin)
 
 

@@ -31,6 +31,21 @@ def of(container: Container) -> tuple[str, ...]:
     return tuple(sorted(name.removeprefix(f"{CDI_KIND}=") for name in names)) if names else ()
 
 
+def given(container: Container, known: Mapping[str, Device]) -> tuple[str, ...]:
+    """Return the UUIDs of all devices that a container of ours reaches once it starts, sorted.
+
+    These are more than its grant where it was made with others: an adopted one, or one of an older version
+    whose image says "all".
+    """
+    own = of(container)
+    if not has_any(container) or (own and set(own) <= known.keys() and not other_than(container, own, known)):
+        return own
+    granted = own if container.labels.get(labels.GPUS) else ()
+    configuration = container.configuration
+    meant = Names(known).meant(configuration.gpus, honours="nvidia" in configuration.runtime)
+    return tuple(sorted(meant.union(granted)))
+
+
 def has_any(container: Container) -> bool:
     """Tell whether a container was granted or given GPUs, in whatever way."""
     attached = container.configuration.gpus

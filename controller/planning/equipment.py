@@ -52,10 +52,12 @@ class Need:
 
     Attributes:
         starts: it needs the very devices of the container that is there; else any for a new one.
+        wanted: the workspace asks for devices; else its container only has some, and no others are given.
     """
 
     request: Request
     starts: bool = False
+    wanted: bool = True
 
 
 class Outfitter:
@@ -108,7 +110,14 @@ class Equipment:
         sight = self._sight
         return holdings.held(
             holdings.Grounds(
-                sight.view, self._gpus, sight.index, sight.designs, sight.specs, sight.memory, sight.now
+                sight.view,
+                self._gpus,
+                sight.index,
+                sight.designs,
+                sight.specs,
+                sight.memory,
+                sight.now,
+                sight.rules.gpu_monitors,
             )
         )
 
@@ -204,11 +213,15 @@ class Equipment:
         ours = self._sight.index.get(name, _NOTHING)
         if _makes(decision):
             return None if effective.gpu is None else Need(replace(asks, own=self._sticky(name, ours)))
-        own = () if ours.main is None else devices.of(ours.main)
-        if not own or ours.main is None:
+        if ours.main is None or not devices.has_any(ours.main):
             return None
+        own = devices.given(ours.main, self.stock.devices)
         wish = effective.gpu or Wish(count=len(own))
-        return Need(replace(asks, wish=wish, own=own, must_own=has_run(ours.main)), starts=True)
+        return Need(
+            replace(asks, wish=wish, own=own, must_own=has_run(ours.main)),
+            starts=True,
+            wanted=effective.gpu is not None,
+        )
 
     def _sticky(self, name: str, ours: Ours) -> tuple[str, ...]:
         """Return what it had before: of its container, or of the one that makes way."""

@@ -82,7 +82,8 @@ class _Round:
         messages = allotment.messages()
         for name, message in messages.items():
             decision = self.decisions[name]
-            other = f"; `wharf approve {name}` has it made anew with other devices"
+            others = "with other devices" if self.needs[name].wanted else "without any"
+            other = f"; `wharf approve {name}` has it made anew {others}"
             own = decision.reason is Reason.OWN_GPU_BUSY and not self.equipment.is_on_its_way_back(name)
             text = message + (other if own else "")
             due = self.equipment.next_change
@@ -103,7 +104,8 @@ class _Round:
             assert isinstance(answer, Waiting)
             gear = replace(bare, lack=self.equipment.shortage(answer))
         decision = self.decide(name, gear)
-        if gear.own_lack is not None and request.must_own and self.equipment.is_approved(decision):
+        others = gear.own_lack is not None and request.must_own and self.needs[name].wanted
+        if others and self.equipment.is_approved(decision):
             return self._anew(allotment, request, answer, gear)
         return self._counted(allotment, request, answer, decision)
 
@@ -113,7 +115,8 @@ class _Round:
             short = replace(bare, own_lack=self.equipment.shortage(answer))
         else:
             message = "those that it was made with are held by others or out of use"
-            grant = self.equipment.attachment(answer.uuids)
+            wanted = self.needs[request.workspace].wanted
+            grant = self.equipment.attachment(answer.uuids) if wanted else None
             short = replace(bare, own_lack=Shortage(Verdict.WAIT, Reason.OWN_GPU_BUSY, message), grant=grant)
         return short if request.must_own else replace(short, rival=self.equipment.rivals(request))
 

@@ -162,6 +162,9 @@ _CHANGES: dict[str, Callable[[World, Container, Any], Container]] = {
     "gpus": lambda world, found, value: _configured("gpus")(
         world, found, replace(found.configuration.gpus, names=tuple(value))
     ),
+    "all_gpus": lambda world, found, value: _configured("gpus")(
+        world, found, replace(found.configuration.gpus, all=value)
+    ),
     "network_mode": _configured("network_mode"),
     "hostname": _configured("hostname"),
     "privileged": _configured("privileged"),
