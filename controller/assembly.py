@@ -121,6 +121,7 @@ def reconciler(settings: Settings, around: Surroundings, mode: str) -> Reconcile
         low_watermark=settings.config.disk.low_watermark,
         gpus_clean_after=settings.config.gpus.clean_after,
         gpu_attach=settings.config.gpus.attach,
+        gpu_monitors=settings.config.gpus.monitors,
         proxied=settings.proxy_dir is not None,
     )
     setup = Setup(mode, rules, f"{host.boot_id()}/{len(ledger_schema.steps())}")

@@ -151,6 +151,11 @@ class GpuConfig(meta.ApiModel):
         default=GpuAttach.AUTO, description="How they reach a container; Auto: CDI where the Engine has it."
     )
     inventory: fields.Items[StaticGpu] = Field(default=(), description="The GPUs of source Static.")
+    monitors: fields.UniqueItems[fields.Line] = Field(
+        default=(),
+        description="Names of containers that were given GPUs only to watch them, such as dcgm-exporter: "
+        "they keep nobody from these unless a process of theirs computes there.",
+    )
     clean_after: rules.Timeout = Field(
         default=dt.timedelta(minutes=10),
         description="How long a device must be without trouble until it is granted again.",

@@ -42,6 +42,7 @@ class Rules:
         gpus_clean_after: how long a GPU must be without trouble until it is granted again.
         proxied: there is a directory in which the site's proxy reads what is to be reached by a name.
         gpu_attach: how GPUs reach a container.
+        gpu_monitors: names of containers of others that only watch the GPUs that they were given.
     """
 
     runtime_secrets: str
@@ -54,6 +55,7 @@ class Rules:
     gpus_clean_after: timedelta = timedelta(minutes=10)
     proxied: bool = False
     gpu_attach: GpuAttach = GpuAttach.AUTO
+    gpu_monitors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ class Grounds:
         index: our containers by workspace.
         designs: what each workspace gets, or why it gets nothing.
         specs: workspaces that a spec in force asks for.
+        monitors: names of containers of others that only watch the GPUs that they were given.
     """
 
     view: EngineView
@@ -55,6 +56,7 @@ class Grounds:
     specs: Collection[str]
     memory: Memory
     now: datetime
+    monitors: Collection[str] = ()
 
 
 def held(grounds: Grounds) -> Holdings:
@@ -136,11 +138,12 @@ class _Reader:
             yield Claim(uuid, f"workspace {name}", name, hold)
 
     def _of_strangers(self) -> Iterator[Claim]:
-        """Others hold what they run with; one with labels like ours also what it was made with."""
+        """Others but monitors hold what they run with; one with labels like ours also what it was made with."""
         view = self._g.view
         bystanders: Mapping[str, Bystander] = {} if isinstance(view.bystanders, Unseen) else view.bystanders
         for stranger in bystanders.values():
-            if stranger.running and stranger.id not in self._ours:
+            watches = stranger.name in self._g.monitors
+            if stranger.running and not watches and stranger.id not in self._ours:
                 meant = self._names.meant(stranger.attached, honours=stranger.honours)
                 yield from self._foreign(meant, f'container "{stranger.name}" (not ours)')
         for container in view.containers.values():

@@ -27,7 +27,7 @@ def test_an_empty_configuration_has_the_published_defaults() -> None:
         "docker": {"host": "unix:///var/run/docker.sock", "requestTimeout": "1m", "workers": 4},
         "network": {"subnet": "172.28.0.0/16", "advertiseAddress": None},
         "metrics": {"listen": "127.0.0.1:9464"},
-        "gpus": {"source": "Nvml", "attach": "Auto", "inventory": [], "cleanAfter": "10m"},
+        "gpus": {"source": "Nvml", "attach": "Auto", "inventory": [], "monitors": [], "cleanAfter": "10m"},
         "slices": {"driver": "Auto", "root": "wharf"},
         "safety": {
             "maxDisruptionsPerMinute": 1,

@@ -25,9 +25,10 @@ BOB = 'container "bob" (not ours)'
 Event = dict[str, Any]
 
 
-def equipment(*events: Event) -> Equipment:
-    """The GPUs of a host with two of them to which these happened."""
+def equipment(*events: Event, monitors: tuple[str, ...] = ()) -> Equipment:
+    """The GPUs of a host with two of them to which these happened; `monitors` only watch."""
     world = stories.tell([dict(HOST), *map(dict, events)])
+    world.rules = replace(world.rules, gpu_monitors=monitors)
     planner = Planner(world.rules)
     world.plan(planner)
     assert planner.equipment is not None
@@ -95,6 +96,19 @@ def test_a_container_of_ours_holds_its_gpu_unless_it_has_stopped_for_long(state:
 )
 def test_who_holds_the_gpu_of_a_workspace(events: list[Event], expected: list[str]) -> None:
     assert held(ALICE, *events) == expected
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([], []),
+        ([{"gpu process": 7, "device": "GPU-2", "in": "bob"}], [f"GPU-2 {BOB} alone"]),
+    ],
+)
+def test_a_monitor_holds_only_what_a_process_of_it_uses(events: list[Event], expected: list[str]) -> None:
+    watches = {"gpu container": "bob", "with": "all"}
+    known = equipment(watches, *events, monitors=("bob",)).holdings.claims
+    assert [f"{one.uuid} {one.holder} {one.hold}" for one in known] == expected
 
 
 @pytest.mark.parametrize(
