@@ -138,7 +138,7 @@ class _Reader:
             yield Claim(uuid, f"workspace {name}", name, hold)
 
     def _of_strangers(self) -> Iterator[Claim]:
-        """Others but monitors hold what they run with; one with labels like ours also what it was made with."""
+        """Others but monitors hold what they run with; one labelled like ours also what it was made with."""
         view = self._g.view
         bystanders: Mapping[str, Bystander] = {} if isinstance(view.bystanders, Unseen) else view.bystanders
         for stranger in bystanders.values():
