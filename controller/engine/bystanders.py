@@ -23,6 +23,8 @@ NOT_ASKED: Final = observed.Unseen(
     datetime.min.replace(tzinfo=UTC),
 )
 """What is known where they do not matter: GPUs may come before anybody looks at those."""
+FIELDS: Final = ("Id", "Names", "State")
+"""What is needed of a row of the Engine's list: there may be thousands of others, and each is long."""
 _AT_REST = frozenset({"created", "exited"})
 """States of the Engine's in which a container has no processes for certain."""
 
@@ -59,7 +61,7 @@ class Bystanders:
         """Those that may use a GPU, by full id; `NOT_ASKED` where that does not matter.
 
         Args:
-            rows: of the Engine's list, of containers that are not ours.
+            rows: `FIELDS` of the Engine's list, of containers that are not ours.
             default_runtime: of the Engine.
             deadline: of the monotonic clock, seconds: the rest is asked about in the next pass.
             now: since when they are Unseen, if they are from now on.

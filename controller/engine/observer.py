@@ -197,7 +197,7 @@ class Observer:
                 if _is_ours(row):
                     ours[row["Id"]] = parsing.parse_listed(row)
                 else:
-                    others.append(row)
+                    others.append({field: row[field] for field in bystanders.FIELDS})
         except errors.EffectError:
             self.forget()  # it may have been restarted meanwhile
             raise

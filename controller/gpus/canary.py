@@ -29,6 +29,8 @@ BEAT: Final = 2.0
 """Seconds between two looks at the rules."""
 DEADLINE: Final = 5.0
 """Seconds that a child may take for all containers of a round."""
+MOST_HUNG: Final = 4
+"""So many that hang in the driver are left to themselves; as long as there are that many, no other one is sent."""
 PROBE: Final = Path(__file__).with_name("canary_probe.py")
 _PREFIX = "wharfinger-canary-"
 DEV: Final = Path("/dev")
@@ -178,6 +180,8 @@ class Canary:
         """Let a child try these; where it ends early, those after the one at fault have no answer yet."""
         if not due:
             return {}
+        if len(self._hung) >= MOST_HUNG:
+            return {key: {"error": f"{len(self._hung)} probes hang in the driver"} for key in due}
         try:
             directory = _workshop(self._directory) / f"{_PREFIX}{os.getpid()}"
         except OSError as error:

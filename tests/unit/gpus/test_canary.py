@@ -270,6 +270,22 @@ def test_a_probe_that_fails_says_why_and_what_it_said_before_counts(yard: Yard) 
     )
 
 
+def test_no_more_than_a_few_probes_are_left_hanging(yard: Yard) -> None:
+    hanging = [subprocess.Popen(["/bin/sleep", "600"]) for _ in range(canary.MOST_HUNG)]
+    yard.canary._hung = {str(number): child for number, child in enumerate(hanging)}  # noqa: SLF001 - as it left them
+    yard.probe("pass")
+    try:
+        seen = yard.look(100.0)
+        assert {one.message for one in seen.values()} == {"4 probes hang in the driver"}
+        hanging[0].kill()
+        hanging[0].wait()
+        assert {one.state for one in yard.look(110.0).values()} == {AccessState.OK}
+    finally:
+        for child in hanging:
+            child.kill()
+            child.wait()
+
+
 def test_one_that_never_answers_does_not_stand_before_the_others(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
