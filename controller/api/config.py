@@ -137,7 +137,7 @@ class MetricsConfig(meta.ApiModel):
 class StaticGpu(meta.ApiModel):
     """One GPU of an inventory that is written down instead of looked up."""
 
-    uuid: fields.Line = Field(description="Unique name of the device.")
+    uuid: rules.GpuUuid = Field(description="Unique name of the device.")
     cdi: fields.Line = Field(description="CDI device name, such as vendor.example/gpu=0.")
     product: fields.Line = Field(description="What it is, for people.")
     memory: rules.Space = Field(description="Its memory.")

@@ -19,7 +19,7 @@ _GPU_ENV: Final = "NVIDIA_VISIBLE_DEVICES"
 _ENV_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _FILE_NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 _MIG_PROFILE = r"(?:[0-9]+c\.)?[0-9]+g\.[0-9]+gb(?:[+-][a-z0-9.]+)*"
-_GPU_UUID = r"(?:GPU|MIG)-[A-Za-z0-9/-]+"
+_GPU_UUID = r"(?=.*[A-Za-z])[A-Za-z0-9][A-Za-z0-9._:/=-]*"
 _RESERVED_TARGETS = ("/run/secrets", "/proc", "/sys", "/dev")
 _SECRETS_PARENTS = ("/", "/run")
 
@@ -104,6 +104,8 @@ MigProfile = Annotated[
 GpuUuid = Annotated[
     fields.Text,
     AfterValidator(
-        fields.matching(_GPU_UUID, "the UUID of a GPU or MIG device, such as GPU-8f2e...; see nvidia-smi -L")
+        fields.matching(
+            _GPU_UUID, "the UUID of a device, such as GPU-8f2e..., and no index; see `wharf get gpus`"
+        )
     ),
 ]

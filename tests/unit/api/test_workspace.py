@@ -150,7 +150,7 @@ RULES = [
     ("spec.gpu.count", 0, "spec.gpu.count", "greater than or equal to 1"),
     ("spec.gpu.mode", None, "spec.gpu.mode", "leave the key out"),
     ("spec.gpu.migProfile", "big", "spec.gpu.migProfile", "1g.10gb"),
-    ("spec.gpu.uuids", ["0"], "spec.gpu.uuids.0", "nvidia-smi -L"),
+    ("spec.gpu.uuids", ["0"], "spec.gpu.uuids.0", "no index"),
     ("spec.gpu.uuids", ["GPU-1", "GPU-1"], "spec.gpu.uuids", "named twice"),
     ("spec.mounts.0.source", "home", "spec.mounts.0.source", "absolute"),
     ("spec.mounts.0.source", "/a/../b", "spec.mounts.0.source", "written in full"),
