@@ -30,7 +30,7 @@ BEAT: Final = 2.0
 DEADLINE: Final = 5.0
 """Seconds that a child may take for all containers of a round."""
 MOST_HUNG: Final = 4
-"""So many that hang in the driver are left to themselves; as long as there are that many, no other one is sent."""
+"""So many that the driver holds are left to themselves; as long as there are that many, no other is sent."""
 PROBE: Final = Path(__file__).with_name("canary_probe.py")
 _PREFIX = "wharfinger-canary-"
 DEV: Final = Path("/dev")
