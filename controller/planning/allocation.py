@@ -74,7 +74,9 @@ class Allotment:
         self._stock = Stock(devices, claims, withheld)
         self._now = now
         wanted = tuple(requests)
-        order = queueing.order(wanted, {one.workspace for one in wanted if self._holds(one)}, now)
+        holding = {one.workspace for one in wanted if self._holds(one)}
+        same = {one.workspace for one in wanted if one.must_own or (one.own and self._keeps(one))}
+        order = queueing.order(wanted, holding, same, now)
         self.order = order.requests
         """In which the requests are to be asked for."""
         self._elders = order.elders

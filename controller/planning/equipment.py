@@ -273,16 +273,24 @@ class Equipment:
 
     def waits(self, decisions: Mapping[str, Decision], queued: frozenset[str]) -> Mapping[str, datetime]:
         """Return since when each workspace waits; who got devices keeps that until its container runs."""
-        before, now = self._sight.memory.gpu_waits, self._sight.now
-        if before and self.blocked is not None:  # nobody was served, and nobody lost the place
+        memory, now = self._sight.memory, self._sight.now
+        before = memory.gpu_waits
+        nobody_served = self.blocked is not None or memory.host_pause is not None
+        if before and nobody_served:  # and so nobody lost the place
             return {name: since for name, since in before.items() if name in self.concerned}
         waits = {name: before.get(name, now) for name in queued}
         for name, since in before.items():
             decision, ours = decisions.get(name), self._sight.index.get(name, _NOTHING)
-            on_its_way = decision is not None and decision.verdict in _ON_ITS_WAY and not ours.running()
-            if on_its_way and name in self.concerned:
+            if decision is None or name not in self.concerned or self._runs_or_ran(ours, since):
+                continue
+            if decision.verdict in _ON_ITS_WAY or decision.reason in _OF_THE_HOST:
                 waits[name] = since
         return waits
+
+    def _runs_or_ran(self, ours: Ours, since: datetime) -> bool:
+        """Tell whether it got its devices, though no look may have seen it run: it ended at once."""
+        started = None if ours.main is None else ours.main.started_at
+        return bool(ours.running()) or (started is not None and since <= started <= self._sight.now)
 
     def _effective(self, name: str) -> Effective | None:
         design = self._sight.designs.get(name)
@@ -290,6 +298,8 @@ class Equipment:
 
 
 _ON_ITS_WAY: Final = frozenset({Verdict.CREATE, Verdict.START, Verdict.UPDATE, Verdict.REPLACE, Verdict.WAIT})
+_OF_THE_HOST: Final = frozenset({Reason.DISK_PRESSURE, Reason.NETWORK_UNUSABLE})
+"""What holds everybody alike costs nobody the place."""
 
 
 def used(decision: Decision) -> frozenset[str]:

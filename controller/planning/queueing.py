@@ -62,7 +62,9 @@ def rank(request: Request, now: datetime) -> Rank:
     return since - request.priority * AGEING, since, request.workspace
 
 
-def order(requests: Iterable[Request], holding: Collection[str], now: datetime) -> Order:
+def order(
+    requests: Iterable[Request], holding: Collection[str], same: Collection[str], now: datetime
+) -> Order:
     """Return who is served first.
 
     First those who hold what they will have: they take nothing from anybody. Then those who have waited long
@@ -71,22 +73,24 @@ def order(requests: Iterable[Request], holding: Collection[str], now: datetime) 
     Args:
         requests: in any order.
         holding: the workspaces that hold what they will have.
+        same: those that had devices and get the very same again, or wait for these.
         now: the time of the pass.
     """
     by_rank = sorted(requests, key=lambda request: rank(request, now))
     holders = [request for request in by_rank if request.workspace in holding]
     rest = [request for request in by_rank if request.workspace not in holding]
-    elders = frozenset(_elders(rest, now))
+    elders = frozenset(_elders(rest, same, now))
     first = [request for request in rest if request.workspace in elders]
-    sticky = [request for request in rest if request.own and request.workspace not in elders]
-    others = [request for request in rest if not request.own and request.workspace not in elders]
+    rest = [request for request in rest if request.workspace not in elders]
+    sticky = [request for request in rest if request.workspace in same]
+    others = [request for request in rest if request.workspace not in same]
     return Order((*holders, *first, *sticky, *others), elders)
 
 
-def _elders(by_rank: Sequence[Request], now: datetime) -> Iterator[str]:
+def _elders(by_rank: Sequence[Request], same: Collection[str], now: datetime) -> Iterator[str]:
     """Yield who waits longer than patience lasts, until one who does not; the sticky are in nobody's way."""
     for request in by_rank:
         if request.waiting_since is not None and now - request.waiting_since > PATIENCE:
             yield request.workspace
-        elif not request.own:
+        elif request.workspace not in same:
             return

@@ -198,6 +198,26 @@ def test_who_had_devices_gets_the_same_before_others_get_any() -> None:
     assert serve(allot(FOUR[:2], [new, back])) == {"zoe": ("GPU-a",), "alice": ("GPU-b",)}
 
 
+@pytest.mark.parametrize(
+    ("wish", "claims"),
+    [(Wish(count=2), []), (Wish(), [claim("GPU-a", "carol")]), (Wish(model="nvidia a100", count=2), [])],
+)
+def test_who_had_devices_and_gets_others_does_not_go_before_who_waits(
+    wish: Wish, claims: list[Claim]
+) -> None:
+    had = request("alice", wish, own=("GPU-a",))
+    waits = request("bob", waiting_since=NOW - PATIENCE / 2)
+    allotment = allot(FOUR, [had, waits], claims)
+    assert [one.workspace for one in allotment.order] == ["bob", "alice"]
+
+
+def test_who_had_devices_and_asks_for_others_has_its_place_by_rank() -> None:
+    fresh = request("alice", Wish(count=2), priority=100, own=("GPU-a",))
+    waits = request("bob", Wish(count=4), waiting_since=LONG)
+    allotment = allot(FOUR, [fresh, waits])
+    assert [one.workspace for one in allotment.order] == ["alice", "bob"]
+
+
 def test_who_had_devices_that_others_have_now_gets_others() -> None:
     back = request("zoe", own=("GPU-a",))
     assert serve(allot(FOUR, [back], [claim("GPU-a", "bob")])) == {"zoe": ("GPU-b",)}

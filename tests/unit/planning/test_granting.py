@@ -10,7 +10,7 @@ import pytest
 from controller.api.conditions import Reason
 from controller.api.config import GpuAttach
 from controller.model.gpus import Driver
-from controller.model.observed import Seen, Unseen
+from controller.model.observed import ContainerState, Seen, Unseen
 from controller.model.plan import Plan
 from controller.planning.planner import Planner
 from tests.support import builders, stories
@@ -55,6 +55,8 @@ def test_who_waits_keeps_its_place_in_time() -> None:
         ({"unseen": "ledger"}, None),
         ({"stop asked": "bob"}, {}),
         ({"pause": "bob"}, {}),
+        ({"pause": "host"}, {"bob": LONG}),
+        ({"disk": 95}, {"bob": LONG}),
     ],
 )
 def test_what_is_not_known_costs_nobody_its_place(
@@ -72,6 +74,16 @@ def test_who_got_its_gpu_keeps_its_place_until_it_runs() -> None:
         assert waits(plan) == ({} if reason is Reason.AS_SPECIFIED else {"bob": LONG}), number
         host.execute(plan)
         host.now += timedelta(seconds=15)
+
+
+def test_who_ended_at_once_does_not_wait_any_more() -> None:
+    host = world(TWO[0], TWO[2], {"waits for gpus": "bob", "for": "5m"}, {"passes": 2})
+    main = host.main("bob")
+    assert main is not None
+    host.change(main.id, state=ContainerState.EXITED, finished_at=host.now, exit_code=1)
+    plan = host.plan()
+    assert plan.decisions["bob"].reason is Reason.CONTAINER_EXITED
+    assert waits(plan) == {}
 
 
 def test_it_is_looked_again_when_a_hold_or_a_fence_ends() -> None:
