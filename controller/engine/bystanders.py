@@ -72,7 +72,7 @@ class Bystanders:
         self._made = {known: made for known, made in self._made.items() if known in listed}
         self._silent = {known: at for known, at in self._silent.items() if known in listed}
         for new in sorted(listed.keys() - self._made.keys()):
-            if time.monotonic() < deadline and now - self._silent.get(new, now - SILENCE) >= SILENCE:
+            if time.monotonic() < deadline and not self._is_silent(new, now):
                 self._ask(new, default_runtime, now)
         missed = sorted(listed.keys() - self._made.keys())
         if missed:
@@ -86,6 +86,11 @@ class Bystanders:
             for known, row in listed.items()
             if (made := self._made.get(known)) is not None
         }
+
+    def _is_silent(self, container_id: str, now: datetime) -> bool:
+        """Whether it did not answer lately; a time to come is one of a clock that was set back."""
+        at = self._silent.get(container_id)
+        return at is not None and timedelta(0) <= now - at < SILENCE
 
     def _ask(self, container_id: str, default_runtime: str, now: datetime) -> None:
         try:

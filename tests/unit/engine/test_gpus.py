@@ -306,6 +306,18 @@ def test_one_who_does_not_answer_may_use_any_gpu_and_is_asked_again_after_a_minu
     world.client.remove(silent)
 
 
+def test_a_clock_that_is_set_back_makes_nobody_wait_for_it() -> None:
+    world = World()
+    world.add("silent")
+    rows = list(world.client.list_containers())
+    looking = bystanders.Bystanders(world.client, lambda: True)
+    world.engine.faults.append(
+        Fault("inspect_container", answer=transport.Answer(500, {"message": "locked"}))
+    )
+    assert isinstance(looking.look(rows, "runc", time.monotonic() + 60, START), observed.Unseen)
+    assert looking.look(rows, "runc", time.monotonic() + 60, START - timedelta(hours=1)) == {}
+
+
 def test_those_for_whom_no_time_was_left_are_asked_about_in_the_next_pass() -> None:
     world = World()
     world.add("late")
