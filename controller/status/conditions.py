@@ -191,12 +191,14 @@ def _container_running(situation: Situation) -> Claim:
 
 
 def _gpus_allocated(situation: Situation, gpus: WorkspaceGpus, wish: Wish) -> Claim:
-    """Granted is what its container was made with, while it runs or is about to."""
+    """Granted is what its container was made with, while it runs, never ran yet, or is about to run."""
     kind, container, decision = ConditionType.GPUS_ALLOCATED, situation.container, situation.decision
     if situation.engine is not None:
         return Claim(kind, _UNKNOWN, situation.engine.reason, situation.engine.message)
     as_wished = bool(gpus.uuids) if wish.all else len(gpus.uuids) == wish.count
-    lives = container is not None and (container.running or situation.desired_running)
+    comes = situation.desired_running and decision.verdict is not Verdict.HOLD
+    never_ran = situation.desired_running and container is not None and container.started_at is None
+    lives = container is not None and (container.running or never_ran or comes)
     if lives and as_wished and decision.reason not in LACKS:
         return Claim(kind, _TRUE, Reason.GPUS_GRANTED, ", ".join(gpus.uuids))
     if gpus.unseen is not None and situation.desired_running:

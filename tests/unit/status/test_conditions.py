@@ -229,6 +229,8 @@ def test_what_runs_with_more_than_it_may_says_so_and_is_ready() -> None:
 
 ONE, BLIND_GPUS = WorkspaceGpus(Wish(), ("GPU-1",)), Unseen(Reason.NOT_SEEN, "the driver hangs", reports.NOW)
 QUEUED = reports.decision(verdict=Verdict.WAIT, reason=Reason.GPU_QUEUED, message="1st of 2 in the queue")
+HELD = reports.decision(verdict=Verdict.HOLD, reason=Reason.PAUSED, message="the workspace is paused by root")
+NEW = replace(reports.container(state=ContainerState.CREATED), started_at=None)
 ASKED_TO_STOP = Suspension(running=False, desired_state="Running", at=reports.NOW, by="root")
 
 
@@ -250,6 +252,10 @@ ASKED_TO_STOP = Suspension(running=False, desired_state="Running", at=reports.NO
         ),
         (WorkspaceGpus(Wish(), unseen=BLIND_GPUS), None, None, {}, ("Unknown", Reason.NOT_SEEN)),
         (ONE, None, None, {"engine": BLIND}, ("Unknown", Reason.NOT_SEEN)),
+        (ONE, EXITED, None, {}, ("True", Reason.GPUS_GRANTED)),
+        (ONE, EXITED, HELD, {}, ("False", Reason.PAUSED)),
+        (ONE, NEW, HELD, {}, ("True", Reason.GPUS_GRANTED)),
+        (ONE, reports.container(), HELD, {}, ("True", Reason.GPUS_GRANTED)),
         (ONE, EXITED, None, {"spec_running": False}, ("False", Reason.STOPPED)),
         (ONE, EXITED, None, {"suspension": ASKED_TO_STOP}, ("False", Reason.STOPPED_BY_REQUEST)),
     ],
