@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from controller.api import labels
+from controller.api.conditions import Reason
 from controller.model.effective import Effective
 from controller.model.gpus import Bystander, GpuView, Process
 from controller.model.memory import Memory
@@ -20,6 +21,8 @@ from controller.planning.devices import Names
 
 USUAL_HOLD: Final = timedelta(minutes=15)
 """How long devices are kept for a stopped workspace of which nobody knows what its spec says."""
+UNANSWERED: Final = timedelta(minutes=5)
+"""So long after the next attempt is due the Engine may still start what it gave no answer about."""
 _AT_REST: Final = frozenset({ContainerState.CREATED, ContainerState.EXITED})
 
 
@@ -122,13 +125,16 @@ class _Reader:
 
     def _is_held(self, name: str, container: Container) -> bool:
         """Tell whether the devices of a workspace that has stopped are kept for it."""
-        ended = container.finished_at
-        if name not in self._g.specs or ended is None:
-            return False
-        effective = self._effective(name)
-        hold = USUAL_HOLD if effective is None else effective.gpu_hold
-        self.ends += [ended + hold] if self._g.now < ended + hold else []
-        return self._g.now < ended + hold
+        ended, ends = container.finished_at, []
+        if name in self._g.specs and ended is not None:
+            effective = self._effective(name)
+            ends.append(ended + (USUAL_HOLD if effective is None else effective.gpu_hold))
+        wait = self._g.memory.backoffs.get(name)
+        if wait is not None and wait.reason is Reason.OUTCOME_UNKNOWN:
+            ends.append(wait.next_attempt + UNANSWERED)  # what was asked for may be done late, a start too
+        latest = [end for end in ends if self._g.now < end]
+        self.ends += [max(latest)] if latest else []
+        return bool(latest)
 
     def _of_ours(self, name: str, container: Container) -> Iterator[Claim]:
         attached, runtime = container.configuration.gpus, container.configuration.runtime

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from controller import gate, loop, workers
-from controller.api.conditions import Reason
 from controller.api.presets import Enforcement
 from controller.engine import calls, executor, inquiries, observer
 from controller.engine.transport import Request
@@ -156,7 +155,8 @@ class Process:
     Attributes:
         seen_at: true time of the latest list of containers that a pass rests on.
         stepped: how far the wall clock was set from the true time then.
-        pass_began: true time at which the latest pass began; `waits`: who waited for GPUs then, since when.
+        pass_began: true time at which the latest pass began; `waits`: who waited for GPUs then, since when;
+            `failures`: how often the ledger had failed then.
         doomed: it dies at the end of this step.
         refused: another controller has the Engine.
     """
@@ -170,6 +170,7 @@ class Process:
         self.stepped = world.stepped
         self.pass_began = world.true_time()
         self.waits: Mapping[str, datetime] = {}
+        self.failures = 0
         self.epoch: int | None = None
         self.passing = False
         self.rests_until = 0.0
@@ -265,6 +266,7 @@ class Process:
         self.passing, self.stepped = True, self.world.stepped
         self.pass_began = self.world.true_time()
         self.waits = self.ledger._durable.memory.gpu_waits
+        self.failures = self.world.counts["commit failed"]
         asker = Asker("controller", self.epoch)
         self._run(Task(self, lambda: self._pass(cause), asker, "pass"))
 
@@ -280,7 +282,7 @@ class Process:
     def _tell(self, report: PassReport) -> None:
         if self.world.board is not None:
             gpu_verdicts.look_at_queue(report, self.planner.designs, self.waits, self.world.engine)
-            if all(one.reason is not Reason.LEDGER_UNAVAILABLE for one in report.plan.decisions.values()):
+            if self.failures == self.world.counts["commit failed"] and not self.world.ledger_full:
                 self.room.note()
         self.service.publish(report)
         self.report = report

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -12,7 +12,7 @@ from controller.model.actions import StartContainer
 from controller.model.memory import Memory
 from controller.model.observed import Container, EngineView
 from controller.model.status import ChainReport
-from controller.planning import budget, chains, inventory, quotas, rollback, stops
+from controller.planning import budget, chains, holdings, inventory, quotas, rollback, stops
 from controller.reconciler import Reconciler
 from controller.sources import settling
 from tests.simulation import acts, faults, gpu_deeds, hands, runs, scenario, shrinking
@@ -83,6 +83,10 @@ def forgets_the_first_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(inventory, "SPARE", 0)
 
 
+def takes_no_answer_for_no(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(holdings, "UNANSWERED", -timedelta(days=1))
+
+
 @dataclass(frozen=True)
 class Broken:
     """A fault in the product, what goes on while it is there, and which invariant it violates."""
@@ -112,6 +116,7 @@ FORGOTTEN = {
     "a_commit_fails_at_the_end_of_a_chain": forgets_what_came_of_chains,
     "a_full_disk_hides_a_copy_from_the_list": forgets_the_first_at_once,
     "an_image_moves_and_its_event_is_lost": believes_what_it_asked_once,
+    "a_start_that_was_not_answered_comes_when_its_gpu_is_given": takes_no_answer_for_no,
     "a_rolled_back_container_that_ends_at_once": rolls_back_for_ever,
 }
 """What mended the product after each plan was kept, taken away again."""

@@ -60,6 +60,27 @@ def test_a_container_of_ours_holds_its_gpu_unless_it_has_stopped_for_long(state:
             [{"container": "alice", "ended_ago": "14m"}, {"spec lost": "alice"}], [], id="hold without a spec"
         ),
         pytest.param(
+            [
+                {"container": "alice", "ended_ago": "1h"},
+                {
+                    "backoff": "alice",
+                    "verdict": "Start",
+                    "reason": "ContainerExited",
+                    "why": "OutcomeUnknown",
+                },
+            ],
+            ["GPU-1 workspace alice alone"],
+            id="a start without an answer",
+        ),
+        pytest.param(
+            [
+                {"container": "alice", "ended_ago": "1h"},
+                {"backoff": "alice", "verdict": "Start", "reason": "ContainerExited"},
+            ],
+            [],
+            id="a start that was refused",
+        ),
+        pytest.param(
             [{"container": "alice", "ended_ago": "1h"}, {"unknown": "workspace-alice"}],
             ["GPU-1 workspace alice alone"],
             id="not inspected",
