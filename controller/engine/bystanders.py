@@ -17,6 +17,8 @@ from controller.model.gpus import Attached, Bystander
 
 SILENCE = timedelta(minutes=1)
 """How long a container that did not answer is not asked about again: each silence costs a pass its time."""
+RESTING_A_PASS: Final = 100
+"""So many that do not run are asked about in a pass: there may be thousands, and they use nothing yet."""
 NOT_ASKED: Final = observed.Unseen(
     Reason.NOT_SEEN,
     "there were no GPUs yet when containers of others were looked at",
@@ -71,10 +73,10 @@ class Bystanders:
         listed = {str(row["Id"]): row for row in rows}
         self._made = {known: made for known, made in self._made.items() if known in listed}
         self._silent = {known: at for known, at in self._silent.items() if known in listed}
-        for new in sorted(listed.keys() - self._made.keys()):
+        for new in self._new(listed):
             if time.monotonic() < deadline and not self._is_silent(new, now):
                 self._ask(new, default_runtime, now)
-        missed = sorted(listed.keys() - self._made.keys())
+        missed = sorted(new for new in listed.keys() - self._made.keys() if not _rests(listed[new]))
         if missed:
             since = now if self._unseen is None else self._unseen.since
             message = f"{_name(listed[missed[0]])} could not be inspected: it may use any GPU"
@@ -82,10 +84,16 @@ class Bystanders:
             return self._unseen
         self._unseen = None
         return {
-            known: Bystander(known, _name(row), row["State"] not in _AT_REST, made.attached, made.honours)
+            known: Bystander(known, _name(row), not _rests(row), made.attached, made.honours)
             for known, row in listed.items()
             if (made := self._made.get(known)) is not None
         }
+
+    def _new(self, listed: Mapping[str, transport.Row]) -> list[str]:
+        """Those that nothing is known of: who runs first, then a few of those at rest."""
+        new = sorted(listed.keys() - self._made.keys(), key=lambda one: (_rests(listed[one]), one))
+        running = sum(not _rests(listed[one]) for one in new)
+        return new[: running + RESTING_A_PASS]
 
     def _is_silent(self, container_id: str, now: datetime) -> bool:
         """Whether it did not answer lately; a time to come is one of a clock that was set back."""
@@ -110,6 +118,10 @@ def _made(row: transport.Row, default_runtime: str) -> _Made | None:
     attached = gpus.parse(row["HostConfig"], env)
     honours = gpus.reads_the_variable(row["HostConfig"], default_runtime)
     return _Made(attached, honours) if gpus.uses_any(attached, honours=honours) else None
+
+
+def _rests(row: transport.Row) -> bool:
+    return row["State"] in _AT_REST
 
 
 def _name(row: transport.Row) -> str:

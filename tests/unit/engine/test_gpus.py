@@ -291,6 +291,7 @@ def test_of_the_rows_of_others_little_is_kept(monkeypatch: pytest.MonkeyPatch) -
 def test_one_who_does_not_answer_may_use_any_gpu_and_is_asked_again_after_a_minute() -> None:
     world = World()
     silent = world.add("silent")
+    world.client.start(silent)
     world.engine.faults.append(
         Fault("inspect_container", answer=transport.Answer(500, {"message": "locked"}))
     )
@@ -303,12 +304,44 @@ def test_one_who_does_not_answer_may_use_any_gpu_and_is_asked_again_after_a_minu
     assert world.inspected == 0
     assert world.look(bystanders.SILENCE).bystanders == {}
     assert world.inspected == 1
-    world.client.remove(silent)
+
+
+def test_one_at_rest_that_does_not_answer_keeps_nobody_waiting_until_it_runs() -> None:
+    """A container that cannot be inspected any more may be there for years."""
+    world = World()
+    broken = world.add("broken")
+    refusal = transport.Answer(500, {"message": "no such layer"})
+    world.engine.faults.append(Fault("inspect_container", answer=refusal))
+    assert world.look().bystanders == {}
+    assert world.inspected == 1
+    world.client.start(broken)
+    world.engine.faults.append(Fault("inspect_container", answer=refusal))
+    assert isinstance(world.look(bystanders.SILENCE).bystanders, observed.Unseen)
+
+
+def test_those_who_run_are_asked_about_first_and_of_those_at_rest_a_few_in_each_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bystanders, "RESTING_A_PASS", 2)
+    world = World()
+    for number in range(5):
+        world.add(f"resting-{number}")
+    running = [
+        world.add(f"running-{number}", Devices=[{"PathOnHost": "/dev/nvidia1"}]) for number in range(3)
+    ]
+    for container in running:
+        world.client.start(container)
+    assert world.look().bystanders.keys() == set(running)  # type: ignore[union-attr]  # or this fails
+    assert world.inspected == 3 + 2
+    world.look()
+    assert world.inspected == 2
+    world.look()
+    assert world.inspected == 1
 
 
 def test_a_clock_that_is_set_back_makes_nobody_wait_for_it() -> None:
     world = World()
-    world.add("silent")
+    world.client.start(world.add("silent"))
     rows = list(world.client.list_containers())
     looking = bystanders.Bystanders(world.client, lambda: True)
     world.engine.faults.append(
@@ -320,7 +353,7 @@ def test_a_clock_that_is_set_back_makes_nobody_wait_for_it() -> None:
 
 def test_those_for_whom_no_time_was_left_are_asked_about_in_the_next_pass() -> None:
     world = World()
-    world.add("late")
+    world.client.start(world.add("late"))
     rows = list(world.client.list_containers())
     looking = bystanders.Bystanders(world.client, lambda: True)
     assert isinstance(looking.look(rows, "runc", time.monotonic() - 1, START), observed.Unseen)
