@@ -12,6 +12,7 @@ from controller.model.gpus import Cordon
 from controller.model.gpustatus import GpuStatus
 from controller.model.memory import Memory
 from controller.model.status import Event
+from controller.planning import allocation
 from controller.reporting import control
 from controller.status import events, gpus
 
@@ -72,6 +73,16 @@ def uncordon(ledger: Ledger, uuid: str, before: Cordon | None, order: Order) -> 
     event = Event(order.at, events.subject_of_gpu(uuid), Reason.GPU_UNCORDONED, message, warning=False)
     ledger.record_event(event)
     return True
+
+
+def still_out_of_use(status: GpuStatus, memory: Memory, uuid: str) -> str:
+    """Say why nobody gets a device that a person put back, or nothing: for a fault, or with its GPU."""
+    whole = next((one.device.whole for one in status.devices if one.device.uuid == uuid), uuid)
+    left = {name: cordon for name, cordon in memory.cordons.items() if name != uuid}
+    reasons = allocation.withheld(left, memory.fences)
+    if uuid in reasons:
+        return f"it is {reasons[uuid]}"
+    return f"{whole} is {reasons[whole]}" if whole in reasons else ""
 
 
 def told_to_leave(status: GpuStatus, uuid: str) -> list[str]:

@@ -341,10 +341,12 @@ class Service:
     def uncordon(self, name: str, caller: control.Caller) -> control.Json:
         """Let a GPU be granted again."""
         memory = self._memory()
-        uuid = cordons.find(self._last().gpus, memory, name)
+        status = self._last().gpus
+        uuid = cordons.find(status, memory, name)
         before = memory.cordons.get(uuid)
         done = self._order(None, caller, lambda order: cordons.uncordon(self._ledger, uuid, before, order))
-        return {**ACCEPTED, "uuid": uuid, "already": not done}
+        still = cordons.still_out_of_use(status, memory, uuid)
+        return {**ACCEPTED, "uuid": uuid, "already": not done, "outOfUse": still}
 
     def wake(self, caller: control.Caller) -> control.Json:
         """Look at everything now."""

@@ -46,7 +46,8 @@ def drain(this: session.Session, kind: str, chosen: tuple[str, ...], reason: str
     """Take GPUs out of use, and ask those who have them to leave.
 
     Nobody is stopped for it: workspaces that have the device get the note GpuDraining, with the reason, and
-    are printed here. Each gets another device at its next start. It holds until `wharf uncordon`.
+    are printed here. What is made anew gets another device; what only stops waits for its own until
+    `wharf approve`. It holds until `wharf uncordon`.
     """
     for name in chosen:
         body: trees.Object = {"reason": reason, "drain": True}
@@ -68,4 +69,6 @@ def uncordon(this: session.Session, kind: str, chosen: tuple[str, ...]) -> None:
     for name in chosen:
         answer = this.controller().post("gpus", name, "uncordon").value
         already = " already" if trees.at(answer, "already") else ""
-        click.echo(f"gpu/{trees.text(answer, 'uuid')} uncordoned{already}")
+        why = trees.text(answer, "outOfUse", default="")
+        still = f"; nobody gets it yet: {why}" if why else ""
+        click.echo(f"gpu/{trees.text(answer, 'uuid')} uncordoned{already}{still}")

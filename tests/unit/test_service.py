@@ -14,7 +14,7 @@ from controller.cli import control as control_client
 from controller.cli import exits, trees
 from controller.ledger.ledger import Ledger
 from controller.model import actions
-from controller.model.gpus import Device
+from controller.model.gpus import Ailment, Device, Fence
 from controller.model.gpustatus import DeviceStatus, GpuStatus
 from controller.model.images import ImageStore, StoredImage
 from controller.model.memory import Pause
@@ -132,6 +132,22 @@ def test_a_gpu_is_put_back_into_use_even_if_it_is_gone(site: Site) -> None:
     assert trees.at(site.client.post("gpus", "GPU-8", "uncordon").value, "already") is True
     reasons = [event.reason for event in site.ledger.events(f"gpu/{GPU.uuid}", 9)]
     assert reasons == [Reason.GPU_CORDONED, Reason.GPU_UNCORDONED]
+
+
+def test_who_puts_a_gpu_back_hears_what_else_keeps_it_out_of_use(site: Site) -> None:
+    with_gpus(site)
+
+    def put_back(uuid: str) -> str:
+        return trees.text(site.client.post("gpus", uuid, "uncordon").value, "outOfUse", default="")
+
+    assert put_back(GPU.uuid) == ""
+    site.client.post("gpus", PART.uuid, "cordon", body={"reason": "x"})
+    site.client.post("gpus", GPU.uuid, "cordon", body={"reason": "its fan"})
+    assert put_back(PART.uuid) == f"{GPU.uuid} is cordoned by root: its fan"
+    fence = Fence(GPU.uuid, Ailment.LOST, "it fell off the bus", reports.NOW, reports.NOW, lasts=True)
+    site.ledger.fence([fence], [])
+    assert put_back(GPU.uuid) == "it is out of use: it fell off the bus"
+    assert put_back(PART.uuid) == f"{GPU.uuid} is out of use: it fell off the bus"
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,12 @@ def test_what_is_read_back_is_what_was_told() -> None:
         ),
         (("uncordon", []), {}, {"already": False}, "gpu/GPU-aa11 uncordoned"),
         (("uncordon", []), {}, {"already": True}, "gpu/GPU-aa11 uncordoned already"),
+        (
+            ("uncordon", []),
+            {},
+            {"already": False, "outOfUse": "it is out of use: it fell off the bus"},
+            "gpu/GPU-aa11 uncordoned; nobody gets it yet: it is out of use: it fell off the bus",
+        ),
     ],
 )
 def test_a_device_is_taken_out_of_use_and_put_back(
