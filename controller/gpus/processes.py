@@ -14,6 +14,8 @@ from controller.model.gpus import Process
 
 PROC: Final = Path("/proc")
 _CONTAINER: Final = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+_OF_USERS: Final = "/user.slice/"
+"""Below it users may make cgroups, and name them as they like."""
 _LARGEST_PID: Final = 2**22
 """Where the kernel does not say: the most that it allows."""
 
@@ -64,7 +66,8 @@ def _containers(cgroups: str) -> list[str]:
 
     With a driver for cgroups of its own an Engine may nest them; one hierarchy is as good as another.
     """
-    found = (_CONTAINER.findall(line) for line in cgroups.splitlines())
+    paths = (line.split(":", 2)[-1] for line in cgroups.splitlines())
+    found = (_CONTAINER.findall(path) for path in paths if not path.startswith(_OF_USERS))
     return max(found, key=len, default=[])
 
 

@@ -30,6 +30,15 @@ def test_a_process_is_in_the_outermost_container_that_its_cgroups_name(proc: Cal
     assert {one.pid: one.container_id for one in found} == {pid: id_ for pid, (_, id_) in rows.items()}
 
 
+def test_a_user_s_own_cgroup_is_no_container_whatever_its_name(proc: Callable[..., Path]) -> None:
+    """systemd lets each user name cgroups below its own: as somebody's container, to have him blamed."""
+    below = "/user.slice/user-1000.slice/user@1000.service"
+    proc(1, f"0::{below}/docker-{OUTER}.scope\n")
+    root = proc(2, f"2:devices:/docker/{OUTER}\n1:name=systemd:{below}/{INNER}/{INNER}\n0::/\n")
+    found = Processes(str, root).describe([using(1), using(2)])
+    assert [one.container_id for one in found] == ["", OUTER]
+
+
 def test_a_controller_in_a_container_does_not_take_its_own_for_theirs(proc: Callable[..., Path]) -> None:
     proc("self", f"0::/docker/{OWN}\n")
     proc(1, f"0::/docker/{OWN}\n")
