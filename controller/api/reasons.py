@@ -284,7 +284,8 @@ class Reason(StrEnum):
     # conditions and events beyond the above
     GPU_UNHEALTHY = "GpuUnhealthy"
     """A device of the workspace is out of use because of a fault. What runs on it goes on, and nobody gets it
-    anew until the fault is gone for `gpus.cleanAfter`. Save your work, and restart the workspace."""
+    anew until the fault is gone for `gpus.cleanAfter`. Save your work; `wharf restart NAME` and then `wharf
+    approve NAME` make it anew with another device."""
     GPUS_GRANTED = "GpusGranted"
     """The workspace has all GPUs that it asks for. Nothing to do."""
     GPU_FENCED = "GpuFenced"
@@ -299,7 +300,8 @@ class Reason(StrEnum):
     """A person put a device back into use. It is granted again. Nothing to do."""
     GPU_DRAINING = "GpuDraining"
     """A person asks those who have a device to leave it. Nothing is stopped for that, and nobody gets it
-    anew. Save your work, and stop or restart the workspace."""
+    anew. Save your work and stop the workspace, or `wharf restart NAME` and then `wharf approve NAME`: it is
+    made anew with another device."""
     UPDATE_WAITS = "UpdateWaits"
     """Limits differ that can be changed while a container runs, but a hook gave this one its GPUs, and an
     update would take them away. They are set at its next start. Nothing to do."""

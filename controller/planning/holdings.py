@@ -121,7 +121,8 @@ class _Reader:
             return False
         if container.started_at is None:
             return True  # it was made with them in order to be started
-        return container is ours.main and self._is_held(name, container)
+        in_use = ours.main or ours.strays(memory)[0]  # somebody renamed it
+        return container is in_use and self._is_held(name, container)
 
     def _is_held(self, name: str, container: Container) -> bool:
         """Tell whether the devices of a workspace that has stopped are kept for it."""
