@@ -210,6 +210,8 @@ def _fence_line(item: trees.Object, now: datetime) -> str:
     if fence is None:
         return trees.NONE
     since, ends = _ago(trees.text(fence, "since"), now), trees.at(fence, "endsAt")
+    if trees.text(item, "state") == DeviceState.GONE:
+        return f"{trees.text(fence, 'message')}, since {since}; stays until the device is seen again"
     left = (
         f"ends in {wording.duration(datetime.fromisoformat(ends) - now)} if nothing more happens"
         if isinstance(ends, str)

@@ -186,6 +186,14 @@ def test_all_about_one_device(wharf: wharf_host.Wharf, seen: controller_stand_in
     assert lines[-1] == "  6m ago GpuFenced: XID 79"
 
 
+def test_a_fence_of_a_device_that_is_gone_does_not_end_by_the_clock(
+    wharf: wharf_host.Wharf, world: controller_stand_in.World
+) -> None:
+    world.answers["gpus"] = plain(replace(STATUS, devices=(replace(HELD, there=False),)))
+    (line,) = (line for line in wharf("describe", "gpu", "GPU-aa").out.splitlines() if "Fence:" in line)
+    assert line.endswith("since 2026-11-22T12:00:00Z (5m ago); stays until the device is seen again")
+
+
 def test_a_cordon_is_told_with_who_and_why(wharf: wharf_host.Wharf, seen: controller_stand_in.World) -> None:
     lines = wharf("describe", "gpu", "GPU-bb22").out.splitlines()
     assert (
