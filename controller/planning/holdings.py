@@ -116,7 +116,7 @@ class _Reader:
             return True  # it runs, or may, or nobody knows
         begun, back = memory.replacements.get(name), memory.rollbacks.get(name)
         if container.id in {begun.old_id if begun else "", back.to_id if back else ""}:
-            return True  # it may have to come back
+            return self._is_held(name, container)  # it may have to come back, but not for ever
         if is_kept(container, memory):
             return False
         if container.started_at is None:

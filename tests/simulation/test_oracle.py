@@ -13,6 +13,7 @@ from controller.model.memory import Memory
 from controller.model.observed import Container, EngineView
 from controller.model.status import ChainReport
 from controller.planning import budget, chains, holdings, inventory, quotas, rollback, stops
+from controller.planning.case import Ours
 from controller.reconciler import Reconciler
 from controller.sources import settling
 from tests.simulation import acts, faults, gpu_deeds, hands, runs, scenario, shrinking
@@ -87,6 +88,17 @@ def takes_no_answer_for_no(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(holdings, "UNANSWERED", -timedelta(days=1))
 
 
+def keeps_gpus_for_who_may_come_back(patch: pytest.MonkeyPatch) -> None:
+    counts = holdings._Reader._counts
+
+    def eternal(self: holdings._Reader, name: str, ours: Ours, container: Container) -> bool:
+        begun = self._g.memory.replacements.get(name)
+        may_return = begun is not None and container.id == begun.old_id
+        return may_return or counts(self, name, ours, container)
+
+    patch.setattr(holdings._Reader, "_counts", eternal)
+
+
 @dataclass(frozen=True)
 class Broken:
     """A fault in the product, what goes on while it is there, and which invariant it violates."""
@@ -117,6 +129,7 @@ FORGOTTEN = {
     "a_full_disk_hides_a_copy_from_the_list": forgets_the_first_at_once,
     "an_image_moves_and_its_event_is_lost": believes_what_it_asked_once,
     "a_start_that_was_not_answered_comes_when_its_gpu_is_given": takes_no_answer_for_no,
+    "two_that_may_have_to_come_back_wait_for_each_other": keeps_gpus_for_who_may_come_back,
     "a_rolled_back_container_that_ends_at_once": rolls_back_for_ever,
 }
 """What mended the product after each plan was kept, taken away again."""

@@ -9,6 +9,7 @@ from controller.api import labels
 from controller.api.conditions import Reason
 from controller.engine.bystanders import NOT_ASKED
 from controller.model.gpus import Attached, Device
+from controller.model.memory import Replacement
 from controller.model.observed import ContainerState
 from controller.model.plan import Verdict
 from controller.planning import devices
@@ -225,6 +226,22 @@ def test_gpus_that_come_after_others_were_looked_at_are_not_given_before_others_
     assert (late.verdict, late.reason, late.message) == (Verdict.HOLD, Reason.NOT_SEEN, NOT_ASKED.message)
     assert without.reason not in {Reason.NOT_SEEN, None}
     assert NOT_ASKED.message not in without.message
+
+
+@pytest.mark.parametrize(("ended_ago", "expected"), [("14m", ["GPU-1 workspace alice alone"]), ("16m", [])])
+def test_a_container_that_may_have_to_come_back_does_not_hold_its_gpu_for_ever(
+    ended_ago: str, expected: list[str]
+) -> None:
+    """Two of them could wait for each other, each for what the other had."""
+    world = stories.tell([dict(HOST), dict(ALICE), {"container": "alice", "ended_ago": ended_ago}])
+    before = world.main("alice")
+    assert before is not None
+    world.change(before.id, name=labels.retained_name("alice", before.labels[labels.INSTANCE]))
+    world.remember(replacements={"alice": Replacement("alice", before.id, "hash", "image", world.now)})
+    planner = Planner(world.rules)
+    world.plan(planner)
+    assert planner.equipment is not None
+    assert [f"{one.uuid} {one.holder} {one.hold}" for one in planner.equipment.holdings.claims] == expected
 
 
 def test_the_first_hold_to_end_is_when_it_is_worth_looking_again() -> None:
