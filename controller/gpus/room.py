@@ -120,7 +120,7 @@ class Room:
         if isinstance(found, Unseen) or found is NO_GPUS:
             return found
         if abs(now - found.at) > FRESH:
-            words = f"the GPUs were looked at last {now - found.at} ago"
+            words = f"the GPUs were looked at last at {found.at:%H:%M:%S}"
             return Unseen(Reason.NOT_SEEN, words, found.at)
         return self._with_access(found)
 

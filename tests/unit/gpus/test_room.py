@@ -121,6 +121,16 @@ def test_a_view_that_is_too_old_or_of_another_time_is_none(after: int, is_seen: 
         assert found.since == START
 
 
+def test_what_is_said_of_a_view_that_is_too_old_stays_the_same() -> None:
+    """Words that change with each pass would be news with each pass."""
+    kept = Told().room()
+    kept.look()
+    one, other = (kept.observe({}, START + timedelta(seconds=seconds)) for seconds in (31, 46.5))
+    assert isinstance(one, Unseen)
+    assert one == other
+    assert one.message == "the GPUs were looked at last at 12:00:00"
+
+
 def test_who_is_unseen_has_been_so_since_the_first_time() -> None:
     told = Told()
     kept = told.room()
