@@ -129,7 +129,9 @@ class _Reader:
         ended, ends = container.finished_at, []
         if name in self._g.specs and ended is not None:
             effective = self._effective(name)
-            ends.append(ended + (USUAL_HOLD if effective is None else effective.gpu_hold))
+            wants = effective is None or effective.gpu is not None
+            hold = USUAL_HOLD if effective is None else effective.gpu_hold
+            ends += [ended + hold] if wants else []
         wait = self._g.memory.backoffs.get(name)
         if wait is not None and wait.reason is Reason.OUTCOME_UNKNOWN:
             ends.append(wait.next_attempt + UNANSWERED)  # what was asked for may be done late, a start too
