@@ -10,6 +10,8 @@ LEAST_SEEDS = 500
 LEAST_OF_A_MODE = 50
 LEAST_OF_A_KIND = 10
 """How often each kind of disturbance must have had an effect."""
+LEAST_STARTS = 200
+"""So many containers must have been started with GPUs by a controller."""
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +30,7 @@ def test_nothing_that_must_never_happen_happens(figures: swarm.Figures) -> None:
         pytest.fail(f"{result.violated}\n{told}\nshrunk and kept: {shrinking.keep(small)}")
     assert figures.steps >= LEAST_STEPS
     assert figures.seeds >= LEAST_SEEDS
+    assert figures.counts["started with devices"] >= LEAST_STARTS
     assert min(figures.by_mode[mode] for mode in scenario.MODES) >= LEAST_OF_A_MODE
 
 
