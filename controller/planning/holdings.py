@@ -132,8 +132,8 @@ class _Reader:
             wants = effective is None or effective.gpu is not None
             hold = USUAL_HOLD if effective is None else effective.gpu_hold
             ends += [ended + hold] if wants else []
-        wait = self._g.memory.backoffs.get(name)
-        if wait is not None and wait.reason is Reason.OUTCOME_UNKNOWN:
+        wait, main = self._g.memory.backoffs.get(name), self._g.index[name].main
+        if wait is not None and wait.reason is Reason.OUTCOME_UNKNOWN and container is main:
             ends.append(wait.next_attempt + UNANSWERED)  # what was asked for may be done late, a start too
         latest = [end for end in ends if self._g.now < end]
         self.ends += [max(latest)] if latest else []

@@ -35,7 +35,8 @@ def replace(case: Case, container: Container, message: str = "") -> Decision:
     unused = container.started_at is None and not container.running  # its successor takes no more room
     hold = obstacles.anew(case) if unused else obstacles.new(case)
     if hold is not None:
-        return hold
+        given_back = regranting.released(case, hold.message) if hold.verdict is Verdict.HOLD else None
+        return given_back or hold
     if unused:
         begun = case.memory.replacements.get(case.name)
         actions = chains.remake(case, container, begun.old_id if begun else None)
