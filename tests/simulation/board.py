@@ -134,7 +134,7 @@ class Board:
         self.silence = ""
         self.slow = self.mismatch = self.shy = False
         self.cordons: dict[str, datetime] = {}
-        self.ailed: dict[str, datetime] = {}
+        self.ailed: dict[str, tuple[datetime, datetime]] = {}
         self.given: list[Given] = []
         self._runs: dict[str, _Run] = {}
         self._made: dict[str, datetime] = {}

@@ -65,7 +65,9 @@ class GpuRoom:
         for trouble in troubles:
             at = self.seen_at if trouble.lasts else trouble.at
             if board is not None and (trouble.lasts or trouble.code not in APPLICATION_FAULTS):
-                board.ailed[trouble.uuid] = max(at, board.ailed.get(trouble.uuid, at))
+                before = board.ailed.get(trouble.uuid)
+                if before is None or at > before[0]:
+                    board.ailed[trouble.uuid] = at, self._world.true_time()
 
     def _look(self, now: datetime) -> None:
         board = self._world.board

@@ -96,8 +96,9 @@ def _unfit(
         if whole in troubles:
             yield "S8", f"{uuid} although something was wrong with {whole}"
         ailed = None if lockless or sight.clean_after is None else board.ailed.get(whole)
-        if ailed is not None and ailed < sight.began < ailed + (sight.clean_after or timedelta(0)):
-            yield "S8", f"{uuid} although something was wrong with {whole} until {ailed}"
+        at, known = ailed or (sight.began, sight.began)
+        if known < sight.began < at + (sight.clean_after or timedelta(0)):
+            yield "S8", f"{uuid} although something was wrong with {whole} until {at}"
 
 
 def _could_be_known(given: Given, other: Beside, sight: Sight, *, lockless: bool) -> bool:
