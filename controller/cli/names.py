@@ -12,14 +12,20 @@ from click import shell_completion
 from controller.cli import exits, session, trees
 
 
-class WorkspaceName(click.ParamType[str]):
-    """The name of a workspace."""
+class _Name(click.ParamType[str]):
+    """The name of one thing of a kind.
 
-    name = "name"
+    Attributes:
+        listed: the kind as `wharf get` calls it.
+        prefix: what `-o name` prints before the name.
+    """
+
+    listed: str
+    prefix: str
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
-        """The name without a leading `workspace/`, as `-o name` prints it."""
-        return value.removeprefix("workspace/")
+        """The name without its kind, as `-o name` prints that."""
+        return value.removeprefix(self.prefix)
 
     def shell_complete(
         self,
@@ -28,26 +34,23 @@ class WorkspaceName(click.ParamType[str]):
         incomplete: str,
     ) -> list[shell_completion.CompletionItem]:
         """The names that begin as typed; none where no controller answers."""
-        return _known(ctx, "workspaces", incomplete)
+        return _known(ctx, self.listed, incomplete)
 
 
-class GpuName(click.ParamType[str]):
+class WorkspaceName(_Name):
+    """The name of a workspace."""
+
+    name = "name"
+    listed = "workspaces"
+    prefix = "workspace/"
+
+
+class GpuName(_Name):
     """The UUID of a GPU or a MIG instance, or the beginning of it."""
 
     name = "uuid"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
-        """The name without a leading `gpu/`, as `-o name` prints it."""
-        return value.removeprefix("gpu/")
-
-    def shell_complete(
-        self,
-        ctx: click.Context,
-        param: click.Parameter,  # noqa: ARG002 - click's signature
-        incomplete: str,
-    ) -> list[shell_completion.CompletionItem]:
-        """The UUIDs that begin as typed; none where no controller answers."""
-        return _known(ctx, "gpus", incomplete)
+    listed = "gpus"
+    prefix = "gpu/"
 
 
 def _known(ctx: click.Context, kind: str, incomplete: str) -> list[shell_completion.CompletionItem]:
