@@ -123,6 +123,8 @@ def reconciler(settings: Settings, around: Surroundings, mode: str) -> Reconcile
         gpu_attach=settings.config.gpus.attach,
         gpu_monitors=settings.config.gpus.monitors,
         proxied=settings.proxy_dir is not None,
+        slice_driver=settings.config.slices.driver,
+        slice_root=settings.config.slices.root,
     )
     setup = Setup(mode, rules, f"{host.boot_id()}/{len(ledger_schema.steps())}")
     return Reconciler(around, Planner(rules), lambda: os.urandom(NONCE_BYTES), _since_boot, setup)

@@ -17,6 +17,7 @@ from controller.model.images import Collection
 from controller.model.memory import Memory
 from controller.model.observed import Account, AccountSeen, Disk, EngineView, Layer, Observed, Seen, Unseen
 from controller.model.sizes import Usage
+from controller.model.slices import SliceView
 from controller.planning import (
     acceptance,
     case,
@@ -29,6 +30,7 @@ from controller.planning import (
     resolve,
     retention,
     sizes,
+    slicing,
 )
 from controller.planning.case import Rules
 from controller.planning.planner import Planner
@@ -136,6 +138,7 @@ class Looker:
             collection=self._collection(engine, wants, now),
             usage=self._sizes(engine, effectives, cause, now),
             gpus=self._around.gpus.observe(self._with_gpus(engine), now),
+            slices=self._slices(engine, policy, now),
         )
         look = Look(desired, observed, memory, self._books.trouble, next_look, wants)
         return replace(look, observed=replace(look.observed, unproven=self._unproven(look)))
@@ -215,6 +218,14 @@ class Looker:
             return {}
         containers = engine.value.containers.values()
         return {c.id: c.pid for c in containers if c.pid and c.running and devices.has_any(c)}
+
+    def _slices(
+        self, engine: Seen[EngineView] | Unseen, policy: AcceptedPolicy | Unseen, now: datetime
+    ) -> Seen[SliceView] | Unseen:
+        """Look at the slices; which there are to be depends on the Engine."""
+        if isinstance(engine, Unseen):
+            return engine
+        return self._around.slices.observe(slicing.question(self._host.rules, engine.value, policy), now)
 
     def _unproven(self, look: Look) -> str:
         """Say why nothing may rest on this look; a host is proven by one complete look since it changed."""

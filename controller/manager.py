@@ -34,6 +34,7 @@ from controller.reporting import http, logs, metrics, narrator, notify
 from controller.service import Facts, Service
 from controller.settings import Settings
 from controller.slices import limits
+from controller.slices.room import Room as SliceRoom
 from controller.sources import members, meter, preparation, proposals, watcher
 from controller.status import events as event_texts
 from controller.surroundings import Surroundings
@@ -118,7 +119,9 @@ def survey(settings: Settings, spec_dir: Path | None = None) -> PassReport:
     gpus = assembly.gpus(settings, clock)
     gpus.look()
     engine = assembly.observer(settings, client, lambda: gpus.any)
-    around = replace(assembly.look(settings, engine, paper, _Nobody(), memories), gpus=gpus)
+    around = replace(
+        assembly.look(settings, engine, paper, _Nobody(), memories), gpus=gpus, slices=SliceRoom()
+    )
     if spec_dir is not None:
         grace = settings.config.safety.deletion_grace
         around = replace(around, specs=proposals.Proposal(str(spec_dir), grace))
@@ -161,6 +164,7 @@ class Controller:
             engine_executor.EngineExecutor(self._client, limits.read_limits, self._owns),
             preparation.HostExecutor(*directories, settings.proxy_dir, settings.closed),
         )
+        self._slices = SliceRoom()
         around = self._around()
         self.service = Service(
             self.ledger,
@@ -171,7 +175,9 @@ class Controller:
         )
         self._policies = around.policies
         self._meter = meter.Meter(self._client.layer_and_log, clock)
-        around = replace(around, errands=self.service.errands, sizes=self._meter, gpus=self._gpus)
+        around = replace(
+            around, errands=self.service.errands, sizes=self._meter, gpus=self._gpus, slices=self._slices
+        )
         self._reconciler = assembly.reconciler(settings, around, config.mode)
         self._narrator = narrator.Narrator()
         self._notify = notify.Notifier(os.environ.get("NOTIFY_SOCKET"), os.environ.get("WATCHDOG_USEC"))
@@ -291,6 +297,8 @@ class Controller:
             return outcome
         if isinstance(action, actions.HostAction):
             return host_files.execute(action)
+        if isinstance(action, actions.SliceAction):
+            return self._slices.execute(action)
         return self.ledger.execute(action, clock())
 
     def _owns(self, container_id: str, marks: Mapping[str, str]) -> bool:

@@ -17,6 +17,7 @@ from controller.model.images import ImageStore
 from controller.model.memory import BackOff, Content, Held, Identity, Memory
 from controller.model.observed import (
     NO_GPUS,
+    NO_SLICES,
     Account,
     AccountSeen,
     EngineView,
@@ -28,6 +29,7 @@ from controller.model.observed import (
 from controller.model.outcomes import Outcome
 from controller.model.plan import Decision
 from controller.model.sizes import Usage, Wanted
+from controller.model.slices import Question, SliceView
 from controller.workers import Finished
 
 
@@ -196,6 +198,22 @@ class NoGpus:
         return NO_GPUS
 
 
+class Slices(Protocol):
+    """The cgroups that owners' containers are in."""
+
+    def observe(self, question: Question, now: datetime) -> Seen[SliceView] | Unseen:
+        """Look at all of them."""
+
+
+class NoSlices:
+    """Nobody makes any."""
+
+    def observe(self, question: Question, now: datetime) -> Seen[SliceView] | Unseen:
+        """Return none."""
+        del question, now
+        return NO_SLICES
+
+
 class Errands(Protocol):
     """What people asked for that is done at once or not at all, and so is not written down."""
 
@@ -231,3 +249,4 @@ class Surroundings:
     errands: Errands = field(default_factory=NoErrands)
     sizes: Sizes = field(default_factory=NoSizes)
     gpus: Gpus = field(default_factory=NoGpus)
+    slices: Slices = field(default_factory=NoSlices)

@@ -34,6 +34,8 @@ class ConditionType(StrEnum):
     """The catalog says that the image should not be used any more; present only while true."""
     NOT_ENFORCED = "NotEnforced"
     """A field of the spec is accepted but has no effect yet; present only while true."""
+    LIMIT_NOT_ENFORCED = "LimitNotEnforced"
+    """A limit on the owner's workspaces together has no effect on it; present only while true."""
     OVER_QUOTA = "OverQuota"
     """It runs with more than the policy allows by now; present only while true."""
     OVER_SOFT_LIMIT = "OverSoftLimit"

@@ -13,6 +13,8 @@ from controller.api import fields, meta, quantities, rules, workspace
 
 Allowance = Annotated[int, Field(ge=0, le=fields.MAX_COUNT)]
 Priority = Annotated[int, Field(ge=1, le=100)]
+Weight = Annotated[int, Field(ge=1, le=10000)]
+"""As the kernel has it: 100 where nobody says another."""
 
 
 class Enforcement(enum.StrEnum):
@@ -56,13 +58,53 @@ class Quotas(meta.ApiModel):
     )
 
 
+class IoLimit(meta.ApiModel):
+    """How much of the device below a path one owner's workspaces may use together; absent: unlimited."""
+
+    path: fields.AbsolutePath = Field(description="Any path on the device, such as a mount root.")
+    read: fields.Given[rules.Space] = Field(default=None, description="Bytes read a second.")
+    write: fields.Given[rules.Space] = Field(default=None, description="Bytes written a second.")
+    read_ops: fields.Given[fields.Count] = Field(default=None, description="Reads a second.")
+    write_ops: fields.Given[fields.Count] = Field(default=None, description="Writes a second.")
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Self:
+        if not (self.read or self.write or self.read_ops or self.write_ops):
+            raise fields.refusal("name at least one of read, write, readOps and writeOps")
+        return self
+
+
 class Aggregate(meta.ApiModel):
     """Limits on one owner's workspaces together. Absent means inherit; null means unlimited."""
 
     cpus: quantities.NanoCpus | None = Field(default=None, description="Processors, as a decimal string.")
+    cpuset: quantities.CpuSet | None = Field(
+        default=None, description="Which processors, as in 0-7,16; all workspaces share them."
+    )
+    cpu_weight: Weight | None = Field(
+        default=None, description="Share of the processors when they are all wanted; null: 100."
+    )
     memory: rules.Memory | None = Field(default=None, description="Hard limit.")
     memory_high: rules.Memory | None = Field(default=None, description="Above this, memory is reclaimed.")
+    memory_low: rules.Memory | None = Field(
+        default=None,
+        description="Guaranteed while one of them runs; it is at least the sum of their memoryReservation.",
+    )
+    swap: rules.Space | None = Field(default=None, description="Swap alone, not memory plus swap.")
     pids: fields.Count | None = Field(default=None, description="Processes and threads.")
+    io_weight: Weight | None = Field(
+        default=None, description="Share of the disks when they are busy; null: 100."
+    )
+    io: fields.Items[IoLimit] | None = Field(
+        default=None, description="How much of single devices may be used a second."
+    )
+
+    @model_validator(mode="after")
+    def _devices_once(self) -> Self:
+        paths = [one.path for one in self.io or ()]
+        if len(set(paths)) < len(paths):
+            raise fields.refusal("io names one path twice")
+        return self
 
     @model_validator(mode="after")
     def _high_is_lower(self) -> Self:

@@ -42,6 +42,15 @@ class Reason(StrEnum):
     """The spec is gone and must stay gone for a second complete scan. It is removed after the grace. Put
     the file back if that was not meant."""
 
+    SLICE_PENDING = "SlicePending"
+    """The slice of the owner is not there yet, or does not have its limits. It is made, read back, and the
+    workspace follows. Wait; if it lasts, the message says what the kernel has instead."""
+    LIMIT_UNENFORCEABLE = "LimitUnenforceable"
+    """The policy limits what the owner's workspaces use together, and this kernel cannot. None of theirs
+    is started, what runs goes on. It is tried again. Read the message; enable it, or drop the limit."""
+    MEMORY_PROMISED = "MemoryPromised"
+    """With this workspace more memory would be guaranteed (`memoryReservation`) than the host has. It starts
+    when others stop. Ask for a smaller reservation."""
     GPU_QUEUED = "GpuQueued"
     """All devices that would do are held by others. It starts when its turn comes: the message says its
     place, what it waits for and who holds that. Wait, ask for less under `gpu`, or ask the holder."""
@@ -256,6 +265,12 @@ class Reason(StrEnum):
     ROLLBACK_REQUESTED = "RollbackRequested"
     """A person asked for the kept container. It is put back and pinned. Nothing to do."""
 
+    SLICE_DRIFTED = "SliceDrifted"
+    """The limits of an owner's slice are not those of the policy. They are set and read back. Nothing
+    to do."""
+    SLICE_EMPTY = "SliceEmpty"
+    """Nothing of an owner runs or is to run. The owner's slice is removed. Nothing to do."""
+
     # outcomes
     EXECUTED = "Executed"
     """The call succeeded."""
@@ -305,6 +320,18 @@ class Reason(StrEnum):
     UPDATE_WAITS = "UpdateWaits"
     """Limits differ that can be changed while a container runs, but a hook gave this one its GPUs, and an
     update would take them away. They are set at its next start. Nothing to do."""
+    LIMIT_NOT_ENFORCED = "LimitNotEnforced"
+    """A limit on the owner's workspaces together has no effect on this kernel, or not on this container. The
+    workspace runs without it. Nothing is retried. Read the message; `wharf check` tells what the host can."""
+    MEMORY_LOWERING = "MemoryLowering"
+    """A lower memory limit is below what is in use, and setting it would kill. Memory is reclaimed as far as
+    this kernel can, and the limit follows once use has fallen, or at the next start. Free memory."""
+    SLICE_STRANGER = "SliceStranger"
+    """Something that is no container of ours is in an owner's slice, and counts there. It is left alone. Look
+    who put it there."""
+    SLICE_CONTESTED = "SliceContested"
+    """The limits of a slice were changed again and again after they were set. They are set each time. Find
+    out who changes them."""
     GPU_CONFLICT = "GpuConflict"
     """Somebody else uses a device that is held by this workspace alone. Nobody is stopped for it. Look at
     `wharf get gpus`, and ask who it is."""

@@ -7,6 +7,7 @@ options than the Engine's own, restart policies, and `Binds`, which make a missi
 from controller.api import quantities
 from controller.engine import gpus, parsing, transport
 from controller.model import actions, observed
+from controller.model.template import LEAST_RESERVATION, Template
 
 BILLION = 10**9
 NO_RESTART: transport.Row = {"RestartPolicy": {"Name": "no", "MaximumRetryCount": 0}}
@@ -33,7 +34,7 @@ def render_container(action: actions.CreateContainer) -> transport.Row:
     return body
 
 
-def _render_host_config(template: actions.Template) -> transport.Row:
+def _render_host_config(template: Template) -> transport.Row:
     return {
         "Init": template.init,
         "Mounts": [
@@ -54,12 +55,12 @@ def _render_host_config(template: actions.Template) -> transport.Row:
     }
 
 
-def _render_gpus(template: actions.Template) -> dict[str, object]:
+def _render_gpus(template: Template) -> dict[str, object]:
     requests = gpus.render(template.gpus)
     return {"DeviceRequests": requests} if requests else {}
 
 
-def _render_security(template: actions.Template) -> dict[str, object]:
+def _render_security(template: Template) -> dict[str, object]:
     """Not a word where the Engine's own choice is meant."""
     written: dict[str, object] = {}
     if template.capabilities is not None:
@@ -124,7 +125,7 @@ def render_update(
     if limits.memory_reservation is not None:
         body["MemoryReservation"] = limits.memory_reservation
     elif host_config.get("MemoryReservation"):
-        body["MemoryReservation"] = actions.LEAST_RESERVATION
+        body["MemoryReservation"] = LEAST_RESERVATION
     return body
 
 

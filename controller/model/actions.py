@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from controller.model.gpus import VISIBLE_DEVICES, Attachment
+from controller.api.config import SliceDriver
 from controller.model.memory import (
     FailedTemplate,
     GivenLimits,
@@ -20,7 +20,9 @@ from controller.model.memory import (
     Restarts,
     Rollback,
 )
-from controller.model.observed import Bind, Limits, PublishedPort
+from controller.model.observed import Limits
+from controller.model.slices import SliceLimits
+from controller.model.template import Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,50 +38,6 @@ class Expected:
     running: bool
     started_at: datetime | None
     pid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """All that a container is made from. What of it needs a new container is in its hash.
-
-    Attributes:
-        user: `uid:gid`, or None for the image's.
-        env: what is added to the image's.
-        command: None for the image's.
-        shm: bytes.
-        log_max_size, log_max_files: rotation of the container's log.
-        stop_grace: given to the Engine for those who stop it by hand.
-        capabilities: of the kernel, by name without CAP_: these and no others; None for the Engine's choice.
-        privileged: every capability and every device of the host.
-        runtime: the Engine's name of what runs it, None for its default.
-        gpus: the devices that it gets; None for none. Not in the hash: the label `.gpus` names them.
-    """
-
-    image: str
-    hostname: str
-    command: tuple[str, ...] | None
-    env: tuple[tuple[str, str], ...]
-    user: str | None
-    init: bool
-    binds: tuple[Bind, ...]
-    ports: tuple[PublishedPort, ...]
-    network: str
-    shm: int
-    limits: Limits
-    stop_grace: timedelta
-    log_max_size: str = "10m"
-    log_max_files: int = 3
-    capabilities: tuple[str, ...] | None = None
-    privileged: bool = False
-    runtime: str | None = None
-    gpus: Attachment | None = None
-
-    @property
-    def environment(self) -> tuple[tuple[str, str], ...]:
-        """What is added to the image's environment, with the devices that are visible."""
-        if self.gpus is None:
-            return self.env
-        return tuple(sorted({**dict(self.env), VISIBLE_DEVICES: self.gpus.visible}.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,17 +136,13 @@ class RemoveImage:
     references: tuple[str, ...]
 
 
-LEAST_RESERVATION = 6 * 2**20
-"""The least guaranteed memory that the Engine takes, bytes; this or less is none."""
-
-
 @dataclass(frozen=True, slots=True)
 class UpdateLimits:
     """Set the limits of a container and read them back from the kernel. Already so: they are set.
 
     Attributes:
         limits: complete; None means unlimited, which is written as the host's total, and for the reservation
-            nothing guaranteed, which is written as `LEAST_RESERVATION`: the Engine ignores zeros.
+            nothing guaranteed, which is written as `template.LEAST_RESERVATION`: the Engine ignores zeros.
     """
 
     workspace: str
@@ -266,6 +220,53 @@ class RemoveRoute:
 
     workspace: str
     file: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetSlice:
+    """Make a slice or change its limits, and read them back from the kernel. Already so: it has them.
+
+    A hard limit of memory is never written below what is in use: then it is `Skipped`.
+
+    Attributes:
+        owner: login name; `slices.ROOT` for the slice above all.
+        name: of the slice, as `slicenames.parent` gives it.
+        limits: complete; what the kernel cannot enforce is left out already.
+    """
+
+    driver: SliceDriver
+    owner: str
+    name: str
+    limits: SliceLimits
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveSlice:
+    """Remove a slice that nothing runs in; a populated one is `Skipped`. Already so: it is gone."""
+
+    driver: SliceDriver
+    owner: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitCgroup:
+    """Write limits into a running container's own cgroup, past the Engine, and read them back.
+
+    For containers that an update would cost their GPUs, and for what the Engine cannot say. Already so: it
+    has them. A hard limit of memory is never written below what is in use: then it is `Skipped`.
+
+    Attributes:
+        limits: complete, None for unlimited each; None in place of all leaves them as they are.
+        memory_high: above this memory is reclaimed, bytes; None is unlimited.
+    """
+
+    workspace: str
+    container_id: str
+    name: str
+    limits: Limits | None
+    memory_high: int | None
+    expected: Expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,4 +396,5 @@ LedgerAction: TypeAlias = (
     | BeginRollback
     | EndRollback
 )
-Action: TypeAlias = EngineAction | HostAction | LedgerAction
+SliceAction: TypeAlias = SetSlice | RemoveSlice | LimitCgroup
+Action: TypeAlias = EngineAction | HostAction | LedgerAction | SliceAction

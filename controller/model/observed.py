@@ -14,6 +14,7 @@ from controller.api.conditions import Reason
 from controller.model.gpus import NOTHING_ATTACHED, Attached, Bystander, GpuView
 from controller.model.images import Collection
 from controller.model.sizes import Usage
+from controller.model.slices import SliceView
 
 T = TypeVar("T")
 
@@ -117,6 +118,7 @@ class Configuration:
         privileged: it has every capability and every device.
         runtime: the Engine's name of what runs it, empty where it does not say.
         gpus: the GPUs that it was made with.
+        cgroup_parent: the slice that it was made for, empty for the Engine's own choice.
         other: differences from what this controller ever writes (devices, host namespaces), as short texts.
     """
 
@@ -138,6 +140,7 @@ class Configuration:
     runtime: str = ""
     other: tuple[str, ...] = ()
     gpus: Attached = NOTHING_ATTACHED
+    cgroup_parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +248,8 @@ NOT_LOOKED_AT = Unseen(
     Reason.NOT_SEEN, "the Engine's disk was not looked at", datetime.min.replace(tzinfo=UTC)
 )
 """What is known of a disk of which nobody asked."""
+NO_SLICES = Seen(SliceView(), datetime.min.replace(tzinfo=UTC))
+"""Of a host where nobody makes any."""
 NO_GPUS = Seen(GpuView(), datetime.min.replace(tzinfo=UTC))
 """Of a host where nobody looks for any."""
 
@@ -269,6 +274,8 @@ class EngineView:
             not be inspected, and where nobody asked because the host had no GPUs.
         cdi: names that the Engine attaches devices by, where it tells them; empty where it does so and does
             not tell which; None where it cannot.
+        cgroup_driver: the Engine's word, `systemd` or `cgroupfs`; empty where it says none.
+        cgroup_version: 1 or 2; 0 where it does not say.
     """
 
     engine_id: str
@@ -284,6 +291,8 @@ class EngineView:
     disk: Disk | Unseen = NOT_LOOKED_AT
     bystanders: Mapping[str, Bystander] | Unseen = field(default_factory=dict)
     cdi: frozenset[str] | None = None
+    cgroup_driver: str = ""
+    cgroup_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,6 +385,7 @@ class Observed:
         collection: the images, if a person wants some to go and they could be looked at.
         usage: bytes of each workspace, as they were measured last.
         gpus: of the host; a host without any is seen, and has none.
+        slices: of the owners; a host on which nobody makes any is seen, and has none.
     """
 
     engine: Seen[EngineView] | Unseen
@@ -385,3 +395,4 @@ class Observed:
     collection: Collection | None = None
     usage: Mapping[str, Usage] = field(default_factory=dict)
     gpus: Seen[GpuView] | Unseen = NO_GPUS
+    slices: Seen[SliceView] | Unseen = NO_SLICES

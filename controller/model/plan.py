@@ -35,6 +35,8 @@ class Remedy(StrEnum):
     """Changed while the container runs."""
     RESTART = "restart"
     """Changed at the next start of the same container."""
+    OWNER = "owner"
+    """Changed for all workspaces of the owner at once, beside this one."""
     REPLACE = "replace"
     """Needs a new container."""
     REPORT = "report"

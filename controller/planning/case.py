@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 
 from controller.api import labels
 from controller.api.conditions import DriftKind, Reason
-from controller.api.config import GpuAttach
+from controller.api.config import GpuAttach, SliceDriver
 from controller.api.presets import Enforcement, LimitName
-from controller.model.actions import Action, Expected, Template
+from controller.model.actions import Action, Expected
 from controller.model.desired import AcceptedSpec, RejectedFile
 from controller.model.effective import Effective, Refusal
 from controller.model.memory import Cause, Intent, Memory, Suspension
@@ -20,6 +20,7 @@ from controller.model.plan import Decision, Drift, Note, NotEnforced, Remedy, Ve
 from controller.model.routes import NO_NAMES, Names
 from controller.model.sizes import Usage
 from controller.model.status import ServiceAddress
+from controller.model.template import Template
 from controller.planning import devices, gear, identity, sizes
 from controller.planning.budget import Budget
 from controller.planning.fitting import Stock
@@ -43,6 +44,8 @@ class Rules:
         proxied: there is a directory in which the site's proxy reads what is to be reached by a name.
         gpu_attach: how GPUs reach a container.
         gpu_monitors: names of containers of others that only watch the GPUs that they were given.
+        slice_driver: who makes the slices of owners; AUTO: as the Engine makes its own.
+        slice_root: name of the slice above all owners' slices.
     """
 
     runtime_secrets: str
@@ -56,6 +59,8 @@ class Rules:
     proxied: bool = False
     gpu_attach: GpuAttach = GpuAttach.AUTO
     gpu_monitors: tuple[str, ...] = ()
+    slice_driver: SliceDriver = SliceDriver.NONE
+    slice_root: str = "wharf"
 
 
 @dataclass(frozen=True, slots=True)

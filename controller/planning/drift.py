@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields
 
 from controller.api import labels, quantities
 from controller.api.conditions import DriftKind
-from controller.model.actions import LEAST_RESERVATION, Template
 from controller.model.gpus import VISIBLE_DEVICES, Wish
 from controller.model.observed import Container, ContainerState, EngineView, Image, Limits
 from controller.model.plan import Drift, Remedy
+from controller.model.template import LEAST_RESERVATION, Template
 from controller.planning import devices, gear, pleas
 from controller.planning import template as template_module
 from controller.planning.fitting import Stock
@@ -39,6 +39,7 @@ FIELD_REMEDIES: Mapping[str, Remedy] = {
     "privileged": Remedy.REPLACE,
     "runtime": Remedy.REPLACE,
     "gpus": Remedy.REPLACE,
+    "cgroup_parent": Remedy.REPLACE,
     "log_max_size": Remedy.REPORT,
     "log_max_files": Remedy.REPORT,
 }

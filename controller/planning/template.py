@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 
 from controller.api import labels
 from controller.api.workspace import SecurityProfile
-from controller.model.actions import Template
 from controller.model.desired import AcceptedSpec
 from controller.model.effective import Effective
 from controller.model.observed import Bind, PublishedPort
+from controller.model.template import Template
 from controller.planning import claims, security
 
 HASH_VERSION = "v2"

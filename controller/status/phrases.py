@@ -8,6 +8,7 @@ from typing import Final
 
 from controller.api import quantities
 from controller.model import actions, observed
+from controller.model.template import Template
 
 
 def describe(action: actions.Action) -> str:
@@ -34,7 +35,7 @@ def _limits(limits: observed.Limits) -> Iterator[str]:
         yield f"pids {limits.pids}"
 
 
-def _template(template: actions.Template) -> Iterator[str]:
+def _template(template: Template) -> Iterator[str]:
     yield from _privileges(template)
     yield f"network {template.network}"
     if template.user:
@@ -51,7 +52,7 @@ def _template(template: actions.Template) -> Iterator[str]:
         yield f"command {template.command[0]}"
 
 
-def _privileges(template: actions.Template) -> Iterator[str]:
+def _privileges(template: Template) -> Iterator[str]:
     if template.privileged:
         yield "PRIVILEGED"
     if template.runtime is not None:

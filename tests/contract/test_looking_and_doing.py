@@ -8,7 +8,7 @@ import pytest
 
 from controller.api import labels
 from controller.api.conditions import Reason
-from controller.model import actions, observed, outcomes
+from controller.model import actions, observed, outcomes, template
 from tests.contract import backends
 from tests.contract.backends import Backend, row
 from tests.support import engine_actions as act
@@ -183,7 +183,7 @@ def test_limits_are_changed_in_any_order_and_read_back_from_the_kernel(backend: 
         if wanted.memory_swap is not None:
             assert kernel.memory_swap == wanted.memory_swap
         if wanted.memory_reservation is None:
-            assert (kernel.memory_reservation or 0) <= actions.LEAST_RESERVATION
+            assert (kernel.memory_reservation or 0) <= template.LEAST_RESERVATION
         else:
             assert kernel.memory_reservation == wanted.memory_reservation
     assert only(backend).pid == container.pid

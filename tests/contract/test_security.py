@@ -6,6 +6,7 @@ import pytest
 
 from controller.api.conditions import Reason
 from controller.model import actions, observed, outcomes
+from controller.model.template import Template
 from controller.planning import security
 from controller.planning.identity import MAX_RUN_AS
 from tests.contract.backends import Backend, row
@@ -85,9 +86,7 @@ def test_without_a_word_it_is_the_default_that_shows(backend: Backend) -> None:
     [act.template(runtime="nobody-s"), act.template(capabilities=("FLY",))],
     ids=["runtime", "cap"],
 )
-def test_what_the_engine_does_not_know_is_refused_at_once(
-    backend: Backend, template: actions.Template
-) -> None:
+def test_what_the_engine_does_not_know_is_refused_at_once(backend: Backend, template: Template) -> None:
     outcome = backend.executor.execute(actions.CreateContainer("alice", "workspace-alice", template, {}))
     assert isinstance(outcome, outcomes.Failed)
     assert outcome.reason is Reason.REFUSED_BY_ENGINE

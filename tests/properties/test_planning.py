@@ -25,6 +25,7 @@ from tests.support import builders, stories
 from tests.support.world import RefusedError, World
 
 NAMES = ("alice", "bob", "thesis")
+OF_THE_HOST = (actions.EnsureNetwork, actions.RemoveImage, actions.SetSlice, actions.RemoveSlice)
 STILL = {Verdict.KEEP, Verdict.WAIT, Verdict.HOLD}
 ENOUGH_PASSES = 40
 BAD_PASSES = 12
@@ -203,7 +204,7 @@ def check_every(world: World, plan: Plan) -> None:
         assert decision.retry_at is None or decision.retry_at > world.now
         assert not decision.disrupts or destructive(decision) or decision.reason in LATER
         for action in decision.actions:
-            assert not isinstance(action, actions.EnsureNetwork | actions.RemoveImage)
+            assert not isinstance(action, OF_THE_HOST)
             assert action.workspace == name
             if (identifier := getattr(action, "container_id", None)) is not None:
                 assert identifier in ours

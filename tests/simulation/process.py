@@ -302,6 +302,7 @@ class Process:
             return outcome
         if isinstance(action, actions.HostAction):
             return self._host.execute(action)
+        assert not isinstance(action, actions.SliceAction), "nobody makes slices here"
         return self.ledger.execute(action, self.world.wall())
 
     def _enter(self, engine_id: str) -> None:

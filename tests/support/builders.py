@@ -10,7 +10,7 @@ from controller.api.conditions import Reason
 from controller.api.images import ImageCatalog
 from controller.api.policy import ResourcePolicy
 from controller.api.workspace import Workspace
-from controller.model.actions import CreateContainer, Template
+from controller.model.actions import CreateContainer
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, Finding, RejectedFile, SpecFile, SpecScan
 from controller.model.gpus import VISIBLE_DEVICES, Attached
 from controller.model.memory import Memory
@@ -26,6 +26,7 @@ from controller.model.observed import (
     Seen,
     Unseen,
 )
+from controller.model.template import Template
 from controller.planning.budget import Budget
 from controller.planning.case import Rules
 from controller.planning.standing import Standing

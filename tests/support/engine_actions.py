@@ -6,12 +6,13 @@ from typing import Any
 
 from controller.api import labels
 from controller.model import actions, observed
+from controller.model.template import Template
 
 IMAGE = "wharf-sample:1"
 SLEEP = ("/bin/sleep", "600")
 
 
-def template(**changes: Any) -> actions.Template:  # noqa: ANN401 - fields of a template
+def template(**changes: Any) -> Template:  # noqa: ANN401 - fields of a template
     """A template on the Engine's own bridge, with everything else at its least."""
     fields: dict[str, Any] = {
         "image": IMAGE,
@@ -27,7 +28,7 @@ def template(**changes: Any) -> actions.Template:  # noqa: ANN401 - fields of a 
         "limits": observed.Limits(),
         "stop_grace": timedelta(seconds=5),
     }
-    return actions.Template(**(fields | changes))
+    return Template(**(fields | changes))
 
 
 def create(name: str = "alice", instance: str = "11" * 16, **changes: Any) -> actions.CreateContainer:  # noqa: ANN401

@@ -151,6 +151,7 @@ class Executor:
         with self.fuse.effect():
             if isinstance(action, actions.HostAction):
                 return self.files.execute(action)
+            assert not isinstance(action, actions.SliceAction), "nobody makes slices here"
             return self.engine.execute(action)
 
     def _check_intent(self, action: Action) -> None:

@@ -12,6 +12,7 @@ from controller.model import actions, gpus, memory, outcomes, plan
 from controller.model.desired import AcceptedSpec
 from controller.model.observed import Account, Limits, PublishedPort
 from controller.model.status import Event
+from controller.model.template import Template
 
 NOW: Final = dt.datetime(2026, 3, 1, 12, 0, 0, 250, tzinfo=dt.UTC)
 MINUTE: Final = dt.timedelta(minutes=1)
@@ -57,7 +58,7 @@ def start(workspace: str = "alice") -> actions.StartContainer:
 
 
 def create(workspace: str = "alice", **env: str) -> actions.CreateContainer:
-    template = actions.Template(
+    template = Template(
         image="img",
         hostname=workspace,
         command=None,

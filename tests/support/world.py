@@ -315,6 +315,8 @@ class World:
                 | actions.EndRollback()
             ):
                 self._write(action)
+            case actions.SetSlice() | actions.RemoveSlice() | actions.LimitCgroup():
+                raise AssertionError(f"nobody makes slices here ({action})")
             case _:
                 self._touch(action)
         self.done.append(action)

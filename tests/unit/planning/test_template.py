@@ -9,11 +9,11 @@ import pytest
 
 from controller.api import labels
 from controller.api.conditions import Reason
-from controller.model.actions import Template
 from controller.model.effective import Effective
 from controller.model.gpus import Attachment, Driver
 from controller.model.observed import Bind, Limits, PublishedPort
 from controller.model.plan import Remedy
+from controller.model.template import Template
 from controller.planning import claims, drift, resolve, template
 from controller.planning.case import Blueprint
 from controller.planning.planner import Planner
@@ -55,9 +55,11 @@ CHANGED: dict[str, Any] = {
     "privileged": True,
     "runtime": None,
     "gpus": Attachment(Driver.CDI, ("GPU-1",), ("nvidia.com/gpu=GPU-1",)),
+    "cgroup_parent": "/wharf/bob",
 }
-COMPARED_OTHERWISE = {"image", "gpus"}
-"""Of the image the id is compared: another reference to it is no change. The label `.gpus` names devices."""
+COMPARED_OTHERWISE = {"image", "gpus", "cgroup_parent"}
+"""Of the image the id is compared: another reference to it is no change. The label `.gpus` names devices. A
+container without a slice, as older controllers made it, stays without one."""
 
 
 def test_the_hash_of_a_template_is_for_ever() -> None:

@@ -14,12 +14,13 @@ from controller.model.gpustatus import WorkspaceGpus
 from controller.model.observed import Bind, Container, ContainerState, Limits, PublishedPort, Unseen
 from controller.model.plan import Drift, HostFinding, NotEnforced, Plan, Remedy, Verdict
 from controller.model.status import EffectiveValue, ServiceAddress
+from controller.model.template import Template
 from controller.status import phrases, summary, wording
 from tests.support import reports
 
 EXPECTED = actions.Expected(running=True, started_at=reports.NOW, pid=42)
 LIMITS = Limits(nano_cpus=500_000_000, memory=64 << 20, pids=100)
-TEMPLATE = actions.Template(
+TEMPLATE = Template(
     image="sample:1",
     hostname="alice",
     command=("httpd", "--password=x"),
