@@ -13,9 +13,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from deploy.dev import userland
+from deploy.dev import machine, userland
 from tests.support import dockerd as dockerd_support
-from tests.support import gpus
+from tests.support import gpus, machines
 
 hypothesis.settings.register_profile("small", max_examples=60, deadline=None, print_blob=True)
 hypothesis.settings.register_profile("large", max_examples=2000, deadline=None, print_blob=True)
@@ -31,7 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-ENGINES = {"dockerd", "own_dockerd", "dockerd_cdi", "dockerd_hook"}
+ENGINES = {"dockerd", "own_dockerd", "dockerd_cdi", "dockerd_hook", "dockerd_systemd"}
+OF_THE_USERLAND = {"dockerd_cdi", "systemd_machine"}
+"""Those that need the other userland; it takes a minute to be made."""
 
 
 def _uses(item: pytest.Item, fixtures: set[str]) -> bool:
@@ -44,17 +46,17 @@ def _uses(item: pytest.Item, fixtures: set[str]) -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the tests that use an Engine, so that `-m 'not engine'` leaves them out.
 
-    Those that need the other userland come last: it takes a minute to be made.
+    Those that need the other userland come last.
     """
     for item in items:
         if _uses(item, ENGINES):
             item.add_marker(pytest.mark.engine)
-    items.sort(key=lambda item: _uses(item, {"dockerd_cdi"}))
+    items.sort(key=lambda item: _uses(item, OF_THE_USERLAND))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Begins to make the other userland beside the first tests, if one of the tests needs it."""
-    needed = any(_uses(item, {"dockerd_cdi"}) for item in session.items)
+    needed = any(_uses(item, OF_THE_USERLAND) for item in session.items)
     if needed and not session.config.option.collectonly and not userland.PLACE.is_dir():
         subprocess.run(
             ["setsid", "--fork", sys.executable, "-m", "deploy.dev.userland"],
@@ -121,6 +123,33 @@ def dockerd_cdi() -> Iterator[gpus.GpuDockerd]:
 def dockerd_hook() -> Iterator[gpus.GpuDockerd]:
     """The host's Engine with simulated GPUs by NVIDIA's hook, started by the first test that asks for it."""
     yield from gpus.with_hook(_new_directory())
+
+
+@pytest.fixture(scope="session")
+def systemd_machine() -> Iterator[machine.Machine]:
+    """A machine with systemd, without controllers; it shares the folder of the tests' Engines."""
+    dockerd_support.BASE.mkdir(parents=True, exist_ok=True)
+    with machine.booted(userland.ensure(), shared=dockerd_support.BASE) as booted:
+        yield booted
+
+
+@pytest.fixture(scope="session")
+def dockerd_systemd(systemd_machine: machine.Machine) -> Iterator[machines.MachineDockerd]:
+    """That machine's Engine, whose driver for cgroups is systemd's; started by the first test that asks."""
+    started = machines.MachineDockerd(_new_directory(), systemd_machine)
+    try:
+        started.start()
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture
+def engine_systemd(dockerd_systemd: machines.MachineDockerd) -> Iterator[machines.MachineDockerd]:
+    """That Engine, empty but for images; what the test leaves in it is removed."""
+    yield dockerd_systemd
+    dockerd_systemd.remove_everything()
+    dockerd_systemd.close_clients()
 
 
 @pytest.fixture
