@@ -159,12 +159,8 @@ class Controller:
             self._execute, self._on_defect, lambda: self.queue.add("chain"), clock, config.docker.workers
         )
         stack.callback(self.workers.close)
-        directories = (str(settings.secrets_dir), str(settings.runtime_dir))
-        self._executors = (
-            engine_executor.EngineExecutor(self._client, limits.read_limits, self._owns),
-            preparation.HostExecutor(*directories, settings.proxy_dir, settings.closed),
-        )
         self._slices = SliceRoom()
+        self._executors = self._make_executors(settings)
         around = self._around()
         self.service = Service(
             self.ledger,
@@ -234,6 +230,15 @@ class Controller:
     def _around(self) -> Surroundings:
         memories = (self.ledger.remembered_source, self.ledger.remember_source)
         return assembly.look(self._settings, self.gate, self.ledger, self.workers, memories)
+
+    def _make_executors(
+        self, settings: Settings
+    ) -> tuple[engine_executor.EngineExecutor, preparation.HostExecutor]:
+        directories = (str(settings.secrets_dir), str(settings.runtime_dir))
+        return (
+            engine_executor.EngineExecutor(self._client, limits.read_limits, self._owns),
+            preparation.HostExecutor(*directories, settings.proxy_dir, settings.closed),
+        )
 
     def _room(self) -> Room | Static:
         beat = partial(self._beat, "nvml")
