@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from controller.api.conditions import Reason
-from controller.ledger import ports, shelves, specs
+from controller.ledger import journal, ports, shelves, specs
 from controller.ledger.database import Database
 from controller.ledger.image import Image
-from controller.model import actions, gpus, memory
+from controller.model import actions, gpus, memory, outcomes, plan
 from controller.model.desired import AcceptedSpec
 
 T = TypeVar("T")
@@ -50,6 +50,44 @@ def record_spec_identity(database: Database, image: Image, identity: tuple[int, 
     device, inode = map(str, identity)
     shelves.replace_row(database, "spec_directory", {"id": 1, "device": device, "inode": inode})
     return image.having(spec_identity=identity)
+
+
+def open_intent(
+    database: Database, image: Image, decision: plan.Decision, now: datetime
+) -> tuple[Image, int]:
+    """Write down that a decision's actions are begun; return the number of the intent, too."""
+    intent, known = journal.begin(database, decision, image.memory.epoch, now), image.memory
+    image = image.having(open_intents=(*known.open_intents, intent))
+    if decision.disrupts and decision.cause is not None:
+        new = memory.Disruption(decision.workspace, decision.cause, now)
+        recent = (one for one in known.disruptions if now - one.at < COUNTED_FOR)
+        image = image.having(disruptions=(*recent, new))
+    chain = map(journal.told, decision.actions)
+    return image.repairing(image.repaired.begun(intent.workspace, intent.verdict, chain, now)), intent.id
+
+
+def resolve_intent(
+    database: Database, image: Image, intent_id: int, results: tuple[outcomes.Outcome, ...], now: datetime
+) -> Image:
+    """Write down what came of an intent."""
+    journal.resolve(database, intent_id, results, now)
+    known, book = image.memory.open_intents, image.repaired
+    for one in known:
+        if one.id == intent_id:
+            chain = (journal.told(result.action) for result in results)
+            book = book.ended(one.workspace, chain, (type(result).__name__ for result in results))
+    return image.having(open_intents=tuple(one for one in known if one.id != intent_id)).repairing(book)
+
+
+def abandon_intents(database: Database, image: Image, now: datetime) -> tuple[Image, int]:
+    """Resolve what controllers of older epochs left open, as abandoned; return how many there were, too."""
+    epoch, known, book = image.memory.epoch, image.memory.open_intents, image.repaired
+    count = journal.abandon(database, epoch, now)
+    for one in known:
+        if one.epoch < epoch:
+            book = book.ended(one.workspace, (), ())
+    rest = tuple(one for one in known if one.epoch >= epoch)
+    return image.having(open_intents=rest).repairing(book), count
 
 
 def put(database: Database, image: Image, shelf: shelves.Shelf[T], key: str, value: T | None) -> Image:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pydantic
 
-from controller.ledger import journal, ports, shelves, specs
+from controller.ledger import journal, ports, repairs, shelves, specs
 from controller.ledger.database import Database
 from controller.model import memory
 
@@ -17,10 +17,11 @@ _IDENTITY = pydantic.TypeAdapter(tuple[int, int])
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Image:
-    """The memory without its ports, which the book knows with more; its nonce is empty."""
+    """The memory without its ports and repairs, which the books know with more; its nonce is empty."""
 
     memory: memory.Memory
     book: ports.Book
+    repaired: repairs.Book
 
     def having(self, **changes: object) -> "Image":
         """Return an image whose memory differs in these fields."""
@@ -29,6 +30,10 @@ class Image:
     def booking(self, book: ports.Book) -> "Image":
         """Return an image with another book of ports."""
         return dataclasses.replace(self, book=book)
+
+    def repairing(self, book: repairs.Book) -> "Image":
+        """Return an image with another book of repairs."""
+        return self if book is self.repaired else dataclasses.replace(self, repaired=book)
 
 
 def load(database: Database, claim_key: bytes, report: Callable[[str], None]) -> Image:
@@ -67,7 +72,7 @@ def load(database: Database, claim_key: bytes, report: Callable[[str], None]) ->
         fences=shelves.FENCES.load(database, report),
         gpu_waits=shelves.GPU_WAITS.load(database, report),
     )
-    return Image(remembered, ports.load(database, report))
+    return Image(remembered, ports.load(database, report), repairs.load(database, report))
 
 
 def last_epoch(database: Database) -> int:

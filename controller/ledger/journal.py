@@ -70,7 +70,7 @@ def disruptions(database: Database, report: Callable[[str], None]) -> tuple[Disr
 def begin(database: Database, decision: plan.Decision, epoch: int, now: datetime) -> Intent:
     """Write down that a decision's actions are begun."""
     ports = _ports(decision.actions)
-    told = [_told(action) for action in decision.actions]
+    written = [told(action) for action in decision.actions]
     (row,) = database.execute(
         "INSERT INTO intents (workspace, opened_at, epoch, verdict, reason, message, disrupts, container_id,"
         " ports, actions, cause, gpus) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
@@ -84,7 +84,7 @@ def begin(database: Database, decision: plan.Decision, epoch: int, now: datetime
             decision.disrupts,
             decision.container_id,
             json.dumps(ports),
-            json.dumps(told),
+            json.dumps(written),
             decision.cause if decision.disrupts else None,
             json.dumps(_gpus(decision.actions)),
         ),
@@ -211,7 +211,8 @@ def _gpus(chain: tuple[actions.Action, ...]) -> list[str]:
     return sorted(given)
 
 
-def _told(action: actions.Action) -> object:
+def told(action: actions.Action) -> Mapping[str, object]:
+    """Return an action as it is written down: without values of the environment."""
     if isinstance(action, actions.CreateContainer):
         names = tuple((name, "") for name, _ in action.template.env)
         action = dataclasses.replace(action, template=dataclasses.replace(action.template, env=names))

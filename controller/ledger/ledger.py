@@ -133,6 +133,7 @@ class Ledger:
             port_blocks=durable.book.held(now),
             port_grants=tuple(durable.book.grants.values()),
             port_holds=durable.book.holds(now),
+            slice_repairs=durable.repaired.within(now),
         )
 
     @contextlib.contextmanager
@@ -198,29 +199,18 @@ class Ledger:
     def open_intent(self, decision: plan.Decision, now: datetime) -> int:
         """Write down that a decision's actions are begun; return the number by which to resolve it."""
         with self.batch():
-            intent = journal.begin(self._database, decision, self._image.memory.epoch, now)
-            known = self._image.memory
-            self._image = self._image.having(open_intents=(*known.open_intents, intent))
-            if decision.disrupts and decision.cause is not None:
-                new = memory.Disruption(decision.workspace, decision.cause, now)
-                recent = (one for one in known.disruptions if now - one.at < edits.COUNTED_FOR)
-                self._image = self._image.having(disruptions=(*recent, new))
-        return intent.id
+            self._image, intent_id = edits.open_intent(self._database, self._image, decision, now)
+        return intent_id
 
     def resolve_intent(self, intent_id: int, results: tuple[outcomes.Outcome, ...], now: datetime) -> None:
         """Write down what came of an intent; to do so again changes nothing."""
         with self.batch():
-            journal.resolve(self._database, intent_id, results, now)
-            rest = tuple(one for one in self._image.memory.open_intents if one.id != intent_id)
-            self._image = self._image.having(open_intents=rest)
+            self._image = edits.resolve_intent(self._database, self._image, intent_id, results, now)
 
     def abandon_intents(self, now: datetime) -> int:
         """Resolve what controllers of older epochs left open, as abandoned; return how many there were."""
         with self.batch():
-            epoch = self._image.memory.epoch
-            count = journal.abandon(self._database, epoch, now)
-            rest = tuple(one for one in self._image.memory.open_intents if one.epoch >= epoch)
-            self._image = self._image.having(open_intents=rest)
+            self._image, count = edits.abandon_intents(self._database, self._image, now)
         return count
 
     def intents(self, workspace: str | None, limit: int) -> tuple[journal.Entry, ...]:

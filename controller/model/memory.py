@@ -300,6 +300,8 @@ class Memory:
         asked: by reference, when a pull of it began that its registry answered, the last one.
         cordons, fences: devices out of use, by UUID.
         gpu_waits: since when a workspace waits for devices, by workspace.
+        slice_repairs: when, within the last hour, a slice was set again to the limits that it was set to
+            before and that somebody else had changed since, by owner.
     """
 
     epoch: int
@@ -336,6 +338,7 @@ class Memory:
     cordons: Mapping[str, Cordon] = field(default_factory=dict)
     fences: Mapping[str, Fence] = field(default_factory=dict)
     gpu_waits: Mapping[str, datetime] = field(default_factory=dict)
+    slice_repairs: Mapping[str, tuple[datetime, ...]] = field(default_factory=dict)
 
     def digest_of(self, reference: str, image_id: str) -> str | None:
         """Return by which digest the reference's registry gave an image, None where that was never seen."""

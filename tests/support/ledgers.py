@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Final
 
 from controller.api.conditions import Reason
+from controller.api.config import SliceDriver
 from controller.api.workspace import Workspace
 from controller.ledger.ledger import Ledger
-from controller.model import actions, gpus, memory, outcomes, plan
+from controller.model import actions, gpus, memory, outcomes, plan, slices
 from controller.model.desired import AcceptedSpec
 from controller.model.observed import Account, Limits, PublishedPort
 from controller.model.status import Event
@@ -132,6 +133,15 @@ LEDGER_ACTIONS: Final[dict[str, actions.LedgerAction]] = {
 }
 
 
+def set_slice(ledger: Ledger, owner: str, verdict: plan.Verdict) -> None:
+    action = actions.SetSlice(
+        SliceDriver.CGROUPFS, owner, f"/wharf/{owner}", slices.SliceLimits(nano_cpus=10**9)
+    )
+    chain = plan.Decision(slices.subject(owner), verdict, Reason.SLICE_DRIFTED, actions=(action,))
+    intent = ledger.open_intent(chain, NOW)
+    ledger.resolve_intent(intent, (outcomes.Succeeded(action, 0.1),), NOW)
+
+
 def furnish(ledger: Ledger) -> None:
     """Give the ledger one of everything, all of it of the workspace alice."""
     ledger.next_epoch("E", NOW)
@@ -158,6 +168,8 @@ def furnish(ledger: Ledger) -> None:
     ledger.cordon(CORDON)
     ledger.fence([FENCE], [])
     ledger.note_gpu_waits({"alice": NOW})
+    set_slice(ledger, "alice", plan.Verdict.CREATE)
+    set_slice(ledger, "alice", plan.Verdict.UPDATE)
     for action in (
         actions.EndRollback("alice", PIN),
         actions.EndReplacement("alice", FAILED),

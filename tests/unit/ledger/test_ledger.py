@@ -96,6 +96,7 @@ def test_everything_that_was_written_survives_the_next_open(ledger: Ledger, tmp_
         cordons={"GPU-1": ledgers.CORDON},
         fences={"GPU-1": ledgers.FENCE},
         gpu_waits={"alice": NOW},
+        slice_repairs={"alice": (NOW,)},
     )
     assert before == expected
     assert reopened(ledger, tmp_path / "state") == expected
