@@ -5,7 +5,7 @@ Terms: cgroups(7), and the kernel's admin-guide on cgroup-v2 and cgroup-v1.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -173,7 +173,11 @@ class SliceView:
         driver: who makes them; NONE: nobody does, and there are none.
         version: 1 or 2, of the cgroups that limits are set in; 0 without a driver.
         cannot: why a limit has no effect on this kernel, for each that has none.
+        held: limits that hold whatever they are: of swap, where there is none and the kernel counts none.
         no_device: why a path's device cannot be limited, for each path of which that is so.
+        devices: number of the device, such as `8:0`, of each other path that was asked for.
+        processors: all that the host has, as a canonical list; empty where that was not seen.
+        grain: values of a limit that are less than this apart are one to the kernel: memory has pages.
         slices: by owner; those that are there.
         containers: by full id, of those that were asked for and could be read.
         strangers: what is directly below the root and is nobody's slice.
@@ -182,7 +186,11 @@ class SliceView:
     driver: SliceDriver = SliceDriver.NONE
     version: int = 0
     cannot: Mapping[SliceLimit, str] = field(default_factory=dict)
+    held: frozenset[SliceLimit] = frozenset()
     no_device: Mapping[str, str] = field(default_factory=dict)
+    devices: Mapping[str, str] = field(default_factory=dict)
+    processors: str = ""
+    grain: Mapping[SliceLimit, int] = field(default_factory=dict)
     slices: Mapping[str, Slice] = field(default_factory=dict)
     containers: Mapping[str, ContainerUse] = field(default_factory=dict)
     strangers: tuple[str, ...] = ()
@@ -203,3 +211,54 @@ class Question:
     root: str
     paths: frozenset[str] = frozenset()
     running: Mapping[str, int] = field(default_factory=dict)
+
+
+def feasible(limits: SliceLimits, view: SliceView) -> SliceLimits:
+    """Return what a slice can be given of these limits: what the kernel cannot is left out, to be told.
+
+    Paths on one device become the first of them, with the least that any of them allows. A cpuset of all
+    processors is none.
+    """
+    left_out = {FIELDS[limit]: getattr(UNLIMITED, FIELDS[limit]) for limit in (*view.cannot, *view.held)}
+    if limits.cpuset == view.processors:
+        left_out["cpuset"] = None
+    if limits.io and "io" not in left_out:
+        left_out["io"] = _by_device(limits.io, view)
+    return replace(limits, **left_out)
+
+
+def differing(
+    wanted: SliceLimits, found: SliceLimits, grain: Mapping[SliceLimit, int]
+) -> tuple[SliceLimit, ...]:
+    """Return which limits are not as wanted, where the kernel rounds as `grain` says."""
+    return tuple(
+        limit
+        for limit, name in FIELDS.items()
+        if not _same(getattr(wanted, name), getattr(found, name), grain.get(limit, 1))
+    )
+
+
+def _same(wanted: object, found: object, grain: int) -> bool:
+    if isinstance(wanted, int) and isinstance(found, int):
+        return abs(wanted - found) < grain
+    return wanted == found
+
+
+def _by_device(limits: tuple[IoLimit, ...], view: SliceView) -> tuple[IoLimit, ...]:
+    first: dict[str, str] = {}
+    for path in sorted(view.devices):
+        first.setdefault(view.devices[path], path)
+    found: dict[str, IoLimit] = {}
+    for one in limits:
+        if (device := view.devices.get(one.path)) is not None:
+            named = replace(one, path=first[device])
+            found[device] = _least(found[device], named) if device in found else named
+    return tuple(sorted(found.values(), key=lambda one: one.path))
+
+
+def _least(one: IoLimit, other: IoLimit) -> IoLimit:
+    def least(name: str) -> int | None:
+        said = [value for value in (getattr(one, name), getattr(other, name)) if value is not None]
+        return min(said, default=None)
+
+    return IoLimit(one.path, least("read"), least("write"), least("read_ops"), least("write_ops"))
