@@ -35,6 +35,7 @@ class HostFacts:
         memory: bytes.
         cpus: count.
         cgroup_version: 1 or 2.
+        cgroup_driver: who makes cgroups here, `systemd` or `cgroupfs`; empty where the Engine says none.
         enforced: fields of `Limits` that the kernel can enforce here.
         time: the Engine's clock.
         data_root: where it keeps images and containers, on its own host.
@@ -52,6 +53,7 @@ class HostFacts:
     runtimes: frozenset[str] = frozenset()
     default_runtime: str = ""
     cdi: frozenset[str] | None = None
+    cgroup_driver: str = ""
 
 
 class Listed(NamedTuple):
@@ -128,6 +130,7 @@ def parse_facts(info: transport.Row) -> HostFacts:
         runtimes=frozenset(info.get("Runtimes") or {}),
         default_runtime=str(info.get("DefaultRuntime") or ""),
         cdi=gpus.parse_cdi(info),
+        cgroup_driver=str(info.get("CgroupDriver") or ""),
     )
 
 
@@ -220,7 +223,6 @@ _OTHER: tuple[tuple[str, Callable[[Any], bool]], ...] = (
     ("Sysctls", bool),
     ("Tmpfs", bool),
     ("OomKillDisable", bool),
-    ("CgroupParent", bool),
     ("PidMode", lambda mode: mode not in _HARMLESS_MODES),
     ("IpcMode", lambda mode: mode not in _HARMLESS_MODES),
     ("UTSMode", lambda mode: mode not in _HARMLESS_MODES),
@@ -282,6 +284,7 @@ def parse_configuration(row: transport.Row) -> observed.Configuration:
         runtime=shared(host_config.get("Runtime") or ""),
         other=_all_shared(parse_other(host_config)),
         gpus=gpus.parse(host_config, env),
+        cgroup_parent=shared(host_config.get("CgroupParent") or ""),
     )
 
 

@@ -52,6 +52,8 @@ TABLE: tuple[Row, ...] = (
     Row(0, r"could not select device driver", Reason.GPU_NOT_ATTACHED),
     Row(0, r"CDI device injection|inject CDI devices|GPU vendor from CDI", Reason.GPU_NOT_ATTACHED),
     Row(0, r"nvidia-(container-(cli|runtime)|ctk|cdi-hook)", Reason.GPU_NOT_ATTACHED),
+    # what a container is to be in: slices.driver of the configuration is not the Engine's
+    Row(400, r"cgroup-parent for systemd cgroup", Reason.LIMIT_UNENFORCEABLE, terminal=True),
     # what the runtime says of the program
     Row(400, r"OCI runtime create failed", Reason.REFUSED_BY_ENGINE, terminal=True),
     Row(0, r"OCI runtime create failed|cannot set property|failed to write", Reason.REFUSED_BY_ENGINE),

@@ -51,6 +51,7 @@ def _render_host_config(template: Template) -> transport.Row:
         **NO_RESTART,
         **_render_gpus(template),
         **_render_security(template),
+        **_render_slice(template),
         **_render_limits(template.limits),
     }
 
@@ -70,6 +71,10 @@ def _render_security(template: Template) -> dict[str, object]:
     if template.runtime is not None:
         written["Runtime"] = template.runtime
     return written
+
+
+def _render_slice(template: Template) -> dict[str, object]:
+    return {"CgroupParent": template.cgroup_parent} if template.cgroup_parent else {}
 
 
 def _render_ports(ports: tuple[observed.PublishedPort, ...]) -> dict[str, list[dict[str, str]]]:

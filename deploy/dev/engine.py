@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from deploy.dev import api, host, image, userland
+from deploy.dev import api, cgroups, host, image, userland
 
 PACKAGES = {
     "dockerd": "docker.io",
@@ -31,6 +31,14 @@ PACKAGES_BESIDE_A_ROOT = {name: PACKAGES[name] for name in ("busybox", "ip")} | 
 LONGEST_EXEC_ROOT = 70  # the Engine adds /libnetwork/<12 digits>.sock; a unix socket's name ends at 107 bytes
 NOT_RUNNING = 3  # as systemctl status
 FIRST_WITH_AN_ID_OF_ITS_OWN = 23
+
+
+def slice_root(directory: Path) -> str:
+    """Name of the slice above all owners' slices for controllers of the Engine in a directory.
+
+    All Engines of a host share its cgroups, so each has one of its own.
+    """
+    return f"wharf{host.digest(directory)}"
 
 
 class PrivateEngine:
@@ -47,6 +55,7 @@ class PrivateEngine:
         self.runtime = Path("/run") / f"wharfinger-dev-{self.id}"
         self.socket = self.runtime / "docker.sock"
         self.bridge = f"whd-{self.id}"
+        self.slices = slice_root(self.directory)
         self.data_root = self.directory / "data"
         exec_root = self.directory / "exec"
         self.exec_root = exec_root if len(str(exec_root)) <= LONGEST_EXEC_ROOT else self.runtime / "exec"
@@ -118,6 +127,7 @@ class PrivateEngine:
             for place in (self.exec_root, self.data_root):
                 host.unmount_below(place)
             host.remove_bridge(self.bridge)
+            cgroups.remove_empty(self.slices)
             shutil.rmtree(self.exec_root, ignore_errors=True)
             shutil.rmtree(self.runtime, ignore_errors=True)
         if purge:

@@ -21,9 +21,9 @@ from controller.activity import listening
 from controller.engine import calls, client, executor, observer, parsing, transport
 from controller.model import observed
 from controller.slices import limits
+from tests.support import cgroups, sim_cgroups, sim_engine, sim_security
 from tests.support import dockerd as dockerd_support
 from tests.support import engine_actions as act
-from tests.support import sim_engine, sim_security
 from tests.support.sim_container import SimImage
 
 DEADLINE = 20.0
@@ -39,10 +39,13 @@ class World(Protocol):
 
     carrier: transport.Transport
     subnet: str
+    slices: str
 
     def read_limits(self, pid: int) -> observed.Limits: ...
     def listening(self, pid: int) -> frozenset[int]: ...
     def bounding(self, pid: int | None = None) -> frozenset[str]: ...
+    def cgroup(self, pid: int) -> str: ...
+    def remove_cgroup(self, cgroup: str) -> None: ...
     def now(self) -> datetime: ...
     def seconds(self) -> float: ...
     def break_source(self, path: Path) -> None: ...
@@ -62,6 +65,7 @@ class RealWorld:
             daemon.base_url, timedelta(seconds=60), lambda *_: None
         )
         self.subnet = daemon.free_subnet()
+        self.slices = daemon.slices
 
     def read_limits(self, pid: int) -> observed.Limits:
         return limits.read_limits(pid)
@@ -77,6 +81,13 @@ class RealWorld:
         lines = Path("/proc", str(pid or "self"), "status").read_text(encoding="utf-8").splitlines()
         bits = int(next(line.split()[1] for line in lines if line.startswith("CapBnd")), 16)
         return frozenset(name for bit, name in enumerate(sim_security.KERNEL) if bits >> bit & 1)
+
+    def cgroup(self, pid: int) -> str:
+        """Where a process's number of tasks is counted."""
+        return cgroups.path(pid, "pids")
+
+    def remove_cgroup(self, cgroup: str) -> None:
+        cgroups.remove(cgroup)
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -122,9 +133,11 @@ class SimWorld:
 
     def __init__(self) -> None:
         self.engine = sim_engine.SimEngine(lambda: datetime.now(UTC))
+        self.engine.cgroups = self.tree = sim_cgroups.Tree()
         self.engine.runtimes.add(dockerd_support.RUNTIME)
         self.carrier: transport.Transport = self.engine
         self.subnet = "172.28.0.0/24"
+        self.slices = "wharf"
         for number, reference in enumerate((IMAGE, OTHER_IMAGE), 1):
             image = SimImage("sha256:" + self.engine.new_id(), labels={"sample": str(number)})
             self.engine.add_image(reference, image)
@@ -137,6 +150,12 @@ class SimWorld:
 
     def bounding(self, pid: int | None = None) -> frozenset[str]:
         return self.engine.bounding(pid) if pid else self.engine.capabilities
+
+    def cgroup(self, pid: int) -> str:
+        return self.engine.cgroup(pid)
+
+    def remove_cgroup(self, cgroup: str) -> None:
+        self.tree.remove(cgroup)
 
     def now(self) -> datetime:
         return datetime.now(UTC)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import docker
 
-from deploy.dev import host
+from deploy.dev import cgroups, engine, host
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / ".dev" / "tests"
@@ -28,7 +28,11 @@ class DockerdError(AssertionError):
 
 
 class Dockerd:
-    """One private Engine in one directory; not started by its construction."""
+    """One private Engine in one directory; not started by its construction.
+
+    Attributes:
+        slices: name of the slice above all owners' slices for controllers of it.
+    """
 
     runtimes: ClassVar[tuple[str, ...]] = (RUNTIME,)
 
@@ -41,6 +45,7 @@ class Dockerd:
         self.base_url = f"unix://{self.socket}"
         self.bridge = str(status["bridge"])
         self.log = Path(status["log"])
+        self.slices = engine.slice_root(directory)
 
     def give_small_disk(self, mebibytes: int) -> None:
         """Puts the data of an Engine that was never started on a disk in memory; `stop` takes it away."""
@@ -109,7 +114,7 @@ class Dockerd:
         return str(host.free_subnet(host.digest(self.directory / "network")))
 
     def remove_everything(self) -> None:
-        """Removes all containers, all networks that were made, all volumes."""
+        """Removes all containers, all networks that were made, all volumes, all slices."""
         client = self.client()
         for container in client.containers(all=True):
             client.remove_container(container["Id"], force=True, v=True)
@@ -118,6 +123,7 @@ class Dockerd:
                 client.remove_network(network["Id"])
         for volume in client.volumes()["Volumes"] or []:
             client.remove_volume(volume["Name"], force=True)
+        cgroups.remove_empty(self.slices)
 
     def _status(self) -> dict[str, Any]:
         status: dict[str, Any] = json.loads(self._call("status", codes=(0, 3)))

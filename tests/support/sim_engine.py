@@ -17,6 +17,7 @@ from controller.engine import transport
 from controller.engine.transport import Answer
 from controller.model import errors, observed
 from tests.support import (
+    sim_cgroups,
     sim_events,
     sim_gpus,
     sim_images,
@@ -55,6 +56,8 @@ class SimEngine:
         crowded: its disk is above the high watermark, and works.
         runtimes: names of those that it has.
         gpus: the devices that it can give.
+        cgroup_driver: who makes its cgroups.
+        cgroups: what the starts and ends of containers do to those of the host.
         capabilities: what the kernel gives the Engine, and it can give away.
         stuck: ids whose inspect hangs.
         missing_paths: host paths that do not exist.
@@ -76,6 +79,8 @@ class SimEngine:
         self.live_restore = True
         self.runtimes = {"runc", "io.containerd.runc.v2"}
         self.gpus = sim_gpus.SimGpus()
+        self.cgroup_driver = "cgroupfs"
+        self.cgroups: sim_cgroups.Cgroups = sim_cgroups.Tree()
         self.capabilities = frozenset(sim_security.KERNEL)
         self.stuck: set[str] = set()
         self.missing_paths: set[str] = set()
@@ -155,6 +160,11 @@ class SimEngine:
     def read_limits(self, pid: int) -> observed.Limits:
         """What the simulated kernel enforces on a process."""
         return self._process(pid).kernel
+
+    def cgroup(self, pid: int) -> str:
+        """Which cgroup a simulated process is in."""
+        process = self._process(pid)
+        return f"{sim_cgroups.parent(process)}/{process.id}"
 
     def bounding(self, pid: int) -> frozenset[str]:
         """Capabilities beyond which no program of a simulated process comes."""
@@ -291,6 +301,7 @@ class SimEngine:
         container.status, container.exit_code, container.pid = "exited", code, 0
         container.doom = None
         container.finished = self.clock()
+        self.cgroups.leave(sim_cgroups.parent(container), container.id)
         self.publish(container, "die", exitCode=str(code))
         sim_networks.detach(self, container)
         self.checkpoint(container)
@@ -328,6 +339,7 @@ class SimEngine:
             "ID": self.engine_id,
             "NCPU": self.cpus,
             "MemTotal": self.memory,
+            "CgroupDriver": self.cgroup_driver,
             "CgroupVersion": "1",
             "LiveRestoreEnabled": self.live_restore,
             "Runtimes": {name: {"path": "runc"} for name in sorted(self.runtimes)},

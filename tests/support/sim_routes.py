@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from controller.engine import transport
 from controller.engine.transport import Answer
 from tests.support import (
+    sim_cgroups,
     sim_gpus,
     sim_images,
     sim_networks,
@@ -71,6 +72,7 @@ def _create(engine: "SimEngine", request: transport.Request) -> Answer:
     host = dict(body.get("HostConfig") or {})
     refusal = _refuse_mounts(engine, host) or sim_updates.refuse_policy(host)
     refusal = refusal or sim_security.refuse(engine, host) or sim_updates.refuse_numbers(engine, host)
+    refusal = refusal or sim_cgroups.refuse(engine, host)
     if refusal is not None:
         return refusal
     image = engine.find_image(body["Image"])
@@ -86,6 +88,7 @@ def _create(engine: "SimEngine", request: transport.Request) -> Answer:
         host["MemorySwap"] = 2 * host["Memory"]
     host.setdefault("ShmSize", 64 * 2**20)
     host.setdefault("NetworkMode", "default")
+    host.setdefault("CgroupParent", "")
     sim_security.complete(engine, host)
     sim_gpus.complete(host)
     host.setdefault("RestartPolicy", {"Name": "", "MaximumRetryCount": 0})

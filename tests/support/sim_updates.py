@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from controller.engine import transport
 from controller.engine.transport import Answer
-from tests.support import sim_gpus
+from tests.support import sim_cgroups, sim_gpus
 from tests.support.sim_container import SimContainer
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def run(engine: "SimEngine", container: SimContainer) -> None:
     container.started = engine.clock()
     image = engine.find_image(container.image_id)
     container.health = "starting" if image is not None and image.health_check else ""
+    engine.cgroups.enter(sim_cgroups.parent(container), container.id)
     container.apply_limits()
     container.nodes = sim_gpus.given(engine, container)
     engine.publish(container, "start")

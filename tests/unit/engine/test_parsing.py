@@ -154,6 +154,11 @@ def test_an_engine_s_defaults_are_no_difference() -> None:
     assert parsing.parse_other(defaults) == ()
 
 
+def test_the_slice_that_a_container_was_made_for_is_told_and_no_difference() -> None:
+    seen = container(HostConfig={"NetworkMode": "wharf", "CgroupParent": "/wharf/alice"}).configuration
+    assert (seen.cgroup_parent, seen.other) == ("/wharf/alice", ())
+
+
 def test_the_least_that_an_engine_may_send_is_enough() -> None:
     seen = container()
     assert (seen.name, seen.pid, seen.exit_code, seen.health) == ("workspace-alice", 7, None, "none")
@@ -228,5 +233,5 @@ def test_facts_name_what_the_kernel_can_enforce() -> None:
         "PidsLimit": True,
     }
     facts = parsing.parse_facts(info)
-    assert (facts.memory, facts.cpus, facts.cgroup_version) == (5, 2, 1)
+    assert (facts.memory, facts.cpus, facts.cgroup_version, facts.cgroup_driver) == (5, 2, 1, "")
     assert facts.enforced == {"memory", "memory_reservation", "pids"}
