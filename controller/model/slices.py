@@ -178,6 +178,7 @@ class SliceView:
         devices: number of the device, such as `8:0`, of each other path that was asked for.
         processors: all that the host has, as a canonical list; empty where that was not seen.
         grain: values of a limit that are less than this apart are one to the kernel: memory has pages.
+        io_weight_step: in which steps shares of IO above the usual one are kept.
         slices: by owner; those that are there.
         containers: by full id, of those that were asked for and could be read.
         strangers: what is directly below the root and is nobody's slice.
@@ -191,6 +192,7 @@ class SliceView:
     devices: Mapping[str, str] = field(default_factory=dict)
     processors: str = ""
     grain: Mapping[SliceLimit, int] = field(default_factory=dict)
+    io_weight_step: int = 1
     slices: Mapping[str, Slice] = field(default_factory=dict)
     containers: Mapping[str, ContainerUse] = field(default_factory=dict)
     strangers: tuple[str, ...] = ()
@@ -222,6 +224,8 @@ def feasible(limits: SliceLimits, view: SliceView) -> SliceLimits:
     left_out = {FIELDS[limit]: getattr(UNLIMITED, FIELDS[limit]) for limit in (*view.cannot, *view.held)}
     if limits.cpuset == view.processors:
         left_out["cpuset"] = None
+    if (more := limits.io_weight - USUAL_WEIGHT) > 0 and "io_weight" not in left_out:
+        left_out["io_weight"] = limits.io_weight - more % view.io_weight_step
     if limits.io and "io" not in left_out:
         left_out["io"] = _by_device(limits.io, view)
     return replace(limits, **left_out)

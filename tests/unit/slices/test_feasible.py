@@ -47,6 +47,14 @@ def test_all_processors_of_the_host_are_no_cpuset() -> None:
 
 
 @pytest.mark.parametrize(
+    ("asked", "kept"), [(1, 1), (95, 95), (100, 100), (110, 100), (111, 111), (500, 496), (10000, 10000)]
+)
+def test_shares_of_io_are_asked_for_as_the_scheduler_keeps_them(asked: int, kept: int) -> None:
+    limits = slices.feasible(SliceLimits(io_weight=asked), SliceView(io_weight_step=11))
+    assert limits == SliceLimits(io_weight=kept)
+
+
+@pytest.mark.parametrize(
     ("found", "expected"),
     [
         ({}, ()),
