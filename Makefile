@@ -7,7 +7,7 @@ LOCK := --quiet --python-version 3.11 --universal --generate-hashes --no-emit-in
 
 .PHONY: help
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: bootstrap
 bootstrap:  ## make .venv with every tool and the wharf command
@@ -23,11 +23,15 @@ test: bootstrap  ## the whole test suite, on a disposable Engine
 
 .PHONY: test-full
 test-full: bootstrap  ## the tests that take long too, and the large number of generated examples
-	@$(PYTHON) -m pytest -m "not gpu" --hypothesis-profile=large
+	@$(PYTHON) -m pytest -m "not gpu and not systemd" --hypothesis-profile=large
 
 .PHONY: test-gpu
 test-gpu: bootstrap  ## inventory, utilisation, processes and error codes against a real NVIDIA GPU
 	@$(PYTHON) -m pytest -m gpu tests/hardware
+
+.PHONY: test-systemd
+test-systemd: bootstrap  ## slices on a real systemd, cgroup v1 and v2, in guests; SETUP=v2-systemd for one
+	@$(PYTHON) -m tests.systemd $(if $(SETUP),--setup $(SETUP)) $(TESTS)
 
 .PHONY: check
 check: bootstrap  ## format, lint, types, import contracts, generated files current

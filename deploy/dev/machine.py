@@ -12,6 +12,7 @@ there, and nothing is enforced. `deploy/dev/guest.py` has a machine with a kerne
 
 import argparse
 import contextlib
+import json
 import os
 import secrets
 import subprocess
@@ -114,6 +115,18 @@ def booted(root: Path, shared: Path | None = None) -> Iterator[Machine]:
             process.kill()  # unshare's child dies with it, and what is in its namespaces with the child
             process.wait()
             _remove(cgroup)
+
+
+def engine_settings(driver: str, *, live_restore: bool = True) -> str:
+    """Of the Engine in a machine or a guest, as daemon.json; `driver` is that of its cgroups."""
+    settings = {
+        "exec-opts": [f"native.cgroupdriver={driver}"],
+        "storage-driver": "overlay2",
+        "live-restore": live_restore,
+        "iptables": False,
+        "ip6tables": False,
+    }
+    return json.dumps(settings)
 
 
 def hierarchy() -> Path:

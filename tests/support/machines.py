@@ -4,29 +4,11 @@ It refuses to boot or end the machine (deploy/dev/machine.py does), and to reach
 the socket: it has a network of its own.
 """
 
-import json
 from pathlib import Path
 
-from deploy.dev import api, image, machine
+from deploy.dev import api, host, image, machine
 from tests.support import dockerd
 
-UNIT = """\
-[Unit]
-Wants=containerd.service
-After=containerd.service
-[Service]
-Type=notify
-ExecStart=/usr/sbin/dockerd --containerd=/run/containerd/containerd.sock
-Delegate=yes
-KillMode=process
-"""
-"""Debian's is woken by its socket, and by systemd when it was killed: here that is for the test to do."""
-SETTINGS = {
-    "exec-opts": ["native.cgroupdriver=systemd"],
-    "storage-driver": "overlay2",
-    "iptables": False,
-    "ip6tables": False,
-}
 VERB_DEADLINE = 60.0
 
 
@@ -39,6 +21,7 @@ class MachineDockerd(dockerd.Dockerd):
         self.socket = on.root / "run" / "docker.sock"
         self.base_url = f"unix://{self.socket}"
         self.bridge = "docker0"
+        self.slices = f"wharf{host.digest(directory)}"
         self._live_restore = live_restore
         self._clients = []
 
@@ -46,9 +29,8 @@ class MachineDockerd(dockerd.Dockerd):
         """Starts it with the sample images; after `kill9` with the same data. Running already is fine."""
         self._live_restore = self._live_restore if live_restore is None else live_restore
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._write("etc/systemd/system/docker.service", UNIT)
-        settings = {**SETTINGS, "live-restore": self._live_restore}
-        self._write("etc/docker/daemon.json", json.dumps(settings))
+        settings = machine.engine_settings("systemd", live_restore=self._live_restore)
+        (self.machine.root / "etc" / "docker" / "daemon.json").write_text(settings, encoding="utf-8")
         self._systemctl("start", "docker.service")
         image.load_missing(api.Api(self.base_url))
 
@@ -58,6 +40,11 @@ class MachineDockerd(dockerd.Dockerd):
         self.remove_everything()
         self.close_clients()
         self._systemctl("stop", "docker.service", "containerd.service")
+
+    def remove_everything(self) -> None:
+        """Removes all containers, all networks that were made, all volumes, all slices."""
+        super().remove_everything()
+        self._systemctl("stop", f"{self.slices}*.slice")  # none is fine for a pattern
 
     def kill9(self) -> None:
         """Ends dockerd alone with SIGKILL; its containerd and, with live restore, the containers go on."""
@@ -73,8 +60,3 @@ class MachineDockerd(dockerd.Dockerd):
 
     def _systemctl(self, *verb: str) -> str:
         return self.machine.run(["systemctl", *verb], deadline=VERB_DEADLINE)
-
-    def _write(self, path: str, text: str) -> None:
-        file = self.machine.root / path
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(text, encoding="utf-8")
