@@ -284,6 +284,9 @@ class Reason(StrEnum):
     The next pass looks before anything is repeated. If it lasts, look at the Engine's log."""
     REFUSED_BY_ENGINE = "RefusedByEngine"
     """The Engine refused the call. It is tried again with growing delays. Read the message."""
+    SLICE_REFUSED = "SliceRefused"
+    """The kernel or systemd refused to make, change or remove a slice, or does not answer. It is tried again
+    with growing delays. Read the message; `wharf check` tells what the host can."""
     NOT_APPLIED = "NotApplied"
     """The Engine answered success, but the kernel has another value. It is tried again. Read the message;
     the host may lack that controller."""
