@@ -34,9 +34,9 @@ FIRST_WITH_AN_ID_OF_ITS_OWN = 23
 
 
 def slice_root(directory: Path) -> str:
-    """Name of the slice above all owners' slices for controllers of the Engine in a directory.
+    """Name of the slice above all owners' slices for what runs in one directory of this host.
 
-    All Engines of a host share its cgroups, so each has one of its own.
+    All controllers and Engines of a host share its cgroups, so each has one of its own.
     """
     return f"wharf{host.digest(directory)}"
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from deploy.dev import api, host, simulated, workbench
+from deploy.dev import api, cgroups, engine, host, simulated, workbench
 
 USUAL_METRICS = "127.0.0.1:9464"
 USUAL_FIRST_PORT = 10000
@@ -115,6 +115,7 @@ class Stage:
                 self._process.kill()
                 self._process.wait()
         self._remove_containers()
+        cgroups.remove_empty(engine.slice_root(self.base))
         shutil.rmtree(host.short_runtime_dir(self.base), ignore_errors=True)
 
     def type(self, line: str) -> Typed:

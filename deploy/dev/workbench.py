@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deploy.dev import api, engine, host, image, simulated
+from deploy.dev import api, cgroups, engine, host, image, simulated
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sys.prefix) / "bin"
@@ -70,6 +70,7 @@ def controller_settings(base: Path, docker_host: str) -> dict[str, str]:
         "WHARF_DOCKER_HOST": docker_host,
         "WHARF_STATE_DIR": str(state),
         "WHARF_RUNTIME_DIR": str(runtime),
+        "WHARF_SLICES_ROOT": engine.slice_root(base),
     }
 
 
@@ -158,8 +159,9 @@ def clean(_: str, *, gpus: bool) -> int:
         for config in base.glob(f"{depth}/dockerd.json"):
             print(f"ending the Engine in {config.parent}")
             engine.PrivateEngine(config.parent).down(purge=True)
-    for owner in (base, base / "demo", base / "gpus"):
+    for owner in (base, base / "demo", base / "demo" / "stage" / ".dev", base / "gpus"):
         shutil.rmtree(host.short_runtime_dir(owner), ignore_errors=True)
+        cgroups.remove_empty(engine.slice_root(owner))
     shutil.rmtree(base, ignore_errors=True)
     return 0
 

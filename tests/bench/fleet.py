@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from controller.activity import listening
+from tests.support import cgroups
 
 IMAGE = "wharf-sample:1"
 MEMORY = 64 * 2**20
@@ -88,6 +89,7 @@ def prepare(base: Path, docker_host: str, subnet: str, settings: Mapping[str, ob
         "stateDir": str(base / "state"),
         "runtimeDir": str(place.runtime),
         "gpus.source": "None",
+        "slices.root": cgroups.root_of(base),
         "log.format": "Json",
         **settings,
     }
@@ -140,5 +142,6 @@ def rename_in(place: Place, workspaces: Iterable[str]) -> None:
 
 
 def discard(place: Place) -> None:
-    """Remove everything of a controller that has ended."""
+    """Remove everything of a controller that has ended; of its slices, when its Engine ends."""
     shutil.rmtree(place.base)
+    cgroups.leave(cgroups.root_of(place.base))

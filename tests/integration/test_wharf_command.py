@@ -32,6 +32,7 @@ class Site:
             "apiVersion: wharfinger.dev/v1\nkind: ControllerConfig\nstateDir: state\nruntimeDir: run\n"
             f"docker: {{host: '{engine.base_url}'}}\nsettle: 50ms\ngpus: {{source: None}}\n"
             f"network: {{subnet: {engine.free_subnet()}}}\nmetrics: {{listen: '127.0.0.1:0'}}\n"
+            f"slices: {{root: {engine.slices}}}\n"
         )
 
     def wharf(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -3,11 +3,42 @@
 It refuses to go through the controller: what it says is a second opinion.
 """
 
+import os
+import re
 from pathlib import Path
 
-from deploy.dev import cgroups
+from deploy.dev import cgroups, host
 
 PROC = Path("/proc")
+_ROOT = re.compile(r"wt(\d+)n\d+")
+_left: set[str] = set()
+
+
+def root_of(site: Path) -> str:
+    """Name of the slice above all owners' slices for the controllers of one directory of this test run."""
+    return f"wt{os.getpid()}n{int(host.digest(site), 16)}"
+
+
+def leave(root: str) -> None:
+    """Nobody makes slices below it any more; `tidy` removes it once nothing runs in it."""
+    _left.add(root)
+
+
+def tidy() -> None:
+    """Removes what was left and is empty."""
+    for root in sorted(_left):
+        cgroups.remove_empty(root)
+        if not cgroups.folders(root):
+            _left.discard(root)
+
+
+def remove_leftovers() -> None:
+    """Removes what earlier test runs left that were killed before they could do it themselves."""
+    names = {one.name for place in set(cgroups.mounts().values()) for one in place.glob("wt*")}
+    for name in sorted(names):
+        found = _ROOT.fullmatch(name)
+        if found is not None and not Path("/proc", found[1]).exists():
+            cgroups.remove_empty(name)
 
 
 def path(pid: int, controller: str, proc: Path = PROC) -> str:

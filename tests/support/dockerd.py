@@ -14,7 +14,9 @@ from typing import Any, ClassVar
 
 import docker
 
-from deploy.dev import cgroups, engine, host
+from deploy.dev import cgroups as dev_cgroups
+from deploy.dev import engine, host
+from tests.support import cgroups
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / ".dev" / "tests"
@@ -67,6 +69,7 @@ class Dockerd:
         """Removes its containers and networks, ends it, removes its data and closes all its clients."""
         self.close_clients()
         self._call("down", "--purge")
+        cgroups.tidy()
 
     def kill9(self) -> None:
         """Ends dockerd alone with SIGKILL; its containerd and, with live restore, the containers go on."""
@@ -123,7 +126,8 @@ class Dockerd:
                 client.remove_network(network["Id"])
         for volume in client.volumes()["Volumes"] or []:
             client.remove_volume(volume["Name"], force=True)
-        cgroups.remove_empty(self.slices)
+        dev_cgroups.remove_empty(self.slices)
+        cgroups.tidy()
 
     def _status(self) -> dict[str, Any]:
         status: dict[str, Any] = json.loads(self._call("status", codes=(0, 3)))
@@ -146,8 +150,9 @@ class Dockerd:
 
 
 def remove_leftovers() -> None:
-    """Ends the Engines of earlier test runs that were killed before they could do it themselves."""
+    """Ends the Engines of earlier test runs that were killed before they could, and removes their slices."""
     for directory in BASE.glob("*-*"):
         owner = directory.name.split("-")[0]
         if not owner.isdigit() or not Path("/proc", owner).exists():
             Dockerd(directory).stop()
+    cgroups.remove_leftovers()

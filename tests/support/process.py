@@ -20,6 +20,7 @@ from typing import Any, TypeVar, cast
 from prometheus_client import parser
 
 from controller.cli import control, exits
+from tests.support import cgroups
 from tests.support import dockerd as dockerd_support
 
 T = TypeVar("T")
@@ -118,6 +119,7 @@ class Site:
         self.secrets = self.etc / "secrets"
         self.state = root / "state"
         self.storage = root / "storage"
+        self.slices = cgroups.root_of(root)
         self._settings: dict[str, Any] = {
             **QUICK,
             "stateDir": str(self.state),
@@ -125,6 +127,7 @@ class Site:
             "docker": {"host": docker_host},
             "network": {"subnet": subnet, "advertiseAddress": "127.0.0.1"},
             "metrics": {"listen": "127.0.0.1:0"},
+            "slices": {"root": self.slices},
         }
         self._processes: list[Controller] = []
         self.runtime.chmod(0o755)
@@ -207,6 +210,7 @@ class Site:
         for process in self._processes:
             process.kill()
         shutil.rmtree(self.runtime, ignore_errors=True)
+        cgroups.leave(self.slices)
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
