@@ -40,8 +40,9 @@ _NOTED: Final = {
     Reason.IMAGE_DEPRECATED: ConditionType.IMAGE_DEPRECATED,
     Reason.OVER_QUOTA: ConditionType.OVER_QUOTA,
     Reason.STORAGE_HIGH: ConditionType.OVER_SOFT_LIMIT,
+    Reason.LIMIT_NOT_ENFORCED: ConditionType.LIMIT_NOT_ENFORCED,
 }
-"""Notes that are conditions as well."""
+"""Notes that are conditions as well; several of one reason are one condition."""
 _NEEDS_A_NEW_RUN: Final = frozenset({Remedy.REPLACE, Remedy.RESTART})
 LACKS: Final = frozenset(
     {
@@ -103,11 +104,18 @@ def claims(situation: Situation) -> Iterator[Claim]:
     if situation.gpus is not None and situation.gpus.wish is not None:
         yield _gpus_allocated(situation, situation.gpus, situation.gpus.wish)
     yield _change_pending(situation.decision)
-    for note in situation.decision.notes:
-        if note.reason in _NOTED:
-            yield Claim(_NOTED[note.reason], _TRUE, note.reason, note.message)
+    yield from _noted(situation.decision)
     if situation.decision.not_enforced:
         yield _not_enforced(situation.decision.not_enforced)
+
+
+def _noted(decision: Decision) -> Iterator[Claim]:
+    said: dict[Reason, list[str]] = {}
+    for note in decision.notes:
+        if note.reason in _NOTED:
+            said.setdefault(note.reason, []).append(note.message)
+    for reason, messages in said.items():
+        yield Claim(_NOTED[reason], _TRUE, reason, "; ".join(messages))
 
 
 def _not_enforced(gaps: tuple[NotEnforced, ...]) -> Claim:

@@ -34,6 +34,7 @@ _TOLD_OF_NOTES: Final = frozenset(
         Reason.GPU_DRAINING,
         Reason.GPU_CONFLICT,
         Reason.GPU_ACCESS_LOST,
+        Reason.MEMORY_LOWERING,
     }
 )
 _TROUBLE: Final = frozenset({Reason.CRASH_LOOP, Reason.BACKING_OFF, Reason.ROLLING_BACK})

@@ -4,11 +4,20 @@ Refuses values of environment variables: names are enough to understand a plan.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from controller.api import quantities
-from controller.model import actions, observed
+from controller.model import actions, observed, slices
 from controller.model.template import Template
+
+_OF_BYTES: Final = frozenset(
+    {
+        slices.SliceLimit.MEMORY,
+        slices.SliceLimit.MEMORY_HIGH,
+        slices.SliceLimit.MEMORY_LOW,
+        slices.SliceLimit.SWAP,
+    }
+)
 
 
 def describe(action: actions.Action) -> str:
@@ -33,6 +42,28 @@ def _limits(limits: observed.Limits) -> Iterator[str]:
             yield f"{name} {quantities.format_bytes(value)}"
     if limits.pids is not None:
         yield f"pids {limits.pids}"
+
+
+def slice_limits_in_words(limits: slices.SliceLimits) -> str:
+    """What a slice is limited to, as `cpus 1, memory 400m`; `no limits` where nothing is."""
+    said = (
+        f"{limit} {_slice_limit(limit, getattr(limits, name))}"
+        for limit, name in slices.FIELDS.items()
+        if getattr(limits, name) != getattr(slices.UNLIMITED, name)
+    )
+    return ", ".join(said) or "no limits"
+
+
+def _slice_limit(limit: slices.SliceLimit, value: Any) -> str:  # noqa: ANN401 - the fields differ
+    match limit:
+        case slices.SliceLimit.CPUS:
+            return quantities.format_cpus(value)
+        case slices.SliceLimit.IO:
+            return " ".join(one.path for one in value)
+        case _ if limit in _OF_BYTES:
+            return quantities.format_bytes(value)
+        case _:
+            return str(value)
 
 
 def _template(template: Template) -> Iterator[str]:
@@ -74,6 +105,19 @@ def _start(action: actions.Action) -> str:
 def _update(action: actions.Action) -> str:
     assert isinstance(action, actions.UpdateLimits)
     return f"update {action.name} to {limits_in_words(action.limits)}"
+
+
+def _set_slice(action: actions.Action) -> str:
+    assert isinstance(action, actions.SetSlice)
+    return f"set slice {action.name} to {slice_limits_in_words(action.limits)}"
+
+
+def _limit_cgroup(action: actions.Action) -> str:
+    assert isinstance(action, actions.LimitCgroup)
+    high = action.memory_high
+    parts = [] if action.limits is None else [limits_in_words(action.limits)]
+    parts += [] if high is None else [f"memory_high {quantities.format_bytes(high)}"]
+    return f"limit the cgroup of {action.name} to {', '.join(parts) or 'what it has'}"
 
 
 def _write_secrets(action: actions.Action) -> str:
@@ -123,6 +167,8 @@ _TOLD_AT_LENGTH: Final[Mapping[type, Callable[[actions.Action], str]]] = {
     actions.CreateContainer: _create,
     actions.StartContainer: _start,
     actions.UpdateLimits: _update,
+    actions.SetSlice: _set_slice,
+    actions.LimitCgroup: _limit_cgroup,
     actions.PrepareMount: _prepare_mount,
     actions.WriteSecrets: _write_secrets,
     actions.RemoveImage: _remove_image,
@@ -143,6 +189,7 @@ _PHRASES: Final[Mapping[type, str]] = {
     actions.ConnectNetwork: "connect {a.name} to network {a.network}",
     actions.WriteRoute: "write route {a.file}",
     actions.RemoveRoute: "remove route {a.file}",
+    actions.RemoveSlice: "remove slice {a.name}",
     actions.RecordRestarts: "record restart {a.restarts.count}",
     actions.RecordLimits: "record limits of {a.given.container_id:.12}",
     actions.RetainContainer: "retain {a.name} ({a.reason})",

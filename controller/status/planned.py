@@ -34,6 +34,9 @@ _WAITS_FOR: Final[Mapping[Reason, str]] = {
     Reason.OWN_GPU_BUSY: "when its own GPUs can be had, or `wharf approve {name}` for others",
     Reason.GPU_ACCESS_LOST: "at its next start, or `wharf approve {name}` for a restart now",
     Reason.GPU_DRIVER_MISMATCH: "when the driver and its library are of one version again",
+    Reason.SLICE_PENDING: "when the slice of its owner has its limits",
+    Reason.LIMIT_UNENFORCEABLE: "held until the kernel can, or the policy asks for less",
+    Reason.MEMORY_PROMISED: "held until others stop",
     Reason.IN_PROGRESS: "under way",
 }
 

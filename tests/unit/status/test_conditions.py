@@ -164,6 +164,13 @@ def test_an_image_that_should_not_be_used_is_a_condition_and_other_notes_are_non
     assert told.message == "gone in May"
 
 
+def test_all_limits_of_the_owner_that_have_no_effect_are_one_condition() -> None:
+    notes = tuple(Note(Reason.LIMIT_NOT_ENFORCED, text) for text in ("no memoryHigh", "no memoryLow"))
+    told = condition(ConditionType.LIMIT_NOT_ENFORCED, reports.container(), reports.decision(notes=notes))
+    assert (told.status, told.reason) == (ConditionStatus.TRUE, Reason.LIMIT_NOT_ENFORCED)
+    assert told.message == "no memoryHigh; no memoryLow"
+
+
 def test_an_exit_is_told_with_its_code_and_cause() -> None:
     told = condition(ConditionType.CONTAINER_RUNNING, EXITED)
     assert "137" in told.message

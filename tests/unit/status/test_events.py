@@ -71,6 +71,13 @@ def test_what_runs_with_more_than_it_may_is_told_once_and_its_end_too() -> None:
     assert told(over, QUIET) == [("alice", Reason.AS_SPECIFIED, False)]
 
 
+def test_a_limit_that_cannot_be_lowered_yet_is_told_once() -> None:
+    notes = (Note(Reason.MEMORY_LOWERING, "300m are in use, above the new limit of 200m"),)
+    lowering = decided(Verdict.KEEP, Reason.AS_SPECIFIED, notes=notes)
+    assert told(QUIET, lowering) == [("alice", Reason.MEMORY_LOWERING, True)]
+    assert told(lowering, lowering) == told(lowering, QUIET) == []
+
+
 def test_a_hold_is_told_at_startup() -> None:
     assert told(None, decided(Verdict.HOLD, Reason.NAME_TAKEN)) == [("alice", Reason.NAME_TAKEN, True)]
 

@@ -72,6 +72,8 @@ def test_a_removal_ends_in_a_stop() -> None:
         (Verdict.WAIT, Reason.PACED, 30, "in its turn, not before 2026-11-22T12:00:30Z"),
         (Verdict.WAIT, Reason.BACKING_OFF, 30, "not before 2026-11-22T12:00:30Z"),
         (Verdict.WAIT, Reason.NETWORK_PENDING, None, "soon"),
+        (Verdict.WAIT, Reason.SLICE_PENDING, None, "when the slice of its owner has its limits"),
+        (Verdict.HOLD, Reason.MEMORY_PROMISED, None, "held until others stop"),
         (Verdict.HOLD, Reason.BUDGET_EXCEEDED, None, "held by the budget until `wharf approve alice`"),
         (Verdict.HOLD, Reason.MOUNT_MISSING, None, "held until a person acts"),
         (Verdict.HOLD, Reason.NAME_SERVICE_SILENT, None, "held until the name service answers"),

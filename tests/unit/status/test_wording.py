@@ -8,7 +8,8 @@ import pytest
 
 from controller.api import secrecy
 from controller.api.conditions import DriftKind, Reason
-from controller.model import actions, memory
+from controller.api.config import SliceDriver
+from controller.model import actions, memory, slices
 from controller.model.gpus import AccessState, Device, Wish
 from controller.model.gpustatus import WorkspaceGpus
 from controller.model.observed import Bind, Container, ContainerState, Limits, PublishedPort, Unseen
@@ -86,6 +87,41 @@ ONE_OF_EACH: tuple[tuple[actions.Action, str], ...] = (
             (memory.PortGrant("alice", "alice", "jupyter", 10003),),
         ),
         "grant ports 10000-10099 of main to alice, port 10003 to jupyter",
+    ),
+    (
+        actions.SetSlice(
+            SliceDriver.CGROUPFS,
+            "alice",
+            "/wharf/alice",
+            slices.SliceLimits(
+                nano_cpus=1_500_000_000,
+                cpuset="0-3",
+                memory=400 << 20,
+                memory_high=300 << 20,
+                memory_low=64 << 20,
+                swap=0,
+                pids=100,
+                io_weight=50,
+                io=(slices.IoLimit("/home", read=1 << 20),),
+            ),
+        ),
+        (
+            "set slice /wharf/alice to cpus 1.5, cpuset 0-3, memory 400m, memoryHigh 300m, memoryLow 64m, "
+            "swap 0b, pids 100, ioWeight 50, io /home"
+        ),
+    ),
+    (
+        actions.SetSlice(SliceDriver.SYSTEMD, "", "wharf.slice", slices.UNLIMITED),
+        "set slice wharf.slice to no limits",
+    ),
+    (actions.RemoveSlice(SliceDriver.CGROUPFS, "alice", "/wharf/alice"), "remove slice /wharf/alice"),
+    (
+        actions.LimitCgroup("alice", reports.ID, "workspace-alice", LIMITS, 32 << 20, EXPECTED),
+        "limit the cgroup of workspace-alice to cpus 0.5, memory 64m, pids 100, memory_high 32m",
+    ),
+    (
+        actions.LimitCgroup("alice", reports.ID, "workspace-alice", None, None, EXPECTED),
+        "limit the cgroup of workspace-alice to what it has",
     ),
     (actions.RecordRestarts("alice", memory.Restarts(reports.ID, 3, reports.NOW)), "record restart 3"),
     (actions.RecordLimits("alice", memory.GivenLimits(reports.ID)), "record limits of 0123456789ab"),
