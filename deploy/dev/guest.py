@@ -4,8 +4,8 @@ It refuses to change the host: the guest is User-Mode Linux, a program, with the
 to in memory alone. What the job leaves in its folder stays. The guest dies with the process that runs it.
 
 The guest has one processor, 2 GiB, cgroup v1 or v2 with cpu, io, memory and pids (no cpuset, no PSI), a disk
-of 256 MiB at /dev/ubda, no network but its Engine's, and the working tree, to be read. It boots in 8 to 15 s;
-a container starts in 2 to 6.
+of 256 MiB at /dev/ubda, 512 MiB of swap at /dev/ubdb that is not in use until swapon(8), no network but its
+Engine's, and the working tree, to be read. It boots in 8 to 15 s; a container starts in 2 to 6.
 """
 
 import hashlib

@@ -35,7 +35,9 @@ ExecStart=/bin/sh /job/run
 UNIT
 
 truncate -s 256M /run/disk
+truncate -s 512M /run/swap
+mkswap --quiet /run/swap
 export HOME=/run TMPDIR=/run LD_PRELOAD="$shim"
-exec linux.uml mem=2G ubd0=/run/disk root=/dev/root rootfstype=hostfs rootflags=/run/machine rw \
+exec linux.uml mem=2G ubd0=/run/disk ubd1=/run/swap root=/dev/root rootfstype=hostfs rootflags=/run/machine rw \
     con=null con0=null,fd:1 ssl=null ssl0=null,fd:3 console=tty0 \
     quiet audit=0 selinux=0 systemd.show_status=0 "$@"

@@ -45,7 +45,7 @@ def _counts(outcome: guest.Outcome) -> tuple[int, int, float]:
 
 
 def main() -> int:
-    """All set-ups, or those named; 0 if all is well in each."""
+    """All set-ups, or those named; 0 if all is well in each, 130 if interrupted."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.systemd",
         description="Tests in guests. Other arguments are pytest's.",
@@ -58,6 +58,8 @@ def main() -> int:
         print(f"\n--- {name}", flush=True)
         try:
             good, line = play(guest.SETUPS[name], options)
+        except KeyboardInterrupt:
+            return 130
         except host.SetupError as error:
             print(f"systemd: {error}", file=sys.stderr)
             return 1
