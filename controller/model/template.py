@@ -28,8 +28,8 @@ class Template:
         privileged: every capability and every device of the host.
         runtime: the Engine's name of what runs it, None for its default.
         gpus: the devices that it gets; None for none. Not in the hash: the label `.gpus` names them.
-        cgroup_parent: the slice that it is in, as the Engine is told; empty for the Engine's own choice. Not in
-            the hash: a container that was made without one stays without.
+        cgroup_parent: the slice that it is in, as the Engine is told; empty for the Engine's own choice. Not
+            in the hash: a container that was made without one stays without.
     """
 
     image: str

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-from controller.api import quantities, workspace
+from controller.api import presets, quantities, workspace
 from controller.model.status import EffectiveValue
 
 DEFAULT: Final = "default"
@@ -20,7 +20,16 @@ _FORMATS: Final[Mapping[str, Callable[[int], str]]] = {
     **dict.fromkeys(
         (
             *(f"resources.{name}" for name in ("memory", "memoryReservation", "swap", "shm")),
-            *("storage.home", "storage.layer", "gpu.minMemory", "memory", "memoryHigh", "shm"),
+            *(
+                "storage.home",
+                "storage.layer",
+                "gpu.minMemory",
+                "memory",
+                "memoryHigh",
+                "memoryLow",
+                "swap",
+                "shm",
+            ),
         ),
         quantities.format_bytes,
     ),
@@ -126,10 +135,18 @@ def word(path: str, value: object) -> str:
         case int() if path in _FORMATS:
             return _FORMATS[path](value)
         case tuple():
-            return ", ".join(str(getattr(item, "name", item)) for item in value)
+            return ", ".join(map(_item, value))
         case workspace.ImageRef():
             return value.alias or value.reference or value.name or ""
         case Mapping():
             return ", ".join(sorted(str(key) for key in value))
         case _:
             return str(value)
+
+
+def _item(item: object) -> str:
+    """Return one of a list: by its name, or a device with what is said of it."""
+    if not isinstance(item, presets.IoLimit):
+        return str(getattr(item, "name", item))
+    said = item.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return " ".join((item.path, *(f"{name} {value}" for name, value in said.items() if name != "path")))

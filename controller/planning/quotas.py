@@ -125,7 +125,7 @@ def _has(container: Container, needs: Amounts) -> Amounts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Member:
+class Member:
     """One workspace of an owner, and what counts for its place among the others.
 
     Attributes:
@@ -181,7 +181,7 @@ class _Account:
             if beyond is not None and (member.runs or member.wanted):
                 yield member.spec.name, beyond
 
-    def _member(self, spec: AcceptedSpec) -> _Member:
+    def _member(self, spec: AcceptedSpec) -> Member:
         design, ours = self.designs[spec.name], self.containers.get(spec.name, _NOTHING)
         begun = any(i.workspace == spec.name and i.verdict not in _ENDS for i in self.memory.open_intents)
         wanted = (
@@ -189,9 +189,9 @@ class _Account:
             and spec.missing_since is None
             and should_run(design.effective, self.memory.suspensions.get(spec.name))
         )
-        return _Member(spec, design, ours, bool(ours.running()) or ours.unknown or begun, wanted)
+        return Member(spec, design, ours, bool(ours.running()) or ours.unknown or begun, wanted)
 
-    def _enter(self, member: _Member) -> Beyond | None:
+    def _enter(self, member: Member) -> Beyond | None:
         """Count a workspace, or say why there is no room for it; what runs is counted all the same."""
         name, quotas, design = member.spec.name, self.household.quotas, member.design
         counts = {"workspaces": self._count("workspaces", quotas.workspaces, self.there, member)}
@@ -223,7 +223,7 @@ class _Account:
     def _is_enforced(self, limit: str) -> bool:
         return limit in _ENFORCED and self.enforce.get(LimitName(limit)) is Enforcement.NOW
 
-    def _count(self, limit: str, cap: int | None, before: Sequence[str], member: _Member) -> str:
+    def _count(self, limit: str, cap: int | None, before: Sequence[str], member: Member) -> str:
         """Say that there are too many, or nothing."""
         if cap is None or len(before) < cap:
             return ""
@@ -232,7 +232,7 @@ class _Account:
         listed = f" ({', '.join(names)})" if names else ""
         return f"{self.household.owner} has {len(names)} of {cap} {what}{listed}; {self._origin(limit)}"
 
-    def _total(self, limit: str, takes: Amounts, member: _Member) -> str:
+    def _total(self, limit: str, takes: Amounts, member: Member) -> str:
         """Say that it is too much together, or nothing."""
         before, cap = self.used.get(limit, []), _totals(self.household.quotas)[limit]
         sum_, more = sum(amount for _, amount in before), takes[limit]
@@ -247,7 +247,7 @@ class _Account:
         return self.household.quotas.origins.get(limit, "policy")
 
 
-def _grows(member: _Member, limit: str, more: int | Fraction) -> bool:
+def _grows(member: Member, limit: str, more: int | Fraction) -> bool:
     main = member.ours.main
     return main is None or _has(main, {limit: more})[limit] < more
 

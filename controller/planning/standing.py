@@ -18,7 +18,8 @@ from controller.model import paths
 from controller.model.desired import AcceptedPolicy
 from controller.model.effective import DEFAULT_PRIORITY, OwnerQuotas, Refusal
 from controller.model.plan import HostFinding
-from controller.planning import layers, origins
+from controller.model.slices import SliceLimits
+from controller.planning import aggregates, layers, origins
 from controller.planning.layers import Layer
 from controller.planning.origins import Origin, Value
 
@@ -48,6 +49,7 @@ class Profile:
         caps: quotas by name, those of the policy for everybody included.
         aggregate: limits on the owner's workspaces together, by name, likewise.
         quotas: the same as `caps`, for counting.
+        limits: the same as `aggregate`, for the owner's slice.
     """
 
     group: str | None
@@ -56,6 +58,7 @@ class Profile:
     caps: dict[str, Value]
     aggregate: dict[str, Value]
     quotas: OwnerQuotas
+    limits: SliceLimits
 
 
 class Base:
@@ -210,12 +213,14 @@ class Standing:
                 model = getattr(said, part)
                 if model is not None:
                     layers.lay_over(folded, self._layer(rule, (*path, part), model).values())
+        aggregates.settle(aggregate)
         stack = tuple(self._layer(rule, path, said, _OF_WORKSPACES) for rule, path, said in named)
         sources = (
             self.origin(("defaults",), "defaults"),
             *(self.origin(path, rule) for rule, path, _ in named),
         )
-        return Profile(group, stack, sources, caps, aggregate, _owner_quotas(caps))
+        quotas, limits = _owner_quotas(caps), aggregates.limits_of(aggregate)
+        return Profile(group, stack, sources, caps, aggregate, quotas, limits)
 
     def _layer(
         self, rule: str, path: tuple[str | int, ...], model: meta.ApiModel, only: tuple[str, ...] = ()

@@ -1,0 +1,87 @@
+"""Knows how far limits of a slice can be changed now without killing what runs in it, and without a refusal.
+
+Refuses to give a limit up: what has to wait is said, and follows as soon as it can.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from controller.api import quantities
+from controller.model.observed import Limits
+from controller.model.slices import Slice, SliceLimits, Use
+from controller.planning import aggregates
+
+FIRST_VERSION = 1
+"""Of the cgroups: it refuses a limit of memory below what is in use, and has nothing that reclaims first."""
+
+
+def reachable(
+    wanted: SliceLimits, found: Slice, version: int, inside: Iterable[Limits]
+) -> tuple[SliceLimits, str]:
+    """Return what a slice can have now, and in words what of `wanted` waits.
+
+    `inside` are the limits of the running containers in it, as the kernel has them; only version 1 asks.
+    """
+    now, told = _memory(wanted, found, version)
+    if version != FIRST_VERSION:
+        return now, told
+    now = _swap(now, found)
+    confined = _around(now, found, inside)
+    if confined != now:
+        told = "; ".join(filter(None, (told, "containers in it have more processors, and are changed first")))
+    return confined, told
+
+
+def _memory(wanted: SliceLimits, found: Slice, version: int) -> tuple[SliceLimits, str]:
+    limit, have = wanted.memory, found.limits.memory
+    if limit is None or not found.populated or not is_in_the_way(limit, have, found.use):
+        return wanted, ""
+    told = words(limit, found.use, version)
+    if version == FIRST_VERSION:
+        return replace(wanted, memory=have), told
+    high = limit if wanted.memory_high is None else min(limit, wanted.memory_high)
+    return replace(wanted, memory=have, memory_high=high), told
+
+
+def is_in_the_way(limit: int, have: int | None, use: Use) -> bool:
+    """Tell whether a hard limit of memory is lowered and would kill: what nobody can tell is in use."""
+    return (have is None or limit < have) and (use.memory is None or use.memory >= limit)
+
+
+def words(limit: int, use: Use, version: int) -> str:
+    """Say that memory is not lowered yet."""
+    in_use = "nobody knows how much" if use.memory is None else quantities.format_bytes(use.memory)
+    shown = quantities.format_bytes(limit)
+    reclaimed = "" if version == FIRST_VERSION else f"what it can the kernel reclaims above {shown}, and "
+    return f"memory is to be {shown} and {in_use} is in use; {reclaimed}the limit follows when less is in use"
+
+
+def _swap(now: SliceLimits, found: Slice) -> SliceLimits:
+    """Version 1 counts memory and swap together, and refuses a sum below what is in use."""
+    memory, swap, have, use = now.memory, now.swap, found.limits.swap, found.use
+    if memory is None or swap is None or (have is not None and have <= swap) or not found.populated:
+        return now
+    used = (use.memory or 0) + (use.swap or 0)
+    return replace(now, swap=have) if used >= memory + swap else now
+
+
+def _around(now: SliceLimits, found: Slice, inside: Iterable[Limits]) -> SliceLimits:
+    """Version 1 refuses a slice less quota, or fewer processors, than a container in it has."""
+    have = found.limits
+    less = now.nano_cpus is not None and (have.nano_cpus is None or have.nano_cpus > now.nano_cpus)
+    fewer = now.cpuset is not None and have.cpuset != now.cpuset
+    if not (less or fewer):
+        return now
+    quotas = [0]
+    for limits in inside:
+        quotas.append(limits.nano_cpus or 0)
+        wider = now.cpuset is not None and limits.cpuset is not None and _exceeds(limits.cpuset, now.cpuset)
+        if wider:
+            now = replace(now, cpuset=have.cpuset)
+    if now.nano_cpus is not None and less:
+        now = replace(now, nano_cpus=max(now.nano_cpus, *quotas))
+    return now
+
+
+def _exceeds(own: str, whole: str) -> bool:
+    return not aggregates.processors(own) <= aggregates.processors(whole)
