@@ -4,7 +4,7 @@ import sys
 
 from tests.simulation import swarm
 
-SEEDS = range(10_000, 10_200)
+SEEDS = range(10_000, 10_100)
 PROGRAM = f"""
 from tests.simulation import swarm
 for seed in range({SEEDS.start}, {SEEDS.stop}):

@@ -50,7 +50,9 @@ def test_nothing_that_two_controllers_can_do_to_three_workspaces_breaks_a_promis
     print(search(Scope(3, 2, 2), keep=False))
 
 
-@pytest.mark.parametrize(("guarded", "violates"), [(True, "L1"), (False, "S1")])
+@pytest.mark.parametrize(
+    ("guarded", "violates"), [pytest.param(True, "L1", marks=pytest.mark.full), (False, "S1")]
+)
 def test_what_was_decided_before_another_one_wrote_can_forget_a_workspace_that_is_back(
     guarded: bool, violates: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
