@@ -26,8 +26,8 @@ class Site:
         self.root = root
         self.specs = root / "workspaces.d"
         self.specs.mkdir()
-        (root / "policy.yaml").write_text(wharf_host.POLICY + POOL)
-        (root / "images.yaml").write_text(wharf_host.CATALOG)
+        wharf_host.lay(root / "policy.yaml", wharf_host.POLICY + POOL)
+        wharf_host.lay(root / "images.yaml", wharf_host.CATALOG)
         (root / "controller.yaml").write_text(
             "apiVersion: wharfinger.dev/v1\nkind: ControllerConfig\nstateDir: state\nruntimeDir: run\n"
             f"docker: {{host: '{engine.base_url}'}}\nsettle: 50ms\ngpus: {{source: None}}\n"
@@ -57,7 +57,7 @@ def site(engine: Dockerd) -> Iterator[Site]:
 def test_without_a_controller_everything_can_be_read_and_nothing_is_written(
     site: Site, engine: Dockerd
 ) -> None:
-    (site.specs / "alice.yaml").write_text(wharf_host.spec("alice"))
+    wharf_host.lay(site.specs / "alice.yaml", wharf_host.spec("alice"))
     planned = site.wharf("plan")
     assert planned.returncode == 2, planned.stderr
     assert planned.stderr.startswith(OFFLINE)
@@ -77,7 +77,7 @@ def test_without_a_controller_everything_can_be_read_and_nothing_is_written(
 
 
 def test_run_once_makes_the_workspace_and_its_log_can_be_read(site: Site) -> None:
-    (site.specs / "alice.yaml").write_text(wharf_host.spec("alice", TALK))
+    wharf_host.lay(site.specs / "alice.yaml", wharf_host.spec("alice", TALK))
     once = site.wharf("run", "--once")
     assert once.returncode == 0, once.stderr
     row = site.wharf("get", "workspaces", "--no-headers").stdout.split()
@@ -89,7 +89,7 @@ def test_run_once_makes_the_workspace_and_its_log_can_be_read(site: Site) -> Non
 
 
 def test_run_once_names_what_is_held_and_says_5(site: Site) -> None:
-    (site.specs / "alice.yaml").write_text(wharf_host.spec("alice", "image: draft"))
+    wharf_host.lay(site.specs / "alice.yaml", wharf_host.spec("alice", "image: draft"))
     once = site.wharf("run", "--once")
     assert once.returncode == 5
     assert "alice" in once.stderr
@@ -97,7 +97,7 @@ def test_run_once_names_what_is_held_and_says_5(site: Site) -> None:
 
 
 def test_an_engine_that_does_not_answer_is_7(site: Site) -> None:
-    (site.specs / "alice.yaml").write_text(wharf_host.spec("alice"))
+    wharf_host.lay(site.specs / "alice.yaml", wharf_host.spec("alice"))
     lost = {"WHARF_DOCKER_HOST": "unix:///nowhere/docker.sock"}
     planned = site.wharf("plan", **lost)
     assert planned.returncode == 7
@@ -106,6 +106,6 @@ def test_an_engine_that_does_not_answer_is_7(site: Site) -> None:
 
 
 def test_the_log_of_what_has_no_container_is_3(site: Site) -> None:
-    (site.specs / "alice.yaml").write_text(wharf_host.spec("alice"))
+    wharf_host.lay(site.specs / "alice.yaml", wharf_host.spec("alice"))
     assert site.wharf("logs", "alice").returncode == 3
     assert site.wharf("logs", "bob").returncode == 3

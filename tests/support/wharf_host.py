@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support import specfiles
+
 POLICY = """\
 apiVersion: wharfinger.dev/v1
 kind: ResourcePolicy
@@ -45,8 +47,14 @@ class Host:
     def write(self, name: str, text: str) -> Path:
         """A file in the spec directory."""
         file = self.specs / name
-        file.write_text(text)
+        lay(file, text)
         return file
+
+
+def lay(file: Path, text: str) -> None:
+    """Writes a file as a rename leaves it: it is believed at once, not only when it was quiet for 2 s."""
+    file.write_text(text)
+    specfiles.age(file)
 
 
 def spec(name: str, fields: str = "class: small") -> str:

@@ -16,8 +16,8 @@ def host() -> Iterator[wharf_host.Host]:
     # a unix socket's path has at most 107 bytes, which pytest's own directories exceed
     root = Path(tempfile.mkdtemp(prefix="wharf-"))
     (root / "workspaces.d").mkdir()
-    (root / "policy.yaml").write_text(wharf_host.POLICY)
-    (root / "images.yaml").write_text(wharf_host.CATALOG)
+    wharf_host.lay(root / "policy.yaml", wharf_host.POLICY)
+    wharf_host.lay(root / "images.yaml", wharf_host.CATALOG)
     config = root / "controller.yaml"
     config.write_text(
         "apiVersion: wharfinger.dev/v1\nkind: ControllerConfig\nstateDir: state\nruntimeDir: .\n"

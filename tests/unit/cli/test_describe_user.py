@@ -89,9 +89,10 @@ def test_an_unknown_user_is_3(wharf: wharf_host.Wharf, world: controller_stand_i
 
 def test_without_a_controller_it_is_read_from_files(host: wharf_host.Host, wharf: wharf_host.Wharf) -> None:
     policy = host.root / "policy.yaml"
-    policy.write_text(
+    wharf_host.lay(
+        policy,
         "apiVersion: wharfinger.dev/v1\nkind: ResourcePolicy\nmetadata: {name: lab}\nspec:\n"
-        "  quotas: {workspaces: 3}\n  groups: {students: {members: [alice]}}\n"
+        "  quotas: {workspaces: 3}\n  groups: {students: {members: [alice]}}\n",
     )
     result = wharf("describe", "user", "alice", "-o", "json")
     assert result.code == 0, result
@@ -113,7 +114,7 @@ def test_without_a_controller_it_is_read_from_files(host: wharf_host.Host, wharf
 def test_while_no_policy_was_ever_valid_nobody_is_called_unknown(
     host: wharf_host.Host, wharf: wharf_host.Wharf
 ) -> None:
-    (host.root / "policy.yaml").write_text("kind: Nonsense\n")
+    wharf_host.lay(host.root / "policy.yaml", "kind: Nonsense\n")
     result = wharf("describe", "user", "alice")
     assert (result.code, result.out) == (7, "")
     assert "policy.yaml:1" in result.err
