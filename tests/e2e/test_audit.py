@@ -30,8 +30,6 @@ def history(fleet: Fleet) -> Fleet:
         fleet.up(name)
     fleet.site.spec("bob", {"resources": {"pids": 50}})
     fleet.site.spec("alice", {**fields, "image": "second"})
-    fleet.controller.until(lambda: fleet.has_another("alice", before), "alice has a new one")
-    fleet.controller.runs("alice")
     fleet.controller.until(lambda: fleet.container("bob")["HostConfig"]["PidsLimit"] == 50, "bob has it")
     for command in (
         ("stop", "bob"),
@@ -41,6 +39,8 @@ def history(fleet: Fleet) -> Fleet:
     ):
         done = fleet.site.wharf(*command)
         assert done.code == 0, done
+    fleet.controller.until(lambda: fleet.has_another("alice", before), "alice has a new one")
+    fleet.controller.runs("alice")
     return fleet
 
 
