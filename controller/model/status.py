@@ -14,6 +14,8 @@ from controller.model.observed import NOT_LOOKED_AT, Account, Container, Disk, U
 from controller.model.outcomes import Outcome
 from controller.model.plan import Decision, HostFinding, Plan
 from controller.model.sizes import Usage
+from controller.model.slicestatus import NONE as NO_SLICES
+from controller.model.slicestatus import SlicesStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,8 @@ class PassReport:
         images: image id by every reference that was looked up; None where the Engine lacks it.
         wanted_images: what wants an image, by the image's reference.
         gpus: of the host, who holds and uses each, and who waits for any.
+        slices: what each owner's workspaces may use together, and use.
+        groups: which group counts, by owner of a workspace; without those for whom none does.
     """
 
     pass_id: int
@@ -218,3 +222,5 @@ class PassReport:
     images: Mapping[str, str | None] = field(default_factory=dict)
     wanted_images: Mapping[str, str] | Unseen = field(default_factory=dict)
     gpus: GpuStatus = NO_GPUS
+    slices: SlicesStatus = NO_SLICES
+    groups: Mapping[str, str] = field(default_factory=dict)

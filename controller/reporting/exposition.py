@@ -13,8 +13,8 @@ from controller.model.memory import Cause
 from controller.model.observed import Disk
 from controller.model.sizes import Measured, Size, Usage
 from controller.model.status import PassReport, WorkspaceStatus
-from controller.reporting import gpus, instruments
-from controller.reporting.instruments import escape
+from controller.reporting import gpus, instruments, slices
+from controller.reporting.declaring import escape
 
 Line = tuple[str, float]
 """Labels between braces, and the value."""
@@ -29,7 +29,8 @@ def render(
 
     `exits` has the number of exits so far by workspace and reason, `xids` of faults by device and number.
     """
-    families = [_family(name, lines(report)) for name, lines in {**_FAMILIES, **gpus.FAMILIES}.items()]
+    readers = {**_FAMILIES, **gpus.FAMILIES, **slices.FAMILIES}
+    families = [_family(name, lines(report)) for name, lines in readers.items()]
     families.append(_family("workspace_container_exits_total", _exits(report, exits)))
     return "".join([*families, _family("gpu_xid_errors_total", gpus.xid_lines(xids or {}))])
 
@@ -115,8 +116,8 @@ def _value(read: Callable[[WorkspaceStatus], float]) -> Callable[[WorkspaceStatu
 
 
 def _conditions(status: WorkspaceStatus) -> Iterator[Line]:
-    wants_gpus = (ConditionType.GPUS_ALLOCATED,) if ConditionType.GPUS_ALLOCATED in status.conditions else ()
-    for kind in (*instruments.CONDITIONS, *wants_gpus):
+    rare = (kind for kind in instruments.RARE_CONDITIONS if kind in status.conditions)
+    for kind in (*instruments.CONDITIONS, *rare):
         condition = status.conditions.get(kind)
         truth = (condition.status if condition else ConditionStatus.FALSE).lower()
         for known in instruments.TRUTHS:
@@ -192,6 +193,8 @@ _FAMILIES: Final[Mapping[str, Callable[[PassReport | None], Iterator[Line]]]] = 
     "spec_files": _spec_files,
     "orphan_containers": _found(Reason.ORPHANED),
     "foreign_containers": _found(Reason.FOREIGN_CONTAINER),
+    "contested_slices": _found(Reason.SLICE_CONTESTED),
+    "slices_with_strangers": _found(Reason.SLICE_STRANGER),
     "docker_up": _docker_up,
     "workspace_layer_bytes": _of_each(_bytes(lambda usage: usage.layer)),
     "workspace_log_bytes": _of_each(_bytes(lambda usage: usage.log)),

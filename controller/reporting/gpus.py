@@ -11,7 +11,7 @@ from controller.api.conditions import Reason
 from controller.model.gpus import AccessState, Ailment
 from controller.model.gpustatus import DeviceStatus, Foreign
 from controller.model.status import PassReport, WorkspaceStatus
-from controller.reporting.instruments import escape
+from controller.reporting.declaring import escape
 
 Line = tuple[str, float]
 Counts = Mapping[tuple[str, str], int]

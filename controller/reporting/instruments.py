@@ -3,55 +3,13 @@
 Refuses to measure: `metrics` does.
 """
 
-import itertools
 import typing
-from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from controller.api.conditions import ConditionStatus, ConditionType, DriftKind
 from controller.model import actions, memory
-
-PREFIX: Final = "wharfinger_"
-"""Of every name."""
-
-
-class Kind(StrEnum):
-    """How a metric behaves."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-@dataclass(frozen=True, slots=True)
-class Instrument:
-    """One metric.
-
-    Attributes:
-        name: without the prefix, with the suffix of its unit.
-        known: for each label the values known beforehand; their series start at 0. Empty: none are.
-        buckets: upper bounds in seconds, of a histogram.
-        passing: read from the last pass at each scrape, so that what is gone vanishes.
-    """
-
-    name: str
-    kind: Kind
-    help: str
-    labels: tuple[str, ...] = ()
-    known: tuple[tuple[str, ...], ...] = ()
-    buckets: tuple[float, ...] = ()
-    passing: bool = False
-
-    @property
-    def full_name(self) -> str:
-        """The name that is published."""
-        return PREFIX + self.name
-
-    def known_sets(self) -> Iterator[tuple[str, ...]]:
-        """The label sets whose series start at 0."""
-        return itertools.product(*self.known) if self.known else iter(())
+from controller.reporting import slices
+from controller.reporting.declaring import Instrument, Kind, counter, gauge, histogram, passing
 
 
 def action_label(action: type) -> str:
@@ -80,144 +38,120 @@ CONDITIONS: Final = (
     ConditionType.CHANGE_PENDING,
     ConditionType.NOT_ENFORCED,
 )
+RARE_CONDITIONS: Final = (ConditionType.GPUS_ALLOCATED, ConditionType.LIMIT_NOT_ENFORCED)
+"""Those that have series only for a workspace that has them."""
 TRUTHS: Final = tuple(str(status).lower() for status in ConditionStatus)
 EXITS: Final = ("completed", "error", "oom", "signal", "unknown")
 KINDS_OF_DRIFT: Final = tuple(str(kind) for kind in DriftKind)
-_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
-
-
-def escape(value: str) -> str:
-    """A label's value as it stands between quotes."""
-    return value.translate(_ESCAPES)
-
-
-def _counter(name: str, text: str, *labels: str, known: tuple[tuple[str, ...], ...] = ()) -> Instrument:
-    return Instrument(name, Kind.COUNTER, text, labels, known)
-
-
-def _gauge(name: str, text: str, *labels: str, known: tuple[tuple[str, ...], ...] = ()) -> Instrument:
-    return Instrument(name, Kind.GAUGE, text, labels, known)
-
-
-def _passing(name: str, text: str, *labels: str) -> Instrument:
-    return Instrument(name, Kind.GAUGE, text, labels, passing=True)
-
-
-def _histogram(
-    name: str, text: str, *labels: str, buckets: tuple[float, ...], known: tuple[tuple[str, ...], ...] = ()
-) -> Instrument:
-    return Instrument(name, Kind.HISTOGRAM, text, labels, known, buckets)
-
-
 DECLARED: Final[tuple[Instrument, ...]] = (
     # the controller itself
-    _gauge(
+    gauge(
         "build_info",
         "Build information of the running controller; the value is always 1.",
         "version",
         "python_version",
     ),
-    _passing("controller_mode", "Mode of the controller as a state set: enforce, observe or paused.", "mode"),
-    _counter(
+    passing("controller_mode", "Mode of the controller as a state set: enforce, observe or paused.", "mode"),
+    counter(
         "reconcile_total",
         "Passes over the host and chains of a workspace that ended, by result.",
         "controller",
         "result",
         known=(CONTROLLERS, RESULTS),
     ),
-    _counter("reconcile_errors_total", "What went wrong in them, by reason.", "controller", "reason"),
-    _counter(
+    counter("reconcile_errors_total", "What went wrong in them, by reason.", "controller", "reason"),
+    counter(
         "terminal_reconcile_errors_total",
         "Failures that are not retried before the spec or the host changes.",
         "controller",
         known=(CONTROLLERS,),
     ),
-    _counter(
+    counter(
         "reconcile_panics_total",
         "Defects of the controller that were caught.",
         "controller",
         known=(CONTROLLERS,),
     ),
-    _histogram(
+    histogram(
         "reconcile_time_seconds",
         "Time taken by one pass, or by one chain of actions.",
         "controller",
         buckets=_SECONDS,
         known=(CONTROLLERS,),
     ),
-    _passing("active_workers", "Workspaces with a chain of actions under way.", "controller"),
-    _gauge("loop_heartbeat_timestamp_seconds", "Unix time of the last beat of a background loop.", "loop"),
-    _gauge("resync_last_success_timestamp_seconds", "Unix time of the last complete pass."),
-    _histogram("resync_duration_seconds", "Duration of the periodic passes.", buckets=_SECONDS),
-    _counter(
+    passing("active_workers", "Workspaces with a chain of actions under way.", "controller"),
+    gauge("loop_heartbeat_timestamp_seconds", "Unix time of the last beat of a background loop.", "loop"),
+    gauge("resync_last_success_timestamp_seconds", "Unix time of the last complete pass."),
+    histogram("resync_duration_seconds", "Duration of the periodic passes.", buckets=_SECONDS),
+    counter(
         "log_messages_total",
         "Log messages by level.",
         "level",
         known=(("debug", "info", "warning", "error", "critical"),),
     ),
     # the work queue
-    _gauge("workqueue_depth", "Items waiting in the work queue.", "name"),
-    _counter("workqueue_adds_total", "Items added to the work queue.", "name"),
-    _counter("workqueue_retries_total", "Items added again with back-off after a failure.", "name"),
-    _histogram(
+    gauge("workqueue_depth", "Items waiting in the work queue.", "name"),
+    counter("workqueue_adds_total", "Items added to the work queue.", "name"),
+    counter("workqueue_retries_total", "Items added again with back-off after a failure.", "name"),
+    histogram(
         "workqueue_queue_duration_seconds",
         "Time an item waited in the queue before a worker took it.",
         "name",
         buckets=_QUEUE,
     ),
-    _histogram(
+    histogram(
         "workqueue_work_duration_seconds", "Time a worker spent on one item.", "name", buckets=_SECONDS
     ),
-    _gauge("workqueue_unfinished_work_seconds", "Sum of the ages of items in work.", "name"),
-    _gauge(
+    gauge("workqueue_unfinished_work_seconds", "Sum of the ages of items in work.", "name"),
+    gauge(
         "workqueue_longest_running_processor_seconds",
         "Age of the item that has been in work for longest.",
         "name",
     ),
     # specs
-    _passing("spec_files", "Spec files by kind and state.", "kind", "state"),
-    _counter("spec_parse_errors_total", "Files that were refused, by reason.", "reason"),
+    passing("spec_files", "Spec files by kind and state.", "kind", "state"),
+    counter("spec_parse_errors_total", "Files that were refused, by reason.", "reason"),
     # workspaces
-    _passing(
+    passing(
         "workspace_info",
         "Information about a workspace; the value is always 1.",
         "workspace",
         "owner",
         "image",
     ),
-    _passing(
+    passing(
         "workspace_created_timestamp_seconds", "Unix time at which the workspace was created.", "workspace"
     ),
-    _passing(
+    passing(
         "workspace_spec_running",
         "Whether the workspace is asked to run (1) or to be stopped (0).",
         "workspace",
     ),
-    _passing("workspace_metadata_generation", "Generation of the spec in force.", "workspace"),
-    _passing(
+    passing("workspace_metadata_generation", "Generation of the spec in force.", "workspace"),
+    passing(
         "workspace_status_observed_generation",
         "Generation of the spec that was acted upon last.",
         "workspace",
     ),
-    _passing(
+    passing(
         "workspace_status_condition",
         "Condition of a workspace as a state set over status: true, false or unknown.",
         "workspace",
         "condition",
         "status",
     ),
-    _passing(
+    passing(
         "workspace_container_start_timestamp_seconds",
         "Unix time at which the current container was started.",
         "workspace",
     ),
-    _passing(
+    passing(
         "workspace_change_pending_since_timestamp_seconds",
         "Unix time since which a change has been parked or held; absent without one.",
         "workspace",
     ),
-    _passing("held_changes", "Changes that wait for a person's approval, by cause.", "cause"),
-    _counter(
+    passing("held_changes", "Changes that wait for a person's approval, by cause.", "cause"),
+    counter(
         "disruptions_total",
         "Running containers that were stopped without anybody asking for it, by cause.",
         "cause",
@@ -231,89 +165,89 @@ DECLARED: Final[tuple[Instrument, ...]] = (
         passing=True,
     ),
     # drift and actions
-    _passing(
+    passing(
         "workspace_drift", "Whether a workspace differs from its spec, by kind of drift.", "workspace", "kind"
     ),
-    _passing(
+    passing(
         "workspace_drift_since_timestamp_seconds",
         "Unix time since which the drift has existed; absent without drift.",
         "workspace",
         "kind",
     ),
-    _counter(
+    counter(
         "drift_detected_total",
         "Drifts detected, by kind and by what woke the pass.",
         "kind",
         "source",
         known=(KINDS_OF_DRIFT, CAUSES),
     ),
-    _counter("actions_total", "Actions by result.", "action", "result", known=(ACTIONS, ACTION_RESULTS)),
-    _histogram(
+    counter("actions_total", "Actions by result.", "action", "result", known=(ACTIONS, ACTION_RESULTS)),
+    histogram(
         "action_duration_seconds", "Duration of actions.", "action", buckets=_SECONDS, known=(ACTIONS,)
     ),
-    _passing("orphan_containers", "Containers of ours that have no spec."),
-    _passing("foreign_containers", "Containers that carry our labels without a valid claim."),
+    passing("orphan_containers", "Containers of ours that have no spec."),
+    passing("foreign_containers", "Containers that carry our labels without a valid claim."),
     # Docker
-    _passing("docker_up", "Whether the last look at the Docker Engine succeeded."),
-    _counter(
+    passing("docker_up", "Whether the last look at the Docker Engine succeeded."),
+    counter(
         "docker_requests_total",
         "Requests to the Docker API by operation and HTTP status code, or class of error without one.",
         "operation",
         "code",
     ),
-    _histogram(
+    histogram(
         "docker_request_duration_seconds", "Latency of Docker API requests.", "operation", buckets=_REQUEST
     ),
-    _counter("docker_events_total", "Events received from the Docker Engine.", "type", "action"),
-    _gauge("docker_event_stream_connected", "Whether the event stream is connected."),
-    _counter(
+    counter("docker_events_total", "Events received from the Docker Engine.", "type", "action"),
+    gauge("docker_event_stream_connected", "Whether the event stream is connected."),
+    counter(
         "docker_event_stream_reconnects_total",
         "Reconnects of the event stream by reason.",
         "reason",
         known=(("lost",),),
     ),
     # bytes, as they were measured last
-    _passing(
+    passing(
         "workspace_layer_bytes",
         "What the container wrote outside its mounts; absent if unknown.",
         "workspace",
     ),
-    _passing(
+    passing(
         "workspace_log_bytes", "The container's log with its rotated files; absent if unknown.", "workspace"
     ),
-    _passing(
+    passing(
         "workspace_layer_measured_timestamp_seconds", "Unix time at which both were measured.", "workspace"
     ),
-    _passing("owner_home_bytes", "The owner's home; absent if unknown.", "owner"),
-    _passing("owner_home_measured_timestamp_seconds", "Unix time at which it was measured.", "owner"),
+    passing("owner_home_bytes", "The owner's home; absent if unknown.", "owner"),
+    passing("owner_home_measured_timestamp_seconds", "Unix time at which it was measured.", "owner"),
     # the Engine's disk
-    _passing("disk_size_bytes", "Size of the file system that holds the Engine's data; absent if unseen."),
-    _passing("disk_used_bytes", "Bytes in use on it; absent if unseen."),
-    _passing("disk_used_ratio", "Share in use of what can be used, as df counts it; absent if unseen."),
-    _passing("disk_pressure", "Whether it is fuller than the high watermark, so that nothing new is made."),
+    passing("disk_size_bytes", "Size of the file system that holds the Engine's data; absent if unseen."),
+    passing("disk_used_bytes", "Bytes in use on it; absent if unseen."),
+    passing("disk_used_ratio", "Share in use of what can be used, as df counts it; absent if unseen."),
+    passing("disk_pressure", "Whether it is fuller than the high watermark, so that nothing new is made."),
     # GPUs
-    _passing("nvml_up", "Whether the GPUs could be looked at; absent where there is no driver."),
-    _passing("gpu_devices", "Number of whole GPUs; absent if unseen."),
-    _passing(
+    passing("nvml_up", "Whether the GPUs could be looked at; absent where there is no driver."),
+    passing("gpu_devices", "Number of whole GPUs; absent if unseen."),
+    passing(
         "gpu_device_info",
         "A device, whole GPU or MIG instance; the value is always 1.",
         *("uuid", "parent_uuid", "type", "gpu", "model", "profile"),
     ),
-    _passing("gpu_device_allocatable", "Whether a device may be granted once nobody has it.", "uuid"),
-    _passing("gpu_device_allocated", "Which workspace holds a device; always 1.", "uuid", "workspace"),
-    _counter(
+    passing("gpu_device_allocatable", "Whether a device may be granted once nobody has it.", "uuid"),
+    passing("gpu_device_allocated", "Which workspace holds a device; always 1.", "uuid", "workspace"),
+    counter(
         "gpu_allocation_requests_total",
         "What came of requests for devices: granted, queued, denied, conflict.",
         "result",
         known=(("granted", "queued", "denied", "conflict"),),
     ),
-    _histogram(
+    histogram(
         "gpu_allocation_wait_seconds",
         "Time from request to grant.",
         buckets=(1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0, 259200.0),
     ),
-    _passing("gpu_pending_requests", "Workspaces that wait for devices, by profile.", "profile"),
-    _passing(
+    passing("gpu_pending_requests", "Workspaces that wait for devices, by profile.", "profile"),
+    passing(
         "gpu_foreign_processes",
         "Processes on a device that was not granted to them; absent if the driver does not tell.",
         *("uuid", "kind"),
@@ -325,20 +259,21 @@ DECLARED: Final[tuple[Instrument, ...]] = (
         ("uuid", "xid"),
         passing=True,
     ),
-    _passing("gpu_memory_used_bytes", "Memory of a device in use; absent if unknown.", "uuid"),
-    _passing(
+    passing("gpu_memory_used_bytes", "Memory of a device in use; absent if unknown.", "uuid"),
+    passing(
         "gpu_utilization_ratio",
         "Share of the last sample period in which a device was busy; absent if unknown, as with MIG.",
         "uuid",
     ),
-    _passing("unmanaged_gpu_containers", "Running containers with a GPU that are not ours."),
-    _passing(
+    passing("unmanaged_gpu_containers", "Running containers with a GPU that are not ours."),
+    passing(
         "workspace_gpu_access_lost",
         "Whether a running container cannot open its devices any more; absent if nobody has tried.",
         "workspace",
     ),
+    *slices.INSTRUMENTS,
     # HTTP and ledger
-    _counter(
+    counter(
         "http_requests_total",
         "HTTP requests served, by server (metrics or control).",
         "server",
@@ -346,8 +281,8 @@ DECLARED: Final[tuple[Instrument, ...]] = (
         "route",
         "code",
     ),
-    _gauge("state_db_size_bytes", "Size of the ledger's file."),
-    _counter(
+    gauge("state_db_size_bytes", "Size of the ledger's file."),
+    counter(
         "state_db_errors_total", "Errors of the ledger.", "kind", known=(("busy", "corrupt", "io", "full"),)
     ),
 )

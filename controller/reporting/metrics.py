@@ -17,7 +17,7 @@ from controller.model.actions import StopContainer
 from controller.model.observed import Container
 from controller.model.outcomes import Failed, Outcome, Skipped, Succeeded
 from controller.model.status import ChainReport, PassReport
-from controller.reporting import exposition, gpus, instruments
+from controller.reporting import declaring, exposition, gpus, instruments, slices
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """Of what `expose` returns."""
@@ -47,13 +47,13 @@ class Metrics:
         prometheus_client.GCCollector(registry=self._registry)
         self._gauges["build_info"].labels(version, platform.python_version()).set(1)
 
-    def _declare(self, declared: instruments.Instrument) -> None:
+    def _declare(self, declared: declaring.Instrument) -> None:
         made: MetricWrapperBase
-        if declared.kind is instruments.Kind.COUNTER:
+        if declared.kind is declaring.Kind.COUNTER:
             made = self._counters[declared.name] = prometheus_client.Counter(
                 declared.full_name, declared.help, declared.labels, registry=self._registry
             )
-        elif declared.kind is instruments.Kind.GAUGE:
+        elif declared.kind is declaring.Kind.GAUGE:
             made = self._gauges[declared.name] = prometheus_client.Gauge(
                 declared.full_name, declared.help, declared.labels, registry=self._registry
             )
@@ -184,6 +184,8 @@ class Metrics:
                 self._count_failure(outcome)
 
     def _count_failure(self, outcome: Failed) -> None:
+        for backend, limit in slices.not_applied(outcome):
+            self._count("cgroup_apply_errors_total", backend, limit)
         self._count("reconcile_errors_total", "workspace", outcome.reason)
         if outcome.reason is Reason.INTERNAL_ERROR:
             self._count("reconcile_panics_total", "workspace")

@@ -13,8 +13,10 @@ from controller.model.gpustatus import WorkspaceGpus
 from controller.model.observed import Container
 from controller.model.plan import Decision, Drift
 from controller.model.sizes import Measured, Size, Usage
+from controller.model.slicestatus import NONE as NO_SLICES
+from controller.model.slicestatus import SlicesStatus
 from controller.model.status import EffectiveValue, WorkspaceStatus
-from controller.status import grants, phrases
+from controller.status import grants, phrases, slices
 
 
 class MetadataObject(TypedDict):
@@ -137,6 +139,7 @@ class StatusObject(TypedDict):
     nextAttempt: NotRequired[str]
     storage: NotRequired[StorageObject]
     gpus: NotRequired[grants.WorkspaceGpusObject]
+    slice: NotRequired[slices.MembershipObject]
 
 
 class WorkspaceObject(TypedDict):
@@ -157,8 +160,8 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def workspace_object(status: WorkspaceStatus) -> WorkspaceObject:
-    """The whole object: who it is, its spec in force and its status."""
+def workspace_object(status: WorkspaceStatus, found: SlicesStatus = NO_SLICES) -> WorkspaceObject:
+    """The whole object: who it is, its spec in force and its status; `found` are the slices of the pass."""
     document: Mapping[str, object] = {}
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
@@ -178,11 +181,11 @@ def workspace_object(status: WorkspaceStatus) -> WorkspaceObject:
             "annotations": annotations,
         },
         "spec": dict(document),
-        "status": _status(status),
+        "status": _status(status, found),
     }
 
 
-def _status(status: WorkspaceStatus) -> StatusObject:
+def _status(status: WorkspaceStatus, found: SlicesStatus) -> StatusObject:
     described: StatusObject = {
         "observedGeneration": status.observed_generation,
         "owner": status.owner,
@@ -196,6 +199,15 @@ def _status(status: WorkspaceStatus) -> StatusObject:
     }
     if status.container is not None:
         described["container"] = _container(status.container, status.image_digest)
+    _add_known(described, status)
+    membership = slices.membership_object(status, found)
+    if membership is not None:
+        described["slice"] = membership
+    return described
+
+
+def _add_known(described: StatusObject, status: WorkspaceStatus) -> None:
+    """Add what is not known of every workspace."""
     if status.image_reference is not None:
         described["imageReference"] = status.image_reference
     if status.image_id is not None:
@@ -208,7 +220,6 @@ def _status(status: WorkspaceStatus) -> StatusObject:
         described["storage"] = _storage(status.usage)
     if status.gpus is not None:
         described["gpus"] = _gpus(status.gpus)
-    return described
 
 
 def _gpus(gpus: WorkspaceGpus) -> grants.WorkspaceGpusObject:

@@ -10,6 +10,8 @@ from typing import Final
 from controller.api import secrecy
 from controller.api.conditions import DriftKind
 from controller.model.plan import Decision, Drift, Plan
+from controller.model.slicestatus import NONE as NO_SLICES
+from controller.model.slicestatus import SlicesStatus
 from controller.model.status import WorkspaceStatus
 from controller.status import objects, phrases
 
@@ -68,9 +70,12 @@ def drift_values(drift: Drift) -> tuple[str, str]:
     return drift.observed, drift.desired
 
 
-def object_of(status: WorkspaceStatus) -> objects.WorkspaceObject:
-    """The object that `wharf get workspace NAME -o yaml` prints: plain values, camelCase."""
-    return objects.workspace_object(status)
+def object_of(status: WorkspaceStatus, found: SlicesStatus = NO_SLICES) -> objects.WorkspaceObject:
+    """The object that `wharf get workspace NAME -o yaml` prints: plain values, camelCase.
+
+    `found` are the slices of the pass, of which it says where the workspace is and what it uses.
+    """
+    return objects.workspace_object(status, found)
 
 
 def row(workspace: objects.WorkspaceObject, now: datetime) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from controller.model.outcomes import Failed, Outcome, Skipped, Succeeded
 from controller.model.plan import Drift, HostFinding, Remedy, Verdict
 from controller.model.sizes import Measured, Unmeasured, Usage
 from controller.model.status import ChainReport, PassReport
-from controller.reporting import instruments, metrics
+from controller.reporting import declaring, instruments, metrics
 from controller.status import summary
 from tests.support import builders, reports
 
@@ -111,9 +111,9 @@ def test_every_declared_metric_is_published_and_no_other(published: metrics.Metr
 def test_names_follow_the_rules() -> None:
     for one in instruments.DECLARED:
         assert re.fullmatch(r"wharfinger_[a-z][a-z0-9_]*[a-z0-9]", one.full_name), one.name
-        assert (one.kind is instruments.Kind.COUNTER) == one.name.endswith("_total"), one.name
+        assert (one.kind is declaring.Kind.COUNTER) == one.name.endswith("_total"), one.name
         assert not one.name.endswith(("_count", "_sum", "_bucket", "_created")), one.name
-        assert one.kind is not instruments.Kind.HISTOGRAM or one.name.endswith("_seconds"), one.name
+        assert one.kind is not declaring.Kind.HISTOGRAM or one.name.endswith("_seconds"), one.name
         assert one.help.endswith("."), one.name
         assert "le" not in one.labels, one.name
         assert "user" not in one.labels, one.name
