@@ -236,7 +236,9 @@ class Controller:
     ) -> tuple[engine_executor.EngineExecutor, preparation.HostExecutor]:
         directories = (str(settings.secrets_dir), str(settings.runtime_dir))
         return (
-            engine_executor.EngineExecutor(self._client, limits.read_limits, self._owns),
+            engine_executor.EngineExecutor(
+                self._client, limits.read_limits, limits.read_memory_use, self._owns
+            ),
             preparation.HostExecutor(*directories, settings.proxy_dir, settings.closed),
         )
 
@@ -303,7 +305,10 @@ class Controller:
         if isinstance(action, actions.HostAction):
             return host_files.execute(action)
         if isinstance(action, actions.SliceAction):
-            return self._slices.execute(action)
+            outcome = self._slices.execute(action)
+            if isinstance(action, actions.LimitCgroup):
+                self._observer.note_own(action, outcome)
+            return outcome
         return self.ledger.execute(action, clock())
 
     def _owns(self, container_id: str, marks: Mapping[str, str]) -> bool:

@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import assert_never
 
-from controller.api import labels
+from controller.api import labels, quantities
 from controller.api.conditions import Reason
 from controller.engine import calls, images, parsing, templates, transport
 from controller.model import actions, errors, observed, outcomes
 
 ReadLimits = Callable[[int], observed.Limits]
+ReadMemoryUse = Callable[[int], int | None]
 Owns = Callable[[str, Mapping[str, str]], bool]
 _MISSING = "the container is gone"
 
@@ -28,6 +29,7 @@ class EngineExecutor:
 
     Attributes of construction:
         read_limits: what the kernel enforces on a host pid; raises `errors.EffectError` if it cannot be read.
+        read_memory_use: bytes that its cgroup holds; None if they cannot be read.
         owns: whether a container of this id, with these labels, is ours; no other one keeps us from a start.
         on_progress: reference and one line of a pull's progress.
     """
@@ -36,11 +38,13 @@ class EngineExecutor:
         self,
         client: calls.EngineClient,
         read_limits: ReadLimits,
+        read_memory_use: ReadMemoryUse,
         owns: Owns,
         on_progress: Callable[[str, transport.Row], None] = lambda _reference, _row: None,
     ) -> None:
         self._client = client
         self._read_limits = read_limits
+        self._read_memory_use = read_memory_use
         self._owns = owns
         self._on_progress = on_progress
         self._facts: parsing.HostFacts | None = None
@@ -183,6 +187,8 @@ class EngineExecutor:
         if row is None:
             raise _ChangedError(_MISSING)
         _compare(action.expected, row)
+        if _runs(row):
+            self._refuse_to_kill(action.limits, int(row["State"]["Pid"]))
         if self._facts is None:
             self._facts = parsing.parse_facts(self._client.info())
         facts = self._facts
@@ -192,6 +198,18 @@ class EngineExecutor:
         if differing:
             raise errors.Retryable(Reason.NOT_APPLIED, f"not applied: {', '.join(differing)}")
         return True
+
+    def _refuse_to_kill(self, limits: observed.Limits, pid: int) -> None:
+        """Raise if memory would be limited to less than is in use: version 2 of the cgroups kills then."""
+        had = self._read_limits(pid).memory
+        if limits.memory is None or (had is not None and had <= limits.memory):
+            return
+        use = self._read_memory_use(pid)
+        if use is None:
+            raise errors.Retryable(Reason.NOT_SEEN, f"what process {pid} uses of memory cannot be read")
+        if use >= limits.memory:
+            used, least = (quantities.format_bytes(value) for value in (use, limits.memory))
+            raise _ChangedError(f"{used} of memory are in use, which is not less than {least}")
 
     def _read_back(self, container_id: str) -> observed.Limits:
         """What the kernel enforces, or, where nothing runs, what the Engine will ask of it."""

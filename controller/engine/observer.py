@@ -101,7 +101,7 @@ class Observer:
             return True
         return False
 
-    def note_own(self, action: actions.EngineAction, outcome: outcomes.Outcome) -> None:
+    def note_own(self, action: actions.EngineAction | actions.LimitCgroup, outcome: outcomes.Outcome) -> None:
         """An action of ours was tried: the next pass looks at what it was to change, event or no event."""
         if isinstance(outcome, outcomes.Failed) and outcome.reason is Reason.NETWORK_PENDING:
             self._names.note("network", "missing")

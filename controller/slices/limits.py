@@ -18,6 +18,7 @@ UNLIMITED_V1 = 2**62
 CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 """Where one of these has a tree of its own, limits are version 1's, with or without a version 2 tree."""
 BILLION = 10**9
+FILE_CACHE_V1 = ("total_inactive_file", "total_active_file")
 
 
 def read_limits(pid: int, proc: Path = PROC) -> observed.Limits:
@@ -39,6 +40,25 @@ def read_limits(pid: int, proc: Path = PROC) -> observed.Limits:
     except (OSError, ValueError, KeyError) as error:
         _mounts_of.cache_clear()
         raise errors.Retryable(Reason.NOT_SEEN, f"cgroup of process {pid}: {error}") from error
+
+
+def read_memory_use(pid: int, proc: Path = PROC) -> int | None:
+    """Bytes that a host process's cgroup holds, as far as a lower limit must respect them; None: not known.
+
+    Version 1 keeps file cache until there is need, and a lower limit reclaims it: there it does not count.
+    """
+    try:
+        paths = cgroups.paths((proc / str(pid) / "cgroup").read_text(encoding="utf-8"))
+        mounts = _mounts_of(proc)
+        if "memory" not in paths or "memory" not in mounts:
+            return int((_folder(mounts[""], paths[""]) / "memory.current").read_text(encoding="ascii"))
+        folder = _folder(mounts["memory"], paths["memory"])
+        used = int((folder / "memory.usage_in_bytes").read_text(encoding="ascii"))
+        lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
+        counts = dict(line.split(" ") for line in lines)
+        return max(0, used - sum(int(counts.get(name, 0)) for name in FILE_CACHE_V1))
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 @functools.cache

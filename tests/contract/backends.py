@@ -42,6 +42,7 @@ class World(Protocol):
     slices: str
 
     def read_limits(self, pid: int) -> observed.Limits: ...
+    def read_memory_use(self, pid: int) -> int | None: ...
     def listening(self, pid: int) -> frozenset[int]: ...
     def bounding(self, pid: int | None = None) -> frozenset[str]: ...
     def cgroup(self, pid: int) -> str: ...
@@ -53,6 +54,7 @@ class World(Protocol):
     def restart(self, killed: str = "") -> None: ...
     def end_process(self, container_id: str) -> None: ...
     def fill_memory(self, container_id: str) -> None: ...
+    def hold_memory(self, container_id: str, size: int) -> None: ...
     def handles_term(self, pid: int) -> bool: ...
 
 
@@ -69,6 +71,9 @@ class RealWorld:
 
     def read_limits(self, pid: int) -> observed.Limits:
         return limits.read_limits(pid)
+
+    def read_memory_use(self, pid: int) -> int | None:
+        return limits.read_memory_use(pid)
 
     def listening(self, pid: int) -> frozenset[int]:
         return listening.listening(pid)
@@ -119,6 +124,12 @@ class RealWorld:
     def fill_memory(self, container_id: str) -> None:
         """Its program does it by itself."""
 
+    def hold_memory(self, container_id: str, size: int) -> None:
+        """Its program does it by itself: here it has come so far."""
+        row = calls.EngineClient(self.carrier, timedelta(seconds=60)).inspect_container(container_id)
+        assert row is not None
+        until(lambda: (self.read_memory_use(int(row["State"]["Pid"])) or 0) >= size)
+
     def handles_term(self, pid: int) -> bool:
         """Whether a process has come so far that it catches TERM, or has a child to pass it on to."""
         process = Path("/proc", str(pid))
@@ -144,6 +155,9 @@ class SimWorld:
 
     def read_limits(self, pid: int) -> observed.Limits:
         return self.engine.read_limits(pid)
+
+    def read_memory_use(self, pid: int) -> int | None:
+        return self.engine.read_memory_use(pid)
 
     def listening(self, pid: int) -> frozenset[int]:
         return self.engine.listening(pid)
@@ -184,6 +198,11 @@ class SimWorld:
     def fill_memory(self, container_id: str) -> None:
         self.engine.exit(container_id, 137, oom_killed=True)
 
+    def hold_memory(self, container_id: str, size: int) -> None:
+        container = self.engine.find(container_id)
+        assert container is not None
+        container.memory_use = size
+
     def handles_term(self, pid: int) -> bool:
         return True
 
@@ -202,7 +221,9 @@ class Backend:
 
     @cached_property
     def executor(self) -> executor.EngineExecutor:
-        return executor.EngineExecutor(self.client, self.world.read_limits, act.owns)
+        return executor.EngineExecutor(
+            self.client, self.world.read_limits, self.world.read_memory_use, act.owns
+        )
 
     def observer(self) -> observer.Observer:
         return observer.Observer(

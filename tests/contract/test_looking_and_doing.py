@@ -8,7 +8,7 @@ import pytest
 
 from controller.api import labels
 from controller.api.conditions import Reason
-from controller.model import actions, observed, outcomes, template
+from controller.model import actions, errors, observed, outcomes, template
 from tests.contract import backends
 from tests.contract.backends import Backend, row
 from tests.support import engine_actions as act
@@ -166,6 +166,23 @@ LIMITS = [
     observed.Limits(500_000_000, None, None, 64 * MIB, None, None),
     observed.Limits(),
 ]
+
+
+@row("RIG-update")
+def test_memory_that_is_in_use_is_not_taken_away_by_a_lower_limit(backend: Backend) -> None:
+    """Version 1 of the cgroups refuses it; version 2 would kill, so that nobody asks for it."""
+    script = "dd if=/dev/zero of=/dev/shm/held bs=1M count=48 && exec sleep 600"
+    limits = observed.Limits(memory=128 * MIB, memory_swap=128 * MIB)
+    container = running(backend, command=("/bin/sh", "-c", script), limits=limits)
+    backend.world.hold_memory(container.id, 48 * MIB)
+    least = observed.Limits(memory=32 * MIB, memory_swap=32 * MIB)
+    assert "32m" in skip(backend, act.update(container, least))
+    if backend.facts().cgroup_version == 1:
+        with pytest.raises(errors.Retryable) as refused:
+            backend.client.update(container.id, {"Memory": 32 * MIB, "MemorySwap": 32 * MIB})
+        assert refused.value.reason is Reason.CHANGED_MEANWHILE
+    assert only(backend).pid == container.pid
+    assert backend.world.read_limits(container.pid).memory == 128 * MIB
 
 
 @row("RIG-update")

@@ -311,6 +311,7 @@ class Process:
             executor.EngineExecutor(
                 client,
                 site.engine.read_limits,
+                site.engine.read_memory_use,
                 lambda found, marks: inventory.is_ours(opened.recall(b"", site.clock()), found, marks),
             ),
             preparation.HostExecutor(str(site.root / "secrets"), str(site.root / "run"), site.root / "proxy"),

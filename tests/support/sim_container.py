@@ -48,6 +48,7 @@ class SimContainer:
     Attributes:
         doom: the exit code of a process that was killed while it was frozen; it ends when it is thawed.
         nodes: of devices, by path, that its processes can open beside those which all can.
+        memory_use: what its processes hold, bytes.
         either: what the start that failed at a network may have been answered. Where there are several
             networks, it is chance which of them were tied before.
     """
@@ -73,6 +74,7 @@ class SimContainer:
     either: tuple[transport.Answer, ...] = ()
     kernel: observed.Limits = field(default_factory=observed.Limits)
     nodes: frozenset[str] = frozenset()
+    memory_use: int = 0
 
     @property
     def running(self) -> bool:

@@ -161,6 +161,13 @@ class SimEngine:
         """What the simulated kernel enforces on a process."""
         return self._process(pid).kernel
 
+    def read_memory_use(self, pid: int) -> int | None:
+        """Bytes that a simulated process holds; None if there is no such process."""
+        try:
+            return self._process(pid).memory_use
+        except errors.Retryable:
+            return None
+
     def cgroup(self, pid: int) -> str:
         """Which cgroup a simulated process is in."""
         process = self._process(pid)

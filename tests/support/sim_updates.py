@@ -26,6 +26,7 @@ def run(engine: "SimEngine", container: SimContainer) -> None:
     image = engine.find_image(container.image_id)
     container.health = "starting" if image is not None and image.health_check else ""
     engine.cgroups.enter(sim_cgroups.parent(container), container.id)
+    container.memory_use = 0
     container.apply_limits()
     container.nodes = sim_gpus.given(engine, container)
     engine.publish(container, "start")
@@ -107,6 +108,9 @@ def _refuse(container: SimContainer, wanted: dict[str, Any]) -> Answer | None:
     if container.running and swap == -1 and memory > (container.kernel.memory_swap or memory):
         text = f'runc did not terminate successfully: exit status 1: failed to write "{memory}"'
         return _error(500, prefix + text)
+    if container.running and 0 < memory < container.memory_use:
+        text = f"unable to set memory limit to {memory} (current usage: {container.memory_use}, peak usage: "
+        return _error(500, f"{prefix}runc did not terminate successfully: exit status 1: {text}…)")
     return None
 
 

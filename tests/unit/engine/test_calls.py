@@ -37,7 +37,9 @@ class World:
         self.engine = Heard()
         self.engine.add_image(act.IMAGE)
         self.client = calls.EngineClient(self.engine, timedelta(seconds=60))
-        self.executor = executor.EngineExecutor(self.client, self.engine.read_limits, act.owns)
+        self.executor = executor.EngineExecutor(
+            self.client, self.engine.read_limits, self.engine.read_memory_use, act.owns
+        )
 
     def do(self, action: actions.EngineAction) -> outcomes.Outcome:
         return self.executor.execute(action)

@@ -19,7 +19,11 @@ class World:
         self.engine = sim_engine.SimEngine(lambda: NOW)
         self.engine.add_image(act.IMAGE)
         self.client = calls.EngineClient(self.engine, timedelta(seconds=60))
-        self.executor = executor.EngineExecutor(self.client, self.engine.read_limits, act.owns)
+        self.executor = self.reading(self.engine.read_limits)
+
+    def reading(self, read_limits: executor.ReadLimits) -> executor.EngineExecutor:
+        """An executor to whom this is the kernel."""
+        return executor.EngineExecutor(self.client, read_limits, self.engine.read_memory_use, act.owns)
 
     def do(self, action: actions.EngineAction) -> outcomes.Outcome:
         return self.executor.execute(action)
@@ -102,7 +106,7 @@ def test_a_container_that_is_marked_for_removal_is_busy(world: World) -> None:
 def test_an_update_that_the_kernel_did_not_take_is_not_applied(world: World) -> None:
     world.do(act.create())
     world.do(act.start(world.only()))
-    world.executor = executor.EngineExecutor(world.client, lambda _pid: observed.Limits(), act.owns)
+    world.executor = world.reading(lambda _pid: observed.Limits())
     outcome = world.do(act.update(world.only(), observed.Limits(memory=2**30, memory_swap=2**30, pids=5)))
     assert failed(outcome) == (Reason.NOT_APPLIED, False)
     assert isinstance(outcome, outcomes.Failed)
@@ -116,12 +120,81 @@ def test_limits_that_the_host_cannot_enforce_are_not_missed(world: World) -> Non
     world.engine.faults.append(Fault("info", answer=transport.Answer(200, unable)))
     limits = observed.Limits(memory=2**30, memory_swap=2**30, pids=5)
     kernel = observed.Limits(2 * 10**9, "0-1", 2**30)
-    world.executor = executor.EngineExecutor(world.client, lambda _pid: kernel, act.owns)
+    world.executor = world.reading(lambda _pid: kernel)
     container = act.update(world.only(), limits)
     assert isinstance(world.executor.execute(container), outcomes.Failed)
     world.engine.faults.append(Fault("info", answer=transport.Answer(200, unable)))
-    fresh = executor.EngineExecutor(world.client, lambda _pid: kernel, act.owns)
+    fresh = world.reading(lambda _pid: kernel)
     assert isinstance(fresh.execute(container), outcomes.Succeeded)
+
+
+MIB = 2**20
+
+
+def holding(world: World, use: int, limit: int | None) -> observed.Container:
+    """A container that runs, with so much memory in use under such a limit."""
+    limits = observed.Limits(memory=limit, memory_swap=limit)
+    assert isinstance(world.do(act.create(limits=limits)), outcomes.Succeeded)
+    assert isinstance(world.do(act.start(world.only())), outcomes.Succeeded)
+    world.engine.get("workspace-alice").memory_use = use
+    return world.only()
+
+
+@pytest.mark.parametrize(("use", "before"), [(64, 256), (65, 256), (64, None)])
+def test_memory_is_not_limited_to_less_than_is_in_use(world: World, use: int, before: int | None) -> None:
+    container = holding(world, use * MIB, before * MIB if before else None)
+    least = observed.Limits(memory=64 * MIB, memory_swap=64 * MIB)
+    outcome = world.do(act.update(container, least))
+    assert isinstance(outcome, outcomes.Skipped)
+    assert (f"{use}m of memory are in use" in outcome.message, "64m" in outcome.message) == (True, True)
+    assert "update" not in world.engine.calls
+
+
+@pytest.mark.parametrize(
+    ("use", "before", "after"), [(63, 256, 64), (64, 64, 64), (64, 64, 128), (0, 64, None)]
+)
+def test_a_limit_of_memory_that_takes_nothing_from_anybody_is_set(
+    world: World, use: int, before: int, after: int | None
+) -> None:
+    container = holding(world, use * MIB, before * MIB)
+    size = after * MIB if after else None
+    outcome = world.do(act.update(container, observed.Limits(memory=size, memory_swap=size, pids=5)))
+    assert isinstance(outcome, outcomes.Succeeded), outcome
+    assert world.engine.read_limits(container.pid).pids == 5
+
+
+def test_memory_whose_use_is_not_known_is_not_limited_to_less(world: World) -> None:
+    container = holding(world, 0, 256 * MIB)
+    world.executor = executor.EngineExecutor(
+        world.client, world.engine.read_limits, lambda _pid: None, act.owns
+    )
+    least = observed.Limits(memory=64 * MIB, memory_swap=64 * MIB)
+    assert failed(world.do(act.update(container, least))) == (Reason.NOT_SEEN, False)
+    assert "update" not in world.engine.calls
+
+
+def test_of_what_does_not_run_memory_is_limited_as_it_is_asked_for(world: World) -> None:
+    container = holding(world, 128 * MIB, 256 * MIB)
+    world.engine.exit("workspace-alice")
+    least = observed.Limits(memory=64 * MIB, memory_swap=64 * MIB)
+    assert container.running
+    assert isinstance(world.do(act.update(world.only(), least)), outcomes.Succeeded)
+
+
+def test_use_that_grew_since_it_was_compared_is_a_change_meanwhile(world: World) -> None:
+    container = holding(world, 0, 256 * MIB)
+
+    def grows(pid: int) -> int | None:
+        before = world.engine.read_memory_use(pid)
+        world.engine.get("workspace-alice").memory_use = 100 * MIB
+        return before
+
+    world.executor = executor.EngineExecutor(world.client, world.engine.read_limits, grows, act.owns)
+    least = observed.Limits(memory=64 * MIB, memory_swap=64 * MIB)
+    outcome = world.do(act.update(container, least))
+    assert isinstance(outcome, outcomes.Skipped)
+    assert "unable to set memory limit" in outcome.message
+    assert world.engine.read_limits(container.pid).memory == 256 * MIB
 
 
 def test_a_stop_of_a_container_that_ended_by_itself_is_already_so(world: World) -> None:
@@ -140,6 +213,7 @@ def test_a_pull_tells_its_progress_and_whether_anything_was_new(world: World) ->
     pulling = executor.EngineExecutor(
         world.client,
         world.engine.read_limits,
+        world.engine.read_memory_use,
         act.owns,
         lambda name, row: told.append(f"{name} {row['status']}"),
     )

@@ -353,6 +353,18 @@ def test_what_we_changed_ourselves_is_looked_at_without_an_event() -> None:
     assert world.asked == {"list_containers": 1, "inspect_container": 1, "inspect_network": 2}
 
 
+def test_a_cgroup_that_we_limited_past_the_engine_is_looked_at_although_no_event_tells_of_it() -> None:
+    world = World(200)
+    world.look(IMAGE)
+    changed = world.id_of("workspace-w0100")
+    run = actions.Expected(running=True, started_at=world.clock(), pid=7)
+    limit = actions.LimitCgroup("w0100", changed, "workspace-w0100", observed.Limits(), None, run)
+    world.observer.note_own(limit, outcomes.Succeeded(limit, 0.1))
+    view = world.look(IMAGE, after=timedelta(milliseconds=1))
+    assert view.containers[changed].inspected_at == world.clock()
+    assert world.asked == {"list_containers": 1, "inspect_container": 1}
+
+
 def test_an_image_that_was_pulled_is_there_without_an_event() -> None:
     world = World(1)
     assert world.look("lab/new:1").images["lab/new:1"] is None

@@ -33,9 +33,13 @@ class Host:
             (folder / file).write_text(text + "\n")
 
     def read(self) -> observed.Limits:
+        self.write()
+        return limits.read_limits(7, self.proc)
+
+    def write(self) -> None:
+        """The process's tables, as far as they were told."""
         (self.proc / "self/mountinfo").write_text("\n".join(self.mounts) + "\n")
         (self.proc / "7/cgroup").write_text("\n".join(self.paths) + "\n")
-        return limits.read_limits(7, self.proc)
 
 
 @pytest.fixture
@@ -171,3 +175,23 @@ def test_a_process_that_is_gone_does_not_make_the_mounts_be_read_again(host: Hos
     with pytest.raises(errors.Retryable):
         limits.read_limits(8, host.proc)
     assert limits.read_limits(7, host.proc).memory == 100 * MIB
+
+
+def test_file_cache_is_no_use_of_memory_where_a_lower_limit_reclaims_it(host: Host) -> None:
+    stat = f"cache {40 * MIB}\ntotal_inactive_file {20 * MIB}\ntotal_active_file {10 * MIB}"
+    v1(host, {"memory": {"memory.usage_in_bytes": str(100 * MIB), "memory.stat": stat}})
+    host.write()
+    assert limits.read_memory_use(7, host.proc) == 70 * MIB
+
+
+def test_where_a_lower_limit_kills_all_memory_is_in_use(host: Host) -> None:
+    v2(host, {"memory.current": str(100 * MIB), "memory.stat": f"file {30 * MIB}"})
+    host.write()
+    assert limits.read_memory_use(7, host.proc) == 100 * MIB
+
+
+@pytest.mark.parametrize("pid", [7, 8], ids=["no file", "no process"])
+def test_use_of_memory_that_cannot_be_read_is_not_known(host: Host, pid: int) -> None:
+    v2(host, {})
+    host.write()
+    assert limits.read_memory_use(pid, host.proc) is None
