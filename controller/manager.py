@@ -168,6 +168,7 @@ class Controller:
             clock,
             lambda: self.queue.add("request"),
             _facts(settings),
+            self._slices,
         )
         self._policies = around.policies
         self._meter = meter.Meter(self._client.layer_and_log, clock)
@@ -345,6 +346,7 @@ def _facts(settings: Settings) -> Facts:
         settings.spec_dir,
         config.resync_interval * 3,
         config.disk.low_watermark,
+        config.slices.root,
     )
 
 

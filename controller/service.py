@@ -3,7 +3,6 @@
 Refuses to act on anything but the ledger: an order is written down, and the next pass carries it out.
 """
 
-import hashlib
 import pwd
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -12,24 +11,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from controller import __version__, changes, collecting, cordons
-from controller.api.conditions import ConditionStatus, ConditionType, Reason
+from controller import __version__, accounting, changes, collecting, cordons, settling
+from controller.api.conditions import Reason
 from controller.model import errors
 from controller.model.memory import BackOff, Memory, Pause, Suspension
-from controller.model.plan import Verdict
 from controller.model.status import Event, PassReport, WorkspaceStatus
 from controller.reporting import control
-from controller.status import gpus, images, owners, planned, records, story, wording
+from controller.status import gpus, images, owners, planned, records, slices, story, wording
+from controller.surroundings import NoSlices, Slices
 
 T = TypeVar("T")
 
-PATIENT = frozenset({Reason.CHANGE_PENDING, Reason.PACED, Reason.CRASH_LOOP, Reason.BACKING_OFF}) | {
-    *(Reason.GPU_QUEUED, Reason.OWN_GPU_BUSY, Reason.GPU_ACCESS_LOST, Reason.GPU_DRIVER_MISMATCH)
-}
-"""Waits that last longer than anybody who asks wants to wait."""
 ACCEPTED: control.Json = {"accepted": True}
-REREAD = timedelta(seconds=1)
-"""A rejection is of the file's present text if it was read this long after the last change."""
 
 
 class Ledger(changes.Ledger, cordons.Ledger, Protocol):
@@ -62,13 +55,19 @@ class Ledger(changes.Ledger, cordons.Ledger, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What of the configuration answers need; `low_watermark` is in percent of the Engine's disk."""
+    """What of the configuration answers need.
+
+    Attributes:
+        low_watermark: percent of the Engine's disk.
+        slice_root: name of the slice above all.
+    """
 
     mode: str
     engine: str
     spec_dir: Path
     stale_after: timedelta
     low_watermark: int = 80
+    slice_root: str = "wharf"
 
 
 class Inquiries(changes.Inquiries, collecting.Inquiries, Protocol):
@@ -85,12 +84,15 @@ class Service:
         clock: Callable[[], datetime],
         wake: Callable[[], None],
         facts: Facts,
+        around: Slices | None = None,
     ) -> None:
         self._ledger = ledger
         self._inquiries = inquiries
         self._clock = clock
         self._wake = wake
         self._facts = facts
+        self._slices = around or NoSlices()
+        self._shares = accounting.Shares()
         self._report: PassReport | None = None
         self._ordered: dict[str, datetime] = {}
         self._lock = threading.Lock()
@@ -98,6 +100,7 @@ class Service:
 
     def publish(self, report: PassReport) -> None:
         """Answer from this report from now on."""
+        self._shares.note(report)
         self._report = report
 
     # health
@@ -122,12 +125,13 @@ class Service:
 
     def workspaces(self) -> control.Json:
         """All workspaces, by name."""
-        statuses = self._last().statuses
-        return {"items": [wording.object_of(statuses[name]) for name in sorted(statuses)]}
+        report = self._last()
+        found = (report.statuses[name] for name in sorted(report.statuses))
+        return {"items": [wording.object_of(status, report.slices) for status in found]}
 
     def workspace(self, name: str) -> control.Json:
         """One workspace's object."""
-        return _plain(wording.object_of(self._status(name)))
+        return _plain(wording.object_of(self._status(name), self._last().slices))
 
     def plan(self) -> control.Json:
         """What would be done now."""
@@ -183,6 +187,15 @@ class Service:
         """All GPUs."""
         return _plain(gpus.gpus_object(self._last().gpus))
 
+    def slices(self) -> control.Json:
+        """All slices."""
+        return _plain(slices.slices_object(self._last(), self._shares.cpus()))
+
+    def usage(self) -> control.Json:
+        """What is used right now."""
+        root = self._facts.slice_root
+        return _plain(accounting.look(self._last(), self._slices, root, self._clock()))
+
     def garbage(self) -> control.Json:
         """Every image, and why it stays or that it would go for room."""
         low, now = self._facts.low_watermark, self._clock()
@@ -204,33 +217,8 @@ class Service:
         with self._lock:
             ordered = self._ordered.get(name)
         looked = ordered is None or report.at > ordered
-        return looked and self._has_settled(status, awaited, report), _plain(wording.object_of(status))
-
-    def _has_settled(self, status: WorkspaceStatus, awaited: control.Awaited, report: PassReport) -> bool:
-        if awaited.digest is not None:
-            rejected = status.rejected
-            if rejected is not None and rejected.reason is not Reason.SPEC_CONFLICT:  # of an older text?
-                return self._is_of(rejected.file, awaited.digest, report)
-            if status.spec is None or status.spec.digest != awaited.digest:
-                return rejected is not None and self._is_of(rejected.file, awaited.digest, report)
-        if awaited.generation is not None and status.generation < awaited.generation:
-            return False
-        verdict, reason = status.decision.verdict, status.decision.reason
-        if verdict is Verdict.KEEP:
-            return status.conditions[ConditionType.READY].status is ConditionStatus.TRUE or (
-                not status.desired_running
-            )
-        return verdict is Verdict.HOLD or (verdict is Verdict.WAIT and reason in PATIENT)
-
-    def _is_of(self, file: str, digest: str, report: PassReport) -> bool:
-        """Tell whether a rejection is of the text that is awaited."""
-        path = self._facts.spec_dir / file
-        try:
-            text, changed = path.read_bytes(), path.stat().st_mtime
-        except OSError:
-            return False
-        fresh = report.at.timestamp() - changed > REREAD.total_seconds()
-        return fresh and hashlib.sha256(text).hexdigest() == digest
+        settled = settling.has_settled(status, awaited, report, self._facts.spec_dir)
+        return looked and settled, _plain(wording.object_of(status, report.slices))
 
     # orders
 

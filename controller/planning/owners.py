@@ -3,7 +3,7 @@
 Refuses to decide: it says what resolution and admission rest on. Nobody is described before somebody asks.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from fractions import Fraction
 from typing import Final
@@ -27,6 +27,16 @@ _AMOUNTS: Final[Mapping[str, Callable[[Effective], int | Fraction | None]]] = {
     "pids": lambda one: one.limits.pids,
 }
 """What a workspace takes of each total; None is all there is."""
+
+
+def groups(standing: Standing, logins: Iterable[str]) -> Mapping[str, str]:
+    """Return which group counts, by login name; without those for whom none does, or none can be told."""
+    profiles = ((login, standing.profile(login)) for login in logins)
+    return {
+        login: found.group
+        for login, found in profiles
+        if not isinstance(found, Refusal) and found.group is not None
+    }
 
 
 class Owners(Mapping[str, OwnerStatus]):

@@ -175,6 +175,12 @@ class ControlService(Protocol):
     def gpus(self) -> Json:
         """All GPUs, who holds and uses each, and who waits for any."""
 
+    def slices(self) -> Json:
+        """All slices: what each owner may use together, and how it stands."""
+
+    def usage(self) -> Json:
+        """What owners and workspaces use right now."""
+
     def cordon(self, name: str, reason: str, caller: Caller, *, drain: bool) -> Json:
         """Take a GPU, by its UUID or a beginning of it, out of use; `drain`: who has it is told to leave."""
 
@@ -320,6 +326,8 @@ ROUTES: Final = (
     Route("POST", "/v1/adopt", _adopt),
     Route("POST", "/v1/pause", _pause),
     Route("POST", "/v1/resume", lambda service, asked: service.resume(_workspace_of(asked), asked.caller)),
+    Route("GET", "/v1/slices", lambda service, _: service.slices()),
+    Route("GET", "/v1/usage", lambda service, _: service.usage()),
     Route("GET", "/v1/gpus", lambda service, _: service.gpus()),
     Route("POST", "/v1/gpus/{name}/cordon", _cordon),
     Route(

@@ -20,10 +20,11 @@ from controller.model.images import ImageStore, StoredImage
 from controller.model.memory import Pause
 from controller.model.observed import Stranger, Unseen
 from controller.model.plan import Decision, Verdict
+from controller.model.slices import Use
 from controller.model.status import OwnerStatus, PassReport
 from controller.reporting import control, http, metrics
 from controller.service import Facts, Service
-from tests.support import builders, ledgers, reports
+from tests.support import builders, ledgers, reports, sliced
 
 KEPT = "d" * 64
 PARKED = Decision(
@@ -346,3 +347,15 @@ def test_without_a_policy_nobody_can_tell_what_is_wanted(site: Site) -> None:
 def test_nobody_waits_for_a_turn_in_the_queue_for_gpus(site: Site, reason: Reason, settled: bool) -> None:
     site.publish(reports.decision("alice", Verdict.WAIT, reason))
     assert site.service.settled("alice", control.Awaited(None, None))[0] is settled
+
+
+def test_slices_are_told_as_of_the_last_pass_with_processors_in_use(site: Site) -> None:
+    for seconds, cpu in ((0, 10), (10, 15)):
+        owned = sliced.owned(use=Use(cpu_seconds=cpu))
+        report = sliced.report([sliced.running("alice")], [owned])
+        site.service.publish(replace(report, at=reports.later(seconds)))
+    (item,) = trees.each(site.client.get("slices").value, "items")
+    assert (item["name"], item["cpus"], item["state"]) == ("alice", 0.5, "AsSpecified")
+    workspace = site.client.get("workspaces", "alice").value
+    assert trees.at(workspace, "status", "slice") == {"name": "/wharf/alice"}
+    assert trees.at(site.client.get("usage").value, "driver") == "Cgroupfs"
