@@ -127,6 +127,12 @@ class World:
     def gpus(self) -> control.Json:
         return {"items": []}
 
+    def slices(self) -> control.Json:
+        return {"items": []}
+
+    def usage(self) -> control.Json:
+        return {"items": [], "workspaces": []}
+
     def cordon(self, name: str, reason: str, caller: control.Caller, *, drain: bool) -> control.Json:
         self.asked.append(("cordon", name, reason, drain, caller))
         return {}
