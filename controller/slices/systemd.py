@@ -21,7 +21,6 @@ from controller.slices.systemd_properties import Property
 CANNOT_V1: Final[Mapping[SliceLimit, str]] = {
     SliceLimit.CPUSET: "systemd sets processors (AllowedCPUs) on version 2 of the cgroups alone",
     SliceLimit.SWAP: "systemd limits swap (MemorySwapMax) on version 2 of the cgroups alone",
-    SliceLimit.IO: "systemd limits bytes a second but no requests a second on version 1 of the cgroups",
 }
 """What version 1 of the cgroups has and systemd leaves alone; after 257 there is no version 1 at all."""
 _BETWEEN_LOOKS: Final = 0.005
