@@ -42,8 +42,4 @@ def test_of_many_changes_at_once_some_are_held_until_all_are_approved(fleet: Fle
     assert done.code == 0, done
     assert {f"workspace/{name} approved" for name in waiting} <= set(done.out.splitlines())
     for name in names:
-        fleet.controller.until(
-            lambda name=name: fleet.has_another(name, before[name]),  # type: ignore[misc]
-            f"{name} is changed",
-        )
-        fleet.controller.runs(name)
+        fleet.runs_another(name, before[name])

@@ -54,8 +54,7 @@ def test_a_parked_change_is_planned_explained_and_let_go(fleet: Fleet) -> None:
     assert "very-secret" not in planned.out + told.out
     assert fleet.container("parked")["Id"] == old
     assert fleet.site.wharf("approve", "parked").code == 0
-    fleet.controller.until(lambda: fleet.has_another("parked", old), "the change is made")
-    fleet.controller.runs("parked")
+    fleet.runs_another("parked", old)
     assert fleet.controller.metric(since, workspace="parked") is None
     assert "root lets it go" in fleet.site.wharf("get", "events", "parked").out
 
@@ -77,9 +76,7 @@ def test_a_change_is_taken_back_pinned_and_made_again(
     assert "RollbackRequested" in told
     approved = fleet.site.wharf("approve", "back")
     assert approved.code == 0, approved
-    fleet.controller.until(lambda: fleet.has_another("back", old), "the change is made again")
-    fleet.controller.runs("back")
-    assert "A=b" in fleet.container("back")["Config"]["Env"]
+    assert "A=b" in fleet.runs_another("back", old)["Config"]["Env"]
 
 
 def test_a_roll_back_that_cannot_be_stops_nothing(
@@ -97,8 +94,7 @@ def test_a_roll_back_that_cannot_be_stops_nothing(
     assert now["State"]["Running"]
     assert str(home) in fleet.site.wharf("explain", "stays").out
     home.mkdir()
-    fleet.controller.until(lambda: fleet.has_another("stays", before["Id"]), "the kept one is back")
-    fleet.controller.decided("stays", "Pinned")
+    assert fleet.runs_another("stays", before["Id"])["Id"] == changed["stays"][0], "the kept one is back"
 
 
 def test_a_workspace_that_was_never_changed_has_no_way_back(fleet: Fleet) -> None:

@@ -157,11 +157,9 @@ def test_a_change_that_needs_a_new_container_waits_for_a_stop(fleet: Fleet) -> N
     assert fleet.controller.condition("parked", "Ready")["status"] == "True"
     assert instance(fleet.container("parked")) == before
     assert fleet.controller.workspace("parked")["metadata"]["generation"] == 2
-    done = fleet.site.wharf("restart", "parked")
+    done = fleet.site.wharf("restart", "parked", "--no-wait")
     assert done.code == 0, done
-    fleet.controller.runs("parked")
-    after = fleet.container("parked")
-    assert after["Id"] != before[0]
+    after = fleet.runs_another("parked", before[0])
     assert "COLOUR=blue" in after["Config"]["Env"]
     kept = fleet.retained("parked")
     assert kept["Id"] == before[0]
@@ -181,7 +179,7 @@ def test_an_immediate_change_waits_five_seconds_and_keeps_the_old_container(flee
     assert "5 s" in waits["message"]
     assert instance(fleet.container("swift")) == instance(before)
     fleet.controller.until(lambda: "version 2" in process.page(port), "the new image answers on the old port")
-    fleet.controller.runs("swift")
+    fleet.runs_another("swift", before["Id"])
     kept = fleet.retained("swift")
     assert kept["Id"] == before["Id"]
     assert not kept["State"]["Running"]

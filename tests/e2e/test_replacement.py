@@ -87,8 +87,7 @@ def _untouched(fleet: Fleet, name: str, container: str) -> None:
 
 
 def _replaced(fleet: Fleet, name: str, container: str) -> None:
-    fleet.controller.until(lambda: fleet.has_another(name, container), "there is a new one")
-    fleet.controller.runs(name)
+    fleet.runs_another(name, container)
     assert (fleet.root(name) / "data" / "thesis").read_text() == "in the mount"
     old = next(one for one in kept(fleet, name) if one["Id"] == container)
     assert "thesis" in upper(old)
@@ -138,7 +137,6 @@ def test_a_spec_that_is_edited_again_while_its_change_is_under_way(fleet: Fleet)
         return bool(found) and "HUE=blue" in client.inspect_container(found[0]["Id"])["Config"]["Env"]
 
     controller.until(blue, "the last word is in force")
-    controller.runs("again")
     left = {one["Id"]: upper(one) for one in kept(fleet, "again")}
     assert left.keys() == {first, second}, "both have run, so both are kept"
     assert ("one" in left[first], "two" in left[second]) == (True, True)

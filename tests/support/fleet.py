@@ -40,6 +40,19 @@ class Fleet:
         full = f"/workspace-{name}"
         return any(full in one["Names"] and one["Id"] != than for one in self.all_of(name))
 
+    def runs_another(self, name: str, than: str) -> dict[str, Any]:
+        """Another container than this one, once it runs as the workspace's.
+
+        Whether it goes on to run well, which the controller judges after 10 s, is not waited for.
+        """
+
+        def find() -> dict[str, Any] | None:
+            found = [one for one in self.all_of(name) if one["Names"] == [f"/workspace-{name}"]]
+            runs = found and found[0]["Id"] != than and found[0]["State"] == "running"
+            return self.container(name) if runs else None
+
+        return self.controller.until(find, f"another container of {name} runs")
+
     def all_of(self, name: str) -> list[dict[str, Any]]:
         """Every container with the workspace's label, stopped ones too."""
         label = f"dev.wharfinger.workspace={name}"
