@@ -27,12 +27,13 @@ STORIES = [workload.tell(path) for path in workload.FILES]
 RARE = {
     "engine-killed-before-stop",
     "inspects-late-and-lost",
+    "kill-behind-rename",
     "lists-answer-500",
     "pull-cut",
     "start-lost-and-refused",
     "two-kills-in-a-replacement",
 }
-"""Stories that have a like among the others, or that wait long until something is tried again."""
+"""Stories that have a like among the others or in test_kills.py, or that wait long until a new attempt."""
 Endings = Callable[[Story], Ending]
 
 

@@ -216,7 +216,7 @@ def test_after_a_reboot_everything_comes_back_on_its_last_accepted_spec(
     assert second.workspace("whole")["metadata"]["generation"] == 1
 
 
-@pytest.mark.parametrize("seen", [1, 4])
+@pytest.mark.parametrize("seen", [pytest.param(1, marks=pytest.mark.full), 4])
 def test_a_controller_killed_amid_creating_ten_leaves_work_for_the_next_and_no_doubles(
     site: process.Site, engine: dockerd_support.Dockerd, seen: int
 ) -> None:

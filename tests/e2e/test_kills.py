@@ -41,8 +41,23 @@ def _parameters(cases: list[Case]) -> list[Any]:  # the library does not publish
 
 
 def _rare(case: Case) -> bool:
-    """To the Engine, before one request is after the one before it; a late answer is cut off in the end."""
-    return case.fate is Fate.CUT or (case.fate is Fate.KILLED_BEFORE and case.at > 0)
+    """Whether its like is among the others.
+
+    To the Engine, before one request is after the one before it, and before the first of a change before that
+    of any other; what fails begins as any other replacement; a late answer is cut off in the end.
+    """
+    match case.fate:
+        case Fate.KILLED_BEFORE:
+            return case.at > 0 or case.story.name in {"failure", "rollback"}
+        case Fate.KILLED_AFTER:
+            return case.story.name == "failure" and case.at < len(kills.REPLACING) - 1
+        case Fate.LATE:
+            return case.story.name == "replace" and case.story.requests[case.at] in {
+                kills.CREATE,
+                kills.START,
+            }
+        case _:
+            return True
 
 
 def _case(item: pytest.Function) -> Case:
