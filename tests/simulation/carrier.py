@@ -4,7 +4,7 @@ It refuses to choose the moments: the scheduler advances calls, and faults strik
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -104,7 +104,7 @@ class Wire:
         return self.engine.find(parts[2]) if call.mutates and parts[1] == "containers" else None
 
     def _carry_out(self, call: Call) -> str:
-        self.engine.asker = call.asker
+        self.engine.asker = call.asker if call.resume else replace(call.asker, late=True)
         carry: Callable[[Request], Any] = self.engine.stream if call.opens_stream else self.engine.call
         try:
             call.result = carry(call.request)

@@ -17,6 +17,7 @@ from tests.support.sim_engine import SimEngine
 
 if TYPE_CHECKING:
     from tests.simulation.gpu_verdicts import Sight
+    from tests.simulation.slice_verdicts import SliceSight
 
 TOLD = frozenset({"create", "start", "stop", "die", "destroy", "rename", "update", "pause", "unpause"})
 MEANT = {
@@ -40,6 +41,8 @@ class Asker:
         epoch, intent: of the controller and its chain; None for others.
         what: its call is for.
         sight: what was known of the GPUs when it was decided; None where no devices are given by it.
+        slices: likewise of the slices; None where there are none.
+        late: whoever asked for it has given it up.
         seen_at: when the look began on which it was decided, in true time.
         asked_at, compared_at: when the call was sent, and when the run was read that was compared before.
     """
@@ -52,6 +55,8 @@ class Asker:
     compared_at: datetime | None = None
     what: str = ""
     sight: "Sight | None" = None
+    slices: "SliceSight | None" = None
+    late: bool = False
 
 
 PROCESS = Asker("process")
@@ -98,6 +103,7 @@ class WatchedEngine(SimEngine):
         changed: containers may stand otherwise than when this was last cleared.
         odd_accounts: what is wrong with an account of the host, by login name: gone, changed or silent.
         on_gpus: is told of each creation and start, and who asked for it; None on a host without GPUs.
+        cgroup_version: 1 or 2. `on_limits`: is told of each container that was given limits.
     """
 
     def __init__(self, clock: Callable[[], datetime], true_time: Callable[[], datetime], key: bytes) -> None:
@@ -108,6 +114,8 @@ class WatchedEngine(SimEngine):
         self.changed = True
         self.odd_accounts: dict[str, str] = {}
         self.on_gpus: Callable[[SimContainer, str, Asker], None] | None = None
+        self.cgroup_version = 1
+        self.on_limits: Callable[[SimContainer], None] = lambda _: None
         self.true_time = true_time
         self._key = key
         self._runs: dict[str, _Run] = {}
@@ -128,6 +136,11 @@ class WatchedEngine(SimEngine):
         self.changed = True
         if action in TOLD:
             self._witness(container, action)
+        if action in {"start", "update"}:
+            self.on_limits(container)
+
+    def info(self) -> dict[str, Any]:
+        return {**super().info(), "CgroupVersion": str(self.cgroup_version)}
 
     def _witness(self, container: SimContainer, what: str) -> None:
         run = self._runs.setdefault(container.id, _Run())

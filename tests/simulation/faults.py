@@ -262,6 +262,8 @@ def reboot(world: "World", chance: random.Random) -> str | None:
     world.boot = f"boot {world.number}"
     if world.board is not None:
         world.board.renumber(chance)
+    if world.slices is not None:
+        world.slices.tree.vanish()
     world.after(chance.uniform(0.1, 20), lambda: rise(world, kills=True), "the Engine is up")
     world.after(chance.uniform(0.1, 20), world.boot_controller, "boot")
     return world.boot
@@ -322,6 +324,8 @@ def heal(world: "World") -> None:
     world.engine.odd_accounts.clear()
     if world.board is not None:
         world.board.heal()
+    if world.slices is not None:
+        world.slices.heal()
     world.ledger_full = world.files.unreadable = False
     world.watched = True
     world.strikes.clear()

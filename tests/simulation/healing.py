@@ -6,6 +6,7 @@ It refuses to wait for what a person must do: the healing is where people do it;
 
 import hashlib
 import random
+from dataclasses import replace
 from typing import Final
 
 from controller.api import labels
@@ -13,9 +14,8 @@ from controller.api.conditions import Reason
 from controller.model.plan import Decision, Verdict
 from controller.planning.case import Blueprint
 from controller.reporting import control
-from tests.simulation import acts, faults, laws, liveness
+from tests.simulation import acts, faults, laws, liveness, slice_ends
 from tests.simulation.engine import PERSON
-from tests.simulation.filesystem import POLICY
 from tests.simulation.judging import ViolatedError
 from tests.simulation.process import Process
 from tests.simulation.scenario import NAMES
@@ -71,8 +71,8 @@ class Healed:
         world = self.world
         world.calm()
         faults.heal(world)
-        world.law = laws.Law(gpus=laws.GPUS[0], hold="1s") if world.board is not None else laws.Law()
-        world.put_file(POLICY, world.law.text(), how="rename")
+        world.law = self._law()
+        world.put_policy()
         for file in world.files.names():
             workspace = file.removesuffix(".yaml")
             if workspace not in self.wanted:
@@ -85,6 +85,16 @@ class Healed:
             world.write_spec(f"{name}.yaml", name, text, how="rename")
         self._tidy()
         world.boot_controller()
+
+    def _law(self) -> laws.Law:
+        """What the policy says from now on."""
+        world = self.world
+        law = laws.Law(gpus=laws.GPUS[0], hold="1s") if world.board is not None else laws.Law()
+        if world.slices is None:
+            return law
+        chance = random.Random(f"together/{world.scenario.seed}")
+        together, reserved = chance.choice(laws.AGGREGATES), chance.choice(laws.RESERVED)
+        return replace(law, aggregate=together, reserved=reserved)
 
     def _tidy(self) -> None:
         """An admin takes away what is not ours, and what of ours nobody uses under another name."""
@@ -124,7 +134,7 @@ class Healed:
         """Note since when nobody says that something is amiss."""
         process, now = self.world.process, self.world.monotonic()
         if process is not None and process.report is not None and not self._at_work():
-            found = liveness.silent(self._amiss(), process.report.plan.decisions)
+            found = liveness.silent(self._amiss(), _decided(process))
             self._silent = {name: self._silent.get(name, now) for name in found}
             self._heard_at = now
 
@@ -132,16 +142,15 @@ class Healed:
         self._listen()
         world, now = self.world, self.world.monotonic()
         process = world.process
-        decisions = process.report.plan.decisions if process and process.report else {}
         return liveness.Aftermath(
             seconds=now - self._begun,
             due=self._due,
-            wanted=self.wanted,
+            wanted=(*self.wanted, *slice_ends.subjects(world, self.wanted)),
             poisoned=self.poisoned,
             amiss=self._amiss(),
             at_work=self._at_work(),
             silent={name: now - since for name, since in self._silent.items()},
-            decisions=decisions,
+            decisions=_decided(process),
             happenings=world.engine.happenings,
             deeds=world.deeds.all,
             settled=self._settled,
@@ -206,7 +215,8 @@ class Healed:
         """What is not as people want it, in a sentence for each workspace."""
         if self.world.process is None:
             return {}
-        return {name: why for name in NAMES if (why := self._why(name))}
+        found = {name: why for name in NAMES if (why := self._why(name))}
+        return found | slice_ends.amiss(self.world, self.wanted, self.poisoned)
 
     def _why(self, name: str) -> str:
         """What is not as wanted of one workspace."""
@@ -247,8 +257,10 @@ class Healed:
         return f"{name} still has a GPU" if any(one.workspace == name for one in claims) else ""
 
     def _must_wait(self, design: Blueprint, decision: Decision) -> bool:
-        """Tell whether a workspace waits for GPUs, and there are none for it in truth."""
+        """Tell whether a workspace waits for what it cannot have in truth."""
         world, wish = self.world, design.effective.gpu
+        if decision.reason is Reason.LIMIT_UNENFORCEABLE:
+            return slice_ends.is_impossible(world, decision.workspace)
         process = world.process
         if world.board is None or process is None or wish is None:
             return False
@@ -271,6 +283,9 @@ class Healed:
 
     def _misled(self, name: str, main: SimContainer, design: Blueprint) -> str:
         """What is not as wanted of what leads from the proxy to a workspace that runs."""
+        slices, parent = self.world.slices, main.host_config.get("CgroupParent", "")
+        if slices is not None and (why := slice_ends.outside(slices.tree, name, parent)):
+            return why
         text = self.world.routes.get(f"wharf-{name}.yaml", "")
         host = f"Host(`{design.effective.owner}-code.lab.test`)"
         having = sum(host in document for document in self.world.routes.values())
@@ -291,6 +306,14 @@ class Healed:
             if world.monotonic() - self._heard_at > ASKED_EVERY:
                 self._listen()
         self._judge()
+
+
+def _decided(process: Process | None) -> dict[str, Decision]:
+    """What was decided last: for workspaces, and beside them."""
+    if process is None or process.report is None:
+        return {}
+    plan = process.report.plan
+    return {**{one.workspace: one for one in plan.upkeep}, **plan.decisions}
 
 
 def _digest(text: bytes) -> str:

@@ -16,7 +16,7 @@ from controller.audit.finding import Invariant, Violation, nothing
 from controller.audit.invariants import SAFETY
 from controller.model.desired import AcceptedSpec
 from controller.model.memory import Retained
-from tests.simulation import gpu_verdicts
+from tests.simulation import gpu_verdicts, slice_verdicts
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -109,6 +109,7 @@ class Judge:
             ViolatedError: an invariant does not hold.
         """
         _look_at_gpus(world)
+        _look_at_slices(world)
         known = [process.ledger._durable.memory for process in world.processes]
         retained = tuple(one.retained for one in known) or self._retained
         accepted = tuple(one.accepted for one in known) or self._accepted
@@ -158,6 +159,22 @@ def _look_at_gpus(world: "World") -> None:
     for given in fresh:
         world.counts["started with devices"] += 1
         for violation in gpu_verdicts.judged(board, given, lockless=world.lockless, epoch=epoch):
+            raise ViolatedError(violation.invariant, f"{violation.subject}: {violation.message}")
+
+
+def _look_at_slices(world: "World") -> None:
+    """Judge each start in a slice; what limits it had then is known of that very moment."""
+    host = world.slices
+    if host is None or not host.started:
+        return
+    fresh, host.started = host.started, []
+    for started in fresh if not world.lockless else ():
+        sight = started.by.slices
+        since = sight.taken_at if sight is not None else started.at
+        lawful = tuple(law for at, law in world.in_force if at >= since)
+        touched = host.touched.get(started.parent)
+        world.counts["started in slices"] += bool(started.limits)
+        for violation in slice_verdicts.judged(started, host.tree, lawful, touched):
             raise ViolatedError(violation.invariant, f"{violation.subject}: {violation.message}")
 
 

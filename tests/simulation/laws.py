@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from controller.audit.evidence import Ask
 from tests.simulation.filesystem import CATALOG, POLICY
@@ -47,6 +47,25 @@ GPUS: Final = (
 HOLDS: Final = ("1s", "20s", "15m")
 GROUPS: Final = ("", "staff", "guests")
 IMAGES: Final = ("sample:1", "sample:2")
+Aggregate: TypeAlias = tuple[tuple[str, str | None], ...]
+"""What a layer says of all that an owner's workspaces may use together: names as in a policy, and words."""
+AGGREGATES: Final[tuple[Aggregate, ...]] = (
+    (),
+    (("cpus", "1"), ("memory", "512m"), ("pids", "400")),
+    (("cpus", "1.5"), ("memory", "256m"), ("memoryHigh", "200m")),
+    (("memory", "96m"), ("pids", "100")),
+    (("memory", "24m"),),
+    (("cpuset", "0"), ("cpuWeight", "200"), ("memoryLow", "64m"), ("ioWeight", "50")),
+    (("memoryHigh", "160m"), ("io", "[{path: /srv/data, read: 10m}, {path: /srv/none, write: 5m}]")),
+    (("memory", "128m"), ("swap", "64m"), ("cpus", "0.5")),
+)
+OF_A_GROUP: Final[tuple[Aggregate, ...]] = (
+    (),
+    (("memory", None), ("cpus", None)),
+    (("memory", "64m"), ("cpuset", "1")),
+)
+GRANTED_TOGETHER: Final[tuple[Aggregate, ...]] = ((), (("memory", "1g"), ("pids", "900")), (("cpus", None),))
+RESERVED: Final = ("", "", "16m", "32m")
 
 
 @dataclass(frozen=True)
@@ -59,6 +78,8 @@ class Law:
         group: of alice, or empty.
         grant: what alice is granted, from when and until when; None for nothing.
         gpus: how GPUs are given; empty on a host without any. `hold`: how long they are kept for who stopped.
+        aggregate, of_group, granted: what each owner's slice may use, what alice's may by her group, and by a
+            grant. `reserved`: memory of each workspace that is guaranteed, or empty.
     """
 
     look: int = 0
@@ -69,10 +90,16 @@ class Law:
     grant: tuple[str, datetime, datetime] | None = None
     gpus: str = ""
     hold: str = ""
+    aggregate: Aggregate = ()
+    of_group: Aggregate = ()
+    granted: Aggregate = ()
+    reserved: str = ""
 
     def text(self) -> bytes:
         """The whole file."""
-        limits = f", resources: {{{self.limits}}}" if self.limits else ""
+        reserved = f"memoryReservation: {self.reserved}" if self.reserved else ""
+        limited = ", ".join(one for one in (self.limits, reserved) if one)
+        limits = f", resources: {{{limited}}}" if limited else ""
         lines = [
             "apiVersion: wharfinger.dev/v1\nkind: ResourcePolicy\nmetadata: {name: lab}\nspec:",
             "  defaultClass: small\n  mountRoots: [/srv/data]\n  hostnames: {domain: lab.test}",
@@ -89,19 +116,36 @@ class Law:
 
     def _of_owners(self) -> list[str]:
         lines = [f"  quotas: {{{self.quotas}}}"] if self.quotas else []
+        lines += [f"  {_together(self.aggregate)}"] if self.aggregate else []
         lines += [f"  enforce: {{{self.enforce}}}"] if self.enforce else []
         if self.group:
             members = {name: "[alice]" if name == self.group else "[]" for name in GROUPS[1:]}
             lines.append("  groups:")
-            lines.append(f"    staff: {{members: {members['staff']}, quotas: {{runningWorkspaces: null}}}}")
-            guest = "quotas: {runningWorkspaces: 1}, resources: {memory: 96m}"
+            more = f", {_together(self.of_group)}" if self.of_group else ""
+            lines.append(
+                f"    staff: {{members: {members['staff']}, quotas: {{runningWorkspaces: null}}{more}}}"
+            )
+            guest = f"quotas: {{runningWorkspaces: 1}}, resources: {{memory: 96m}}{more}"
             lines.append(f"    guests: {{members: {members['guests']}, {guest}}}")
         if self.grant:
             what, starts, expires = self.grant
+            what += f", {_together(self.granted)}" if self.granted else ""
             times = f'starts: "{_stamp(starts)}", expires: "{_stamp(expires)}"'
             words = "users: [alice], reason: thesis, approvedBy: prof"
             lines.append(f"  grants:\n    - {{name: thesis, {words}, {times}, {what}}}")
         return lines
+
+
+def _together(aggregate: Aggregate) -> str:
+    """As a policy says it."""
+    said = (f"{name}: {_value(name, word)}" for name, word in aggregate)
+    return f"aggregate: {{{', '.join(said)}}}"
+
+
+def _value(name: str, word: str | None) -> str:
+    if word is None:
+        return "null"
+    return word if name in {"io", "pids", "cpuWeight", "ioWeight"} else f"'{word}'"
 
 
 def _stamp(moment: datetime) -> str:
@@ -120,7 +164,7 @@ def put(world: "World", law: Law) -> None:
     """An admin writes the policy."""
     world.law = law
     world.asks.append(Ask(world.true_time(), "edit", ""))
-    world.put_file(POLICY, law.text(), how="rename")
+    world.put_policy()
 
 
 # what people change
@@ -181,6 +225,27 @@ def edit_gpu_rules(world: "World", chance: random.Random) -> str | None:
         return None
     put(world, replace(world.law, gpus=chance.choice(GPUS), hold=chance.choice(HOLDS)))
     return f"{world.law.gpus}, held {world.law.hold}"
+
+
+def edit_aggregate(world: "World", chance: random.Random) -> str | None:
+    """What owners may use together is raised, or lowered, perhaps below what they use."""
+    if world.slices is None:
+        return None
+    law = world.law
+    match chance.choice(("aggregate", "aggregate", "of_group", "granted", "reserved")):
+        case "aggregate":
+            put(world, replace(law, aggregate=chance.choice(AGGREGATES)))
+            return f"{world.law.aggregate}"
+        case "of_group":
+            group = law.group or chance.choice(GROUPS[1:])
+            put(world, replace(law, group=group, of_group=chance.choice(OF_A_GROUP)))
+            return f"{group}: {world.law.of_group}"
+        case "granted":
+            put(world, replace(law, granted=chance.choice(GRANTED_TOGETHER)))
+            return f"granted {world.law.granted}"
+        case _:
+            put(world, replace(law, reserved=chance.choice(RESERVED)))
+            return f"reserved {world.law.reserved}"
 
 
 def edit_catalog(world: "World", chance: random.Random) -> str:

@@ -32,12 +32,16 @@ from controller.sources import directory, policies
 from controller.status import events as event_texts
 from controller.surroundings import Surroundings
 from controller.workqueue import WorkQueue
-from tests.simulation import durable, filesystem, gpu_verdicts
+from tests.simulation import durable, filesystem, gpu_verdicts, slice_verdicts
 from tests.simulation.carrier import READS, Call, Carrier
 from tests.simulation.engine import MEANT, Asker
 from tests.simulation.gpu_room import GpuRoom
 from tests.simulation.gpu_verdicts import Sight
 from tests.simulation.host import SimHost
+from tests.simulation.judging import ViolatedError
+from tests.simulation.laws import Law
+from tests.simulation.slice_room import SliceRoom
+from tests.simulation.slice_verdicts import SliceSight
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -128,7 +132,10 @@ class _Crew(workers.Workers):
         process = self._process
         starts = any(isinstance(action, actions.StartContainer) for action in rest)
         sight = process.sight() if starts and process.world.board is not None else None
-        process.next_asker = Asker("controller", process.epoch, intent_id, process.seen_at, sight=sight)
+        slices = process.look_at_slices(decision)
+        process.next_asker = Asker(
+            "controller", process.epoch, intent_id, process.seen_at, sight=sight, slices=slices
+        )
         super().submit(decision, rest, intent_id)
 
 
@@ -138,6 +145,7 @@ class _Policies(policies.Policies):
     def __init__(self, world: "World", *arguments: Any) -> None:  # noqa: ANN401 - those of the real ones
         super().__init__(*arguments)
         self._world = world
+        self.law: Law | None = None
 
     def observe(self, accounts: Mapping[str, AccountSeen], now: datetime) -> AcceptedPolicy | Unseen:
         found, known = super().observe(accounts, now), self._world.enforced
@@ -146,6 +154,10 @@ class _Policies(policies.Policies):
             limits = frozenset(limit.value for limit, when in enforce if when is Enforcement.NOW)
             if not known or known[-1][1] != limits:
                 known.append((self._world.true_time(), limits))
+            law, laws = self._world.laws.get(self._policy.digest), self._world.in_force
+            if law is not None and (not laws or laws[-1][1] != law):
+                laws.append((self._world.true_time(), law))
+            self.law = law
         return found
 
 
@@ -155,8 +167,8 @@ class Process:
     Attributes:
         seen_at: true time of the latest list of containers that a pass rests on.
         stepped: how far the wall clock was set from the true time then.
-        pass_began: true time at which the latest pass began; `waits`: who waited for GPUs then, since when;
-            `failures`: how often the ledger had failed then.
+        pass_began: true time at which the latest pass began, `wall_began`: the host's clock then.
+        waits: who waited for GPUs then, since when; `failures`: how often the ledger had failed then.
         doomed: it dies at the end of this step.
         refused: another controller has the Engine.
     """
@@ -168,7 +180,7 @@ class Process:
         self.next_asker = Asker("controller")
         self.seen_at = world.true_time()
         self.stepped = world.stepped
-        self.pass_began = world.true_time()
+        self.pass_began, self.wall_began = world.true_time(), world.wall()
         self.waits: Mapping[str, datetime] = {}
         self.failures = 0
         self.epoch: int | None = None
@@ -186,6 +198,7 @@ class Process:
         client = calls.EngineClient(Carrier(world.wire, self._park, self._asker, self), timedelta(seconds=60))
         engine = world.engine
         self.room = GpuRoom(world)
+        self.slices = SliceRoom(world)
         self.observer = observer.Observer(
             client,
             INSPECT,
@@ -198,6 +211,7 @@ class Process:
         self._executor = executor.EngineExecutor(
             client,
             engine.read_limits,
+            engine.read_memory_use,
             lambda found, marks: inventory.is_ours(self.ledger.recall(b"", world.wall()), found, marks),
         )
         self._host = SimHost(engine, world.routes)
@@ -219,6 +233,7 @@ class Process:
             ledger=self.ledger,
             crew=self.crew,
             gpus=self.room,
+            slices=self.slices,
         )
         setup = Setup("Enforce", world.rules, world.boot)
         self.planner = Planner(world.rules)
@@ -243,6 +258,17 @@ class Process:
         after = None if leapt else self.world.rules.gpus_clean_after
         return Sight(self.pass_began, self.room.seen, self.room.seen_at, wishes, after)
 
+    def look_at_slices(self, decision: Decision) -> SliceSight | None:
+        """What the latest pass knew of the slices; what is decided on it is judged."""
+        host = self.world.slices
+        if host is None:
+            return None
+        times = self.wall_began, self.world.wall()
+        sight = SliceSight(self.slices.seen, self.slices.seen_at, self.policies.law, times)
+        for message in slice_verdicts.judged_decision(decision, sight, host.tree, self.world.engine.find):
+            raise ViolatedError(slice_verdicts.ID, f"{decision.workspace}: {message}")
+        return sight
+
     # passes
 
     def is_due(self) -> bool:
@@ -264,7 +290,7 @@ class Process:
             self._next_resync = now + RESYNC.total_seconds()
         cause = next((cause for cause in loop.CAUSES if cause in taken.keys), "resync")
         self.passing, self.stepped = True, self.world.stepped
-        self.pass_began = self.world.true_time()
+        self.pass_began, self.wall_began = self.world.true_time(), self.world.wall()
         self.waits = self.ledger._durable.memory.gpu_waits
         self.failures = self.world.counts["commit failed"]
         asker = Asker("controller", self.epoch)
@@ -302,8 +328,14 @@ class Process:
             return outcome
         if isinstance(action, actions.HostAction):
             return self._host.execute(action)
-        assert not isinstance(action, actions.SliceAction), "nobody makes slices here"
+        if isinstance(action, actions.SliceAction):
+            return self.slices.execute(action, self._pause, self._die)
         return self.ledger.execute(action, self.world.wall())
+
+    def _die(self) -> None:
+        """The controller is killed here."""
+        self.world.counts["killed at a slice"] += 1
+        raise Killed
 
     def _enter(self, engine_id: str) -> None:
         self.world.take_lock(self)

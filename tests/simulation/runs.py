@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import dataclass
 
 from tests.simulation import acts, faults, gpu_deeds, gpu_verdicts, hands, healing, judging
-from tests.simulation.filesystem import POLICY
 from tests.simulation.judging import ViolatedError
 from tests.simulation.scenario import LOCKLESS, NAMES, SAFETY, Disturbance, Scenario, generate
 from tests.simulation.world import World
@@ -58,7 +57,7 @@ def begin(scenario: Scenario) -> World:
     """A host with its first specs, and a controller that has just been started."""
     world = World(scenario, disturb)
     chance = random.Random(f"begin/{scenario.seed}")
-    world.put_file(POLICY, world.law.text(), how="rename")
+    world.put_policy()
     for name in NAMES[: scenario.workspaces]:
         text = specfiles.workspace(name, acts.calm(chance, name, world.board)) + b"...\n"
         world.write_spec(f"{name}.yaml", name, text, how="rename")

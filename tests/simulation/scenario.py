@@ -42,6 +42,7 @@ class Scenario:
         per_minute, percent: the budget of disruptions.
         grace: seconds a spec must be gone before its workspace goes.
         gpus: the kind of host, by the devices that it has (`board.BUILDS`); 0: none.
+        slices: likewise by what makes slices (`slice_host.BUILDS`); 0: nobody does.
     """
 
     seed: int
@@ -54,6 +55,7 @@ class Scenario:
     grace: int
     disturbances: tuple[Disturbance, ...]
     gpus: int = 0
+    slices: int = 0
 
     def without(self, indices: Sequence[int]) -> "Scenario":
         """The same run without some disturbances."""
@@ -78,11 +80,17 @@ def load(path: Path) -> tuple[Scenario, str]:
 
 
 def generate(
-    seed: int, faults: Sequence[str], acts: Sequence[str], steps: int, of_gpus: Sequence[str] = ()
+    seed: int,
+    faults: Sequence[str],
+    acts: Sequence[str],
+    steps: int,
+    of_gpus: Sequence[str] = (),
+    of_slices: Sequence[str] = (),
 ) -> Scenario:
     """Draw a run from a seed: a random subset of faults and acts, at random rates.
 
-    `steps` is the mean length; `of_gpus` is what befalls GPUs, on those hosts that have any.
+    `steps` is the mean length; `of_gpus` is what befalls GPUs, on those hosts that have any, and `of_slices`
+    likewise.
     """
     chance = random.Random(f"scenario/{seed}")
     length = int(steps * chance.uniform(0.6, 1.4))
@@ -97,6 +105,7 @@ def generate(
             if kinds:
                 drawn.append(Disturbance(at, chance.choice(kinds), chance.randrange(1 << 30)))
     gpus, befalls = _of_gpus(seed, of_gpus, length)
+    slices, falls = _of_slices(seed, of_slices, length)
     return Scenario(
         seed=seed,
         mode=_mode(seed),
@@ -106,8 +115,9 @@ def generate(
         per_minute=chance.choice((1, 2, 10)),
         percent=chance.choice((10, 50, 100)),
         grace=chance.choice((3, 10)),
-        disturbances=tuple(sorted((*drawn, *befalls), key=lambda one: one.at)),
+        disturbances=tuple(sorted((*drawn, *befalls, *falls), key=lambda one: one.at)),
         gpus=gpus,
+        slices=slices,
     )
 
 
@@ -120,6 +130,19 @@ def _of_gpus(seed: int, kinds: Sequence[str], length: int) -> tuple[int, list[Di
     rate = chance.choice((0.01, 0.03, 0.06))
     at = [step for step in range(chance.randint(30, 120), length) if chance.random() < rate]
     return chance.randint(1, 4), [
+        Disturbance(step, chance.choice(some), chance.randrange(1 << 30)) for step in at
+    ]
+
+
+def _of_slices(seed: int, kinds: Sequence[str], length: int) -> tuple[int, list[Disturbance]]:
+    """Draw what makes slices on a host, on some nothing, and what befalls them."""
+    chance = random.Random(f"slices/{seed}")
+    if not kinds or chance.random() < 0.4:  # noqa: PLR2004 - less often than not
+        return 0, []
+    some = [kind for kind in kinds if chance.random() < 0.6] or list(kinds)  # noqa: PLR2004 - most
+    rate = chance.choice((0.01, 0.03, 0.06))
+    at = [step for step in range(chance.randint(30, 120), length) if chance.random() < rate]
+    return chance.randint(1, 5), [
         Disturbance(step, chance.choice(some), chance.randrange(1 << 30)) for step in at
     ]
 

@@ -15,6 +15,7 @@ from greenlet import getcurrent
 
 from controller import gate
 from controller.api.conditions import Reason
+from controller.api.config import SliceDriver
 from controller.audit.evidence import Ask
 from controller.audit.invariants import SAFETY
 from controller.model import errors
@@ -27,10 +28,11 @@ from tests.simulation import durable, judging
 from tests.simulation.board import Board
 from tests.simulation.carrier import Call, Wire
 from tests.simulation.engine import WatchedEngine
-from tests.simulation.filesystem import SPECS, FileSystem
+from tests.simulation.filesystem import POLICY, SPECS, FileSystem
 from tests.simulation.laws import GPUS, Law
 from tests.simulation.process import Killed, Process, Task
 from tests.simulation.scenario import LOCKLESS, Disturbance, Scenario
+from tests.simulation.slice_host import SliceHost
 from tests.support.sim_container import PATH, SimImage
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -57,7 +59,9 @@ class World:
         losing, doubling: so many of the next events are lost, or come twice.
         stepped, furthest: how far the wall clock is set from the true time, and was at most.
         leapt_at: true time at which the wall clock was last set.
-        board: the GPUs of the host; None: it has none.
+        board: the GPUs of the host; None: it has none. `slices`: likewise of who makes them.
+        laws: each policy that was ever written, by the digest of its file; `in_force`: which one is, since
+            when in true time.
         law, catalog: what the two files say, once whoever writes them has written them; no catalog at first.
         enforced: which limits the policy in force enforced at once, since when.
         watched: changes of files are told. `vanished`: the directory of specs is gone, or is another one.
@@ -78,6 +82,7 @@ class World:
         self.files = FileSystem()
         self.engine = WatchedEngine(self.wall, self.true_time, KEY)
         self.board = Board(scenario.gpus, self.engine, self.true_time) if scenario.gpus else None
+        self.slices = SliceHost(self, scenario.slices) if scenario.slices else None
         self.wire = Wire(self.engine, self.monotonic)
         self.deeds = durable.Deeds(self.true_time)
         self.disk = durable.begin()
@@ -95,6 +100,7 @@ class World:
             retain=timedelta(hours=1),
             proxied=True,
             gpus_clean_after=timedelta(seconds=20),
+            slice_driver=self.slices.tree.driver if self.slices is not None else SliceDriver.NONE,
         )
         self.strikes: deque[str] = deque()
         self.ledger_full = False
@@ -105,6 +111,7 @@ class World:
         self.losing = self.doubling = 0
         self.leapt_at: datetime | None = None
         self.law = Law(gpus=GPUS[0], hold="20s") if self.board is not None else Law()
+        self.laws, self.in_force = dict[str, Law](), list[tuple[datetime, Law]]()
         self.catalog = b""
         self.enforced: list[tuple[datetime, frozenset[str]]] = []
         self.asks: list[Ask] = []
@@ -372,6 +379,12 @@ class World:
         self.written[workspace] = self.written.get(workspace, frozenset()) | {digest}
         self.asks.append(Ask(self.true_time(), "edit", workspace))
         self.put_file(f"{SPECS}/{file}", text, how=how)
+
+    def put_policy(self) -> None:
+        """An admin writes what the law says."""
+        text = self.law.text()
+        self.laws[hashlib.sha256(text).hexdigest()] = self.law
+        self.put_file(POLICY, text, how="rename")
 
     def put_file(self, path: str, text: bytes, *, how: str) -> None:
         write = self.files.rename_into_place if how == "rename" else self.files.write_in_place
