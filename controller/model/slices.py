@@ -112,6 +112,7 @@ class Use:
         cpu_seconds: since the cgroup was made.
         throttled_seconds: how long it was kept from the processors by its quota, likewise.
         memory: bytes, page cache included.
+        cache: of that, bytes of files, which the kernel takes back when it is asked to.
         swap: bytes, swap alone.
         pids: tasks.
         io_read, io_written: bytes, of all devices, since the cgroup was made.
@@ -123,6 +124,7 @@ class Use:
     cpu_seconds: float | None = None
     throttled_seconds: float | None = None
     memory: int | None = None
+    cache: int | None = None
     swap: int | None = None
     pids: int | None = None
     io_read: int | None = None

@@ -113,7 +113,10 @@ def _number(folder: Path | None, name: str, zero: int | None = None) -> int | No
 
 
 def _text(folder: Path | None, name: str, parse: Callable[[str], str]) -> str | None:
-    if folder is None or not (folder / name).exists():
+    if folder is None:
         return None
-    text = (folder / name).read_text(encoding="ascii").strip()
+    try:
+        text = (folder / name).read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return None
     return parse(text) if text else None

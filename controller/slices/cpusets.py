@@ -1,0 +1,76 @@
+"""Knows the rules of version 1 for sets of processors: a cgroup has some, and never more than the one above.
+
+Refuses to leave a container of the slice without any: one that has none of the new ones gets all of them.
+Source: the kernel's admin-guide on cgroup-v1 (cpusets).
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from controller.api import quantities
+from controller.slices import reading
+
+_CPUS: Final = "cpuset.cpus"
+_MEMS: Final = "cpuset.mems"
+
+
+def fill(folder: str) -> None:
+    """Give a new cgroup all that the one above has: without that no process may enter it."""
+    for name in (_CPUS, _MEMS):
+        if reading.read(f"{folder}/{name}") == "":
+            reading.write(f"{folder}/{name}", reading.read(f"{_above(folder)}/{name}") or "\n")
+
+
+def all_of(folder: str) -> str:
+    """Return the processors of the cgroup above, which are all that this one can have."""
+    return _of(_above(folder))
+
+
+def write(folder: str, cpuset: str | None) -> None:
+    """Set the processors of a cgroup, and right below it of those that had all of them, or others.
+
+    Raises:
+        OSError: the kernel refuses it; it names the file.
+    """
+    before, after = _of(folder), cpuset or all_of(folder)
+    children = [entry.path for entry in os.scandir(folder) if entry.is_dir()]
+    if before and children:
+        _set(folder, _either(before, after))
+    for child in children:
+        has = _of(child)
+        wants = after if has in {before, ""} else _both(has, after) or after
+        if wants != has:
+            _set(child, wants)
+    _set(folder, after)
+
+
+def members(cpuset: str) -> frozenset[int]:
+    """Return the numbers in a list such as `0-3,8`."""
+    found: set[int] = set()
+    for part in filter(None, cpuset.split(",")):
+        first, _, last = part.partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    return frozenset(found)
+
+
+def _either(one: str, other: str) -> str:
+    return quantities.parse_cpuset(f"{one},{other}")
+
+
+def _both(one: str, other: str) -> str:
+    shared = sorted(members(one) & members(other))
+    return quantities.parse_cpuset(",".join(map(str, shared))) if shared else ""
+
+
+def _of(folder: str) -> str:
+    text = reading.read(f"{folder}/{_CPUS}")
+    return quantities.parse_cpuset(text) if text else ""
+
+
+def _set(folder: str, cpuset: str) -> None:
+    reading.write(f"{folder}/{_CPUS}", cpuset)
+
+
+def _above(folder: str) -> str:
+    return str(Path(folder).parent)

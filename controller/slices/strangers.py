@@ -1,0 +1,78 @@
+"""Knows what is in a slice and is no container of ours.
+
+Refuses to blame what was just seen for the first time: a container that starts, or has just ended, is in its
+slice before, or after, it is known to run.
+"""
+
+import os
+import re
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from controller.slices import cgroupfs, reading
+from controller.slices.files import Read
+from controller.slices.groups import PROC
+
+PATIENCE: Final = timedelta(seconds=5)
+"""So long something must have been there before it is named."""
+_MOST: Final = 8
+"""So many of one slice are named."""
+_ID: Final = re.compile(r"[0-9a-f]{64}")
+_LINKS_OF_NONE: Final = 2
+
+
+class Watch:
+    """Since when something strange is where it is; one thread, `settle` once a look."""
+
+    def __init__(self) -> None:
+        self._since: dict[tuple[str, str], datetime] = {}
+
+    def settle(self, found: Mapping[str, Collection[str]], now: datetime) -> Mapping[str, tuple[str, ...]]:
+        """Return, by cgroup, the words of what was found there for long enough."""
+        seen = {(folder, words) for folder, all_words in found.items() for words in all_words}
+        self._since = {one: min(self._since.get(one, now), now) for one in seen}
+        settled: dict[str, list[str]] = {}
+        for (folder, words), since in sorted(self._since.items()):
+            if now - since >= PATIENCE:
+                settled.setdefault(folder, []).append(words)
+        return {folder: tuple(words[:_MOST]) for folder, words in settled.items()}
+
+
+def within(read: Read, folder: str, known: Collection[str], proc: Path = PROC) -> list[str]:
+    """Return words for what is in a cgroup and is not known.
+
+    Args:
+        read: returns a file's text, None where it is not there.
+        folder: of the cgroup.
+        known: names of folders right below it.
+        proc: tells what processes are called.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    found = [_process(pid, proc) for pid in (read(f"{folder}/cgroup.procs") or "").split()[: _MOST + 1]]
+    if _count(folder) != len(known):
+        names = sorted(Path(one).name for one in cgroupfs.children(folder))
+        found += [_group(name) for name in names if name not in known]
+    return found
+
+
+def _count(folder: str) -> int | None:
+    """Return how many cgroups are right below one: a link each; None if that cannot be told so."""
+    try:
+        links = os.stat(folder).st_nlink  # noqa: PTH116 - thousands of times
+    except OSError:
+        return None
+    return links - _LINKS_OF_NONE if links >= _LINKS_OF_NONE else None
+
+
+def _process(pid: str, proc: Path) -> str:
+    name = reading.read(f"{proc}/{pid}/comm") or "?"
+    return f"process {pid} ({''.join(sign if sign.isprintable() else '?' for sign in name)})"
+
+
+def _group(name: str) -> str:
+    found = _ID.search(name)
+    return f"container {found[0][:12]}" if found else f"cgroup {name}"
