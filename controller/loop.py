@@ -29,6 +29,7 @@ SOON = frozenset(
         Reason.CONTAINER_BUSY,
         Reason.NETWORK_PENDING,
         Reason.IMAGE_PENDING,
+        Reason.SLICE_PENDING,
         Reason.SETTLING,
     }
 )

@@ -94,11 +94,12 @@ def words(limits: SliceLimits, which: Iterable[SliceLimit]) -> str:
 def confined(limits: Limits, slice_: SliceLimits) -> Limits:
     """Return a container's limits within those of its slice, as version 1 of the cgroups wants them.
 
-    There no child may have a larger quota, or other processors, than its parent. One without a quota may.
+    There no child may have a larger quota, or other processors, than its parent; and "unlimited" is written
+    as all that the host has.
     """
     cpus, cpuset = limits.nano_cpus, limits.cpuset
-    if cpus is not None and slice_.nano_cpus is not None:
-        cpus = min(cpus, slice_.nano_cpus)
+    if slice_.nano_cpus is not None:
+        cpus = slice_.nano_cpus if cpus is None else min(cpus, slice_.nano_cpus)
     if slice_.cpuset is not None:
         cpuset = _common(cpuset, slice_.cpuset)
     if cpus == limits.nano_cpus and cpuset == limits.cpuset:

@@ -3,14 +3,16 @@
 Refuses to decide: it only puts side by side what belongs together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 from controller.api import labels
 from controller.api.conditions import DriftKind, Reason
 from controller.api.config import GpuAttach, SliceDriver
 from controller.api.presets import Enforcement, LimitName
+from controller.model import slicestatus
 from controller.model.actions import Action, Expected
 from controller.model.desired import AcceptedSpec, RejectedFile
 from controller.model.effective import Effective, Refusal
@@ -19,13 +21,18 @@ from controller.model.observed import Container, EngineView, HostView, Unseen
 from controller.model.plan import Decision, Drift, Note, NotEnforced, Remedy, Verdict
 from controller.model.routes import NO_NAMES, Names
 from controller.model.sizes import Usage
+from controller.model.slices import UNLIMITED, SliceLimits
+from controller.model.slicestatus import SlicesStatus
 from controller.model.status import ServiceAddress
 from controller.model.template import Template
-from controller.planning import devices, gear, identity, sizes
+from controller.planning import belonging, devices, gear, identity, sizes
 from controller.planning.budget import Budget
 from controller.planning.fitting import Stock
 from controller.planning.gear import Gear
 from controller.planning.ports import Assignment
+
+_BESIDE: Final = {DriftKind.GPU: "gpus", DriftKind.SLICE: "slice"}
+"""What of a new container its template does not tell, and what it is called in a change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +114,21 @@ def is_kept(container: Container, memory: Memory) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """Which slice a container is made in.
+
+    Attributes:
+        parent: as the Engine is told, empty for its own choice.
+        limits: within which the container's own must be, as version 1 of the cgroups wants it.
+    """
+
+    parent: str = ""
+    limits: SliceLimits = UNLIMITED
+
+
+@dataclass(frozen=True, slots=True)
 class Blueprint:
-    """A resolved workspace with its ports, its names at the site's proxy, and its template."""
+    """A resolved workspace with its ports, its names at the site's proxy, its slice, and its template."""
 
     effective: Effective
     assignment: Assignment
@@ -117,6 +137,7 @@ class Blueprint:
     optional_targets: frozenset[str]
     services: tuple[ServiceAddress, ...] = ()
     names: Names = NO_NAMES
+    within: Within = Within()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +169,7 @@ class Scene:
         enforce: which tightened limits reach what runs.
         usage: bytes of each workspace, as they were measured last.
         stock: which GPUs the host has; none where they are unseen.
+        slices: how the slices of owners stand.
     """
 
     view: EngineView
@@ -165,6 +187,7 @@ class Scene:
     enforce: Mapping[LimitName, Enforcement] = field(default_factory=dict)
     usage: Mapping[str, Usage] = field(default_factory=dict)
     stock: Stock = gear.EMPTY
+    slices: SlicesStatus = slicestatus.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,9 +285,9 @@ class Case:
         return f"{before}:{identity[labels.TEMPLATE_HASH]}:{image}:{self.blueprint.effective.running}{ends}"
 
     def _change_of_devices(self) -> str:
-        """Name which other devices it would have, or that it is restarted in order to reach its own."""
-        others = [one for one in self.drifts if one.kind is DriftKind.GPU and one.remedy is Remedy.REPLACE]
-        wanted = "".join(f":gpus={one.desired}" for one in others)
+        """Name which other devices or slice it would have, or that it is restarted to reach its own."""
+        others = [one for one in self.drifts if one.kind in _BESIDE and one.remedy is Remedy.REPLACE]
+        wanted = "".join(f":{_BESIDE[one.kind]}={one.desired}" for one in others)
         if self.gear is None or self.ours.main is None:
             return wanted
         if self.gear.lost:
@@ -337,7 +360,12 @@ class Case:
 
     def _own_notes(self) -> tuple[Note, ...]:
         gpus = self.gear.notes if self.gear is not None else ()
-        return (*self._over_quota(), *self._account_note(), *self._storage_note(), *gpus)
+        return (*self._over_quota(), *self._account_note(), *self._storage_note(), *self._of_slice(), *gpus)
+
+    def _of_slice(self) -> Iterator[Note]:
+        if isinstance(self.blueprint, Blueprint) and self.scene.slices.owners:
+            design, running = self.blueprint, self.ours.running()
+            yield from belonging.notes(running, design.template, design.effective.owner, self.scene.slices)
 
     def _not_enforced(self) -> tuple[NotEnforced, ...]:
         found = self.blueprint

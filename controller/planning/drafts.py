@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from operator import is_
 
+from controller.api.config import SliceDriver
 from controller.model.desired import AcceptedSpec
 from controller.model.effective import Refusal
 from controller.model.memory import PortBlock, PortGrant
@@ -21,6 +22,7 @@ class Grounds:
 
     Attributes:
         recorded, known: accounts by login name, as the ledger has them and as the host tells of them now.
+        slices: who makes them, and in which version of the cgroups.
         busy: who is on a port of the host, where that matters.
     """
 
@@ -31,6 +33,7 @@ class Grounds:
     port_grants: tuple[PortGrant, ...]
     recorded: Mapping[str, Account]
     known: Mapping[str, AccountSeen]
+    slices: tuple[SliceDriver, int]
     busy: Mapping[int, str] = field(default_factory=dict)
 
     def same(self, other: "Grounds") -> bool:
@@ -44,6 +47,7 @@ class Grounds:
             and self.port_grants == other.port_grants
             and self.recorded == other.recorded
             and self.known == other.known
+            and self.slices == other.slices
             and self.busy == other.busy
         )
 

@@ -1,4 +1,4 @@
-"""Knows how far limits of a slice can be changed now without killing what runs in it, and without a refusal.
+"""Knows how far limits of a slice can be lowered now: nothing is killed for it, and the kernel takes it.
 
 Refuses to give a limit up: what has to wait is said, and follows as soon as it can.
 """
@@ -15,21 +15,10 @@ FIRST_VERSION = 1
 """Of the cgroups: it refuses a limit of memory below what is in use, and has nothing that reclaims first."""
 
 
-def reachable(
-    wanted: SliceLimits, found: Slice, version: int, inside: Iterable[Limits]
-) -> tuple[SliceLimits, str]:
-    """Return what a slice can have now, and in words what of `wanted` waits.
-
-    `inside` are the limits of the running containers in it, as the kernel has them; only version 1 asks.
-    """
+def reachable(wanted: SliceLimits, found: Slice, version: int) -> tuple[SliceLimits, str]:
+    """Return what memory a slice can have now beside all else, and in words what of that waits."""
     now, told = _memory(wanted, found, version)
-    if version != FIRST_VERSION:
-        return now, told
-    now = _swap(now, found)
-    confined = _around(now, found, inside)
-    if confined != now:
-        told = "; ".join(filter(None, (told, "containers in it have more processors, and are changed first")))
-    return confined, told
+    return (_swap(now, found) if version == FIRST_VERSION else now), told
 
 
 def _memory(wanted: SliceLimits, found: Slice, version: int) -> tuple[SliceLimits, str]:
@@ -65,8 +54,11 @@ def _swap(now: SliceLimits, found: Slice) -> SliceLimits:
     return replace(now, swap=have) if used >= memory + swap else now
 
 
-def _around(now: SliceLimits, found: Slice, inside: Iterable[Limits]) -> SliceLimits:
-    """Version 1 refuses a slice less quota, or fewer processors, than a container in it has."""
+def around(now: SliceLimits, found: Slice, inside: Iterable[Limits]) -> SliceLimits:
+    """Return limits that leave a slice as many processors as containers in it have, by version 1.
+
+    `inside` are the limits of those that run. They are changed first; until then the slice has too much.
+    """
     have = found.limits
     less = now.nano_cpus is not None and (have.nano_cpus is None or have.nano_cpus > now.nano_cpus)
     fewer = now.cpuset is not None and have.cpuset != now.cpuset
@@ -75,8 +67,7 @@ def _around(now: SliceLimits, found: Slice, inside: Iterable[Limits]) -> SliceLi
     quotas = [0]
     for limits in inside:
         quotas.append(limits.nano_cpus or 0)
-        wider = now.cpuset is not None and limits.cpuset is not None and _exceeds(limits.cpuset, now.cpuset)
-        if wider:
+        if now.cpuset is not None and limits.cpuset is not None and _exceeds(limits.cpuset, now.cpuset):
             now = replace(now, cpuset=have.cpuset)
     if now.nano_cpus is not None and less:
         now = replace(now, nano_cpus=max(now.nano_cpus, *quotas))

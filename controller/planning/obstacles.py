@@ -1,4 +1,4 @@
-"""Knows what stands in the way of a start on this host: mounts, secrets, ports, network, disk, image, GPUs.
+"""Knows what stands in the way of a start on this host: mounts, ports, network, slice, disk, image, GPUs.
 
 Refuses to remove an obstacle: it is named, with what a person can do about it.
 """
@@ -8,6 +8,7 @@ from datetime import timedelta
 from controller.api import labels
 from controller.api.conditions import Reason
 from controller.api.workspace import PullPolicy
+from controller.model import slices
 from controller.model.observed import Container, EngineView, Unseen
 from controller.model.plan import Decision, HostFinding, Verdict
 from controller.planning import chains, devices
@@ -34,7 +35,7 @@ def beside(case: Case) -> Decision | None:
 
 def host(case: Case) -> Decision | None:
     """Find the first obstacle on the host, the image apart."""
-    rules = (_account, _quotas, _mounts, _secrets, _ports, _network, _runtime)
+    rules = (_account, _quotas, _mounts, _secrets, _ports, _network, _runtime, limits)
     return next((found for rule in rules if (found := rule(case)) is not None), None)
 
 
@@ -110,6 +111,25 @@ def _runtime(case: Case) -> Decision | None:
         f"{', '.join(sorted(view.runtimes)) or 'none'}"
     )
     return case.decide(Verdict.HOLD, Reason.RUNTIME_MISSING, message)
+
+
+def limits(case: Case) -> Decision | None:
+    """Find that the owner's slice must be made or set before a start, or cannot have its limits."""
+    status = case.scene.slices
+    promised = None if case.ours.running() else status.promised.get(case.name)
+    if promised is not None:
+        return case.decide(Verdict.HOLD, Reason.MEMORY_PROMISED, promised)
+    slice_ = status.owners.get(case.design.effective.owner)
+    if slice_ is None:
+        return None
+    if slice_.refused:
+        message = f"the limits of {slice_.owner} cannot be enforced here: {slice_.refused}"
+        return case.decide(Verdict.HOLD, Reason.LIMIT_UNENFORCEABLE, message)
+    if not slice_.waits:
+        return None
+    failed = case.memory.backoffs.get(slices.subject(slice_.owner))
+    due = None if failed is None or failed.next_attempt <= case.now else failed.next_attempt
+    return case.decide(Verdict.WAIT, Reason.SLICE_PENDING, slice_.waits, retry_at=due)
 
 
 def kept(case: Case, container: Container) -> Decision | None:

@@ -3,20 +3,19 @@
 Refuses every effect. What it remembers between passes are results of pure functions for the same arguments.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from controller.api import labels
 from controller.api.conditions import Reason
-from controller.model.actions import EnsureNetwork
+from controller.model import slicestatus
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, Desired
 from controller.model.effective import Effective, Refusal
 from controller.model.memory import Cause, Held, Memory
 from controller.model.observed import AccountSeen, EngineView, HostView, Image, Observed, Unseen
-from controller.model.plan import Decision, Drift, HostFinding, Plan
+from controller.model.plan import Decision, HostFinding, Plan
 from controller.model.routes import Names
 from controller.planning import (
     asking,
@@ -24,7 +23,6 @@ from controller.planning import (
     classify,
     collection,
     drawing,
-    drift,
     fencing,
     granting,
     hostnames,
@@ -36,14 +34,16 @@ from controller.planning import (
     retention,
     returning,
     routes,
+    slicing,
     tightening,
 )
-from controller.planning import case as case_module
-from controller.planning.case import Blueprint, Case, Ours, Rules, Scene
+from controller.planning.case import Blueprint, Case, Ours, Rules, Scene, Within
+from controller.planning.comparing import Comparer
 from controller.planning.drafts import Draft, Grounds
 from controller.planning.equipment import Equipment, Outfitter, Sight
 from controller.planning.gear import Gear
 from controller.planning.memo import Memo, Same
+from controller.planning.slicing import Slicing
 from controller.planning.standing import Standing, Standings
 
 T = TypeVar("T")
@@ -58,13 +58,15 @@ class Planner:
         """What every workspace of the latest plan gets, or why it gets nothing; for those who tell."""
         self.equipment: Equipment | None = None
         """The GPUs of the latest plan and who holds them, None where nobody asks for any; likewise."""
+        self.slices = slicestatus.NONE
+        """How the slices of owners stand in the latest plan; likewise."""
         self._rules = rules
+        self._slicing = Slicing(rules)
         self._draft, self._evasive = Draft(), Draft()
         self._effective: Memo[Effective | Refusal] = Memo()
         self._blueprints: Memo[Blueprint] = Memo()
-        self._drifts: Memo[tuple[Drift, ...]] = Memo()
+        self._comparer = Comparer()
         self._images: Same[Image] = Same()
-        self._host: tuple[object, ...] = ()  # what of the Engine's host containers are compared with
         self._inventory = inventory.Inventory()
         self._quotas = quotas.Register()
         self._standings = Standings()
@@ -110,15 +112,10 @@ class Planner:
         if isinstance(observed.host, Unseen):
             return _hold_all(names, observed.host.reason, observed.host.message)
         standing = None if isinstance(desired.policy, Unseen) else self.standing(desired.policy, now)
-        self.designs = self._design(desired, standing, observed.host.value, memory)
+        self.designs = self._design(desired, standing, observed.host.value, view, memory)
         self._evade(desired, observed.host.value, view, memory)
-        enforce = {} if isinstance(desired.policy, Unseen) else desired.policy.policy.spec.enforce
-        scene = replace(
-            self._scene(desired, observed.host.value, view, memory, seen_at, now),
-            usage=observed.usage,
-            beyond=self._quotas.beyond(desired.specs, self.designs, index, memory, enforce),
-            enforce=enforce,
-        )
+        scene = self._scene(desired, observed.host.value, view, memory, seen_at, now)
+        scene = self._furnished(scene, desired, observed, index, standing)
         self.equipment = self._outfitter.equipment(
             Sight(observed.gpus, scene.view, index, self.designs, desired.specs, memory, self._rules, now)
         )
@@ -127,13 +124,16 @@ class Planner:
         decisions = dict(granted.rationing.decisions)
         if observed.unproven:
             decisions = {n: classify.unproven(d, observed.unproven) for n, d in decisions.items()}
+        upkeep = self._upkeep(observed, index, scene)
         return Plan(
             decisions=self._decided.of(decisions),
             held=(*granted.rationing.held, *_held_removals(decisions, scene)),
-            upkeep=self._upkeep(observed, index, scene),
-            host_actions=() if memory.host_pause or observed.unproven else self._networks(view),
-            findings=self._findings(findings, scene, standing),
-            next_look=_next_look(decisions, standing),
+            upkeep=upkeep,
+            host_actions=()
+            if memory.host_pause or observed.unproven
+            else drawing.networks(self.designs, view, self._rules),
+            findings=self._findings(findings, observed, scene, standing),
+            next_look=_next_look((*decisions.values(), *upkeep), standing),
             gpu_waits=self._waits(
                 decisions, granted.queued, known=not observed.unproven and standing is not None
             ),
@@ -172,8 +172,12 @@ class Planner:
         memory, now = scene.memory, scene.now
         if memory.host_pause or observed.unproven:
             return ()
-        questions = asking.upkeep(self.designs, index, scene.view, memory, now)
-        if now - scene.seen_at > classify.OLD:
+        fresh = now - scene.seen_at <= classify.OLD
+        questions = (
+            *asking.upkeep(self.designs, index, scene.view, memory, now),
+            *self._slicing.upkeep(scene.slices, memory, now, fresh=fresh),
+        )
+        if not fresh:
             return questions
         return (
             *questions,
@@ -184,7 +188,11 @@ class Planner:
         )
 
     def _findings(
-        self, found: tuple[HostFinding, ...], scene: Scene, standing: Standing | None
+        self,
+        found: tuple[HostFinding, ...],
+        observed: Observed,
+        scene: Scene,
+        standing: Standing | None,
     ) -> tuple[HostFinding, ...]:
         """Say what of the host concerns everybody."""
         return (
@@ -192,6 +200,7 @@ class Planner:
             *obstacles.pressure(scene.view, self._rules),
             *asking.findings(self.designs, scene.memory),
             *routes.findings(scene.host.routes),
+            *self._slicing.findings(scene.slices, observed.slices, scene.memory),
             *(standing.findings() if standing else ()),
         )
 
@@ -218,16 +227,34 @@ class Planner:
             now=now,
         )
 
+    def _furnished(
+        self,
+        scene: Scene,
+        desired: Desired,
+        observed: Observed,
+        index: Mapping[str, Ours],
+        standing: Standing | None,
+    ) -> Scene:
+        """Return a scene with what owners have together: quotas, and slices."""
+        specs, designs, memory = desired.specs, self.designs, scene.memory
+        enforce = {} if isinstance(desired.policy, Unseen) else desired.policy.policy.spec.enforce
+        scene = replace(
+            scene,
+            usage=observed.usage,
+            beyond=self._quotas.beyond(specs, designs, index, memory, enforce),
+            enforce=enforce,
+        )
+        self.slices = self._slicing.status(specs, designs, index, standing, scene, observed.slices)
+        return replace(scene, slices=self.slices)
+
     def _steady(self, view: EngineView) -> EngineView:
         """Give what says the same as before the very same objects, so that what rests on them stays."""
-        host = (view.total_memory, view.total_cpus, view.default_runtime)
-        self._host = self._host if self._host == host else host
         return replace(view, image_details=self._images.of(view.image_details))
 
     def _decide(self, name: str, ours: Ours, desired: Desired, scene: Scene, gear: Gear | None) -> Decision:
         spec, blueprint = desired.specs.get(name), self.designs.get(name)
         try:
-            drifts = self._differences(name, spec, ours, scene)
+            drifts = self._comparer.differences(spec, ours, blueprint, scene, self.equipment)
             rejected = desired.rejected.get(name)
             case = Case(name, spec, rejected, blueprint, ours, drifts, scene, gear=gear)
             return classify.classify(tightening.weighed(case))
@@ -235,7 +262,12 @@ class Planner:
             return classify.unseen(name, Reason.INTERNAL_ERROR, f"{type(defect).__name__}: {defect}")
 
     def _design(
-        self, desired: Desired, standing: Standing | None, host: HostView, memory: Memory
+        self,
+        desired: Desired,
+        standing: Standing | None,
+        host: HostView,
+        view: EngineView,
+        memory: Memory,
     ) -> Mapping[str, Blueprint | Refusal]:
         """Resolve every workspace, give it its ports and render its template; older specs choose first."""
         if standing is None:
@@ -249,6 +281,7 @@ class Planner:
             memory.port_grants,
             memory.accounts,
             host.accounts,
+            (slicing.driver_of(self._rules, view), view.cgroup_version),
         )
         return self._draft.get(rests_on, lambda: self._design_anew(rests_on, desired, host, memory))
 
@@ -286,12 +319,19 @@ class Planner:
                 designs[name] = effective
                 continue
             named = hostnames.names_of(name, names)
-            draw = partial(self._blueprint, desired.specs[name], effective, book, named, memory.epoch)
+            within = slicing.within(grounds, self._rules, effective.owner)
+            draw = partial(self._blueprint, desired.specs[name], effective, book, named, within, memory.epoch)
             designs[name] = _guarded(draw)
         return designs
 
-    def _blueprint(
-        self, spec: AcceptedSpec, effective: Effective, book: ports.Book, names: Names, epoch: int
+    def _blueprint(  # noqa: PLR0913 - a blueprint has this many parts
+        self,
+        spec: AcceptedSpec,
+        effective: Effective,
+        book: ports.Book,
+        names: Names,
+        within: Within,
+        epoch: int,
     ) -> Blueprint | Refusal:
         assignment = book.assign(effective)
         if isinstance(assignment, Refusal):
@@ -300,57 +340,18 @@ class Planner:
         if isinstance(known, Blueprint):  # what is as before stays the same, so that what rests on it does
             assignment = known.assignment if known.assignment == assignment else assignment
             names = known.names if known.names == names else names
+            within = known.within if known.within == within else within
         secrets = f"{self._rules.runtime_secrets}/{spec.name}"
         return self._blueprints.get(
             spec.name,
-            (spec, effective, assignment, names, epoch),
-            lambda: drawing.draw(spec, effective, assignment, names, secrets, epoch),
-        )
-
-    def _differences(
-        self, name: str, spec: AcceptedSpec | None, ours: Ours, scene: Scene
-    ) -> tuple[Drift, ...]:
-        container, view = ours.main, scene.view
-        if spec is None or spec.missing_since is not None:
-            return () if container is None else drift.of_orphan(container)
-        blueprint = self.designs.get(name)
-        if not isinstance(blueprint, Blueprint):
-            return ()
-        should_run = case_module.should_run(blueprint.effective, scene.memory.suspensions.get(name))
-        if container is None:
-            return drift.of_state(None, should_run=should_run)
-        template_ = blueprint.template
-        image, detail = view.images.get(template_.image), view.image_details.get(container.image_id)
-        opens = self.equipment.beyond(container) if self.equipment is not None else ()
-
-        def compute() -> tuple[Drift, ...]:
-            subject = drift.subject(
-                template_,
-                blueprint.identity,
-                blueprint.optional_targets,
-                container,
-                view,
-                wish=blueprint.effective.gpu,
-                stock=scene.stock,
-                opens=opens,
-            )
-            return drift.of_state(container, should_run=should_run) + drift.detect(subject)
-
-        arguments = (container, blueprint, image, detail, should_run, self._host, scene.stock, opens)
-        return self._drifts.get(name, arguments, compute)
-
-    def _networks(self, view: EngineView) -> tuple[EnsureNetwork, ...]:
-        wanted = {d.template.network for d in self.designs.values() if isinstance(d, Blueprint)}
-        private = labels.NETWORK_PRIVATE
-        return tuple(
-            EnsureNetwork(
-                name, self._rules.subnet if name == private else None, inter_container=name != private
-            )
-            for name in sorted(wanted - view.networks.keys())
+            (spec, effective, assignment, names, within, epoch),
+            lambda: drawing.draw(
+                spec, effective, assignment, names, within=within, secrets=secrets, epoch=epoch
+            ),
         )
 
     def _forget(self, names: frozenset[str]) -> None:
-        for memo in (self._effective, self._blueprints, self._drifts):
+        for memo in (self._effective, self._blueprints, self._comparer):
             memo.keep_only(names)
 
 
@@ -370,9 +371,9 @@ def _held_removals(decisions: Mapping[str, Decision], scene: Scene) -> tuple[Hel
     )
 
 
-def _next_look(decisions: Mapping[str, Decision], standing: Standing | None) -> datetime | None:
+def _next_look(decisions: Iterable[Decision], standing: Standing | None) -> datetime | None:
     """Return when it is worth looking again although nothing changed."""
-    times = [decision.retry_at for decision in decisions.values()]
+    times = [decision.retry_at for decision in decisions]
     times.append(standing.until if standing else None)
     return min(filter(None, times), default=None)
 

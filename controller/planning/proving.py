@@ -4,6 +4,7 @@ Refuses to blame a template for what a person did, and to try a failed one again
 """
 
 from datetime import timedelta
+from typing import Final
 
 from controller.api.conditions import Reason
 from controller.model import actions
@@ -15,6 +16,8 @@ from controller.planning.case import Case
 
 RUNS_WELL = timedelta(seconds=10)
 """A new container that ran this long, and is healthy, has replaced the old one."""
+_OF_THE_OWNER: Final = frozenset({Reason.LIMIT_UNENFORCEABLE, Reason.MEMORY_PROMISED})
+"""Obstacles that keep the old container down as well."""
 HEALTH_LOOK = timedelta(seconds=2)
 """How soon a health check that has not passed yet is looked at again."""
 
@@ -76,7 +79,7 @@ def _ended(case: Case, begun: Replacement, main: Container) -> Decision | None:
 def _in_the_way(case: Case, begun: Replacement) -> Decision | None:
     """Nobody has started the new container yet; what keeps it down must not keep the old one down."""
     obstacle = obstacles.host(case)
-    if obstacle is None or obstacle.verdict is not Verdict.HOLD:
+    if obstacle is None or obstacle.verdict is not Verdict.HOLD or obstacle.reason in _OF_THE_OWNER:
         return None
     return _give_up(case, begun, obstacle.message, _failed(case, begun, obstacle.message))
 

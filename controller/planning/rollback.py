@@ -64,7 +64,7 @@ def _hand_over(case: Case, rollback: Rollback, kept: Container) -> Decision:
         end = (*stops, actions.EndRollback(case.name, _pin(case, rollback, kept)))
         return case.decide(Verdict.UPDATE, reason, message, actions=end, disrupts=bool(others))
     hold = obstacles.kept(case, kept) if others and rollback.requested else None
-    hold = hold or obstacles.own_devices(case)
+    hold = hold or obstacles.limits(case) or obstacles.own_devices(case)
     if hold is not None:
         return hold
     first = chains.sources(case, kept) if rollback.requested else ()

@@ -3,12 +3,27 @@
 Refuses to touch one: what differs becomes actions, one owner at a time.
 """
 
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Final
+
 from controller.api.config import SliceDriver
 from controller.api.presets import Grant, Group, User
-from controller.model.desired import AcceptedPolicy
-from controller.model.observed import EngineView, Unseen
-from controller.model.slices import Question
-from controller.planning.case import Rules
+from controller.model import slicenames, slicestatus
+from controller.model.desired import AcceptedPolicy, AcceptedSpec
+from controller.model.effective import Refusal
+from controller.model.memory import Memory
+from controller.model.observed import EngineView, Seen, Unseen
+from controller.model.plan import Decision, HostFinding
+from controller.model.slices import ROOT, UNLIMITED, Question, SliceView
+from controller.model.slicestatus import SlicesStatus
+from controller.planning import lowering, ownerslices, sliceupkeep, tenants
+from controller.planning.case import Blueprint, Ours, Rules, Scene, Within
+from controller.planning.drafts import Grounds
+from controller.planning.standing import Standing
+
+NOWHERE: Final = Within()
+"""The Engine's own choice."""
 
 
 def driver_of(rules: Rules, view: EngineView) -> SliceDriver:
@@ -45,3 +60,55 @@ def _paths(policy: AcceptedPolicy | Unseen) -> frozenset[str]:
     )
     said = [rules.aggregate, *(one.aggregate for one in entries if one.aggregate is not None)]
     return frozenset(one.path for aggregate in said for one in aggregate.io or ())
+
+
+def within(grounds: Grounds, rules: Rules, owner: str) -> Within:
+    """Return which slice the containers of an owner are made in."""
+    driver, version = grounds.slices
+    if driver is SliceDriver.NONE:
+        return NOWHERE
+    asked = tenants.limits_of(grounds.standing, owner) if version == lowering.FIRST_VERSION else UNLIMITED
+    return Within(slicenames.parent(driver, rules.slice_root, owner), asked or UNLIMITED)
+
+
+class Slicing:
+    """The slices of one host, pass after pass; it keeps in mind who owns what."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._tenants = tenants.Tenants()
+
+    def status(  # noqa: PLR0913 - slices rest on this much
+        self,
+        specs: Mapping[str, AcceptedSpec],
+        designs: Mapping[str, Blueprint | Refusal],
+        index: Mapping[str, Ours],
+        standing: Standing | None,
+        scene: Scene,
+        seen: Seen[SliceView] | Unseen,
+    ) -> SlicesStatus:
+        """Return how all of them stand; nothing where nobody makes any."""
+        driver, view, memory = driver_of(self._rules, scene.view), scene.view, scene.memory
+        if driver is SliceDriver.NONE:
+            return slicestatus.NONE
+        self._tenants.enter(specs, designs, standing)
+        tenancy = self._tenants.tenancy(designs, index, memory, scene.beyond, view.total_memory)
+        sight = ownerslices.Sight(driver, self._rules.slice_root, seen, view, standing, memory)
+        return ownerslices.status(sight, self._tenants, tenancy)
+
+    def upkeep(
+        self, status: SlicesStatus, memory: Memory, now: datetime, *, fresh: bool
+    ) -> Iterator[Decision]:
+        """Yield what is done to slices."""
+        owner_of = {spec.name: owner for owner, theirs in self._tenants.owned.items() for spec in theirs}
+        return sliceupkeep.upkeep(status, owner_of, memory, now, fresh=fresh)
+
+    def findings(
+        self, status: SlicesStatus, seen: Seen[SliceView] | Unseen, memory: Memory
+    ) -> Iterator[HostFinding]:
+        """Yield what a person should know of slices."""
+        if status.driver is not SliceDriver.NONE:
+            view = seen.value if isinstance(seen, Seen) else SliceView()
+            yield from sliceupkeep.findings(
+                view, memory, slicenames.parent(status.driver, self._rules.slice_root, ROOT)
+            )

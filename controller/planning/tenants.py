@@ -49,7 +49,7 @@ class Tenants:
         self.reserving: frozenset[str] = frozenset()
         """Owners to whom memory may be guaranteed."""
 
-    def enter(self, specs: Mapping[str, AcceptedSpec], designs: Designs, standing: Standing) -> None:
+    def enter(self, specs: Mapping[str, AcceptedSpec], designs: Designs, standing: Standing | None) -> None:
         """Take note of the workspaces; `designs` must be another object where anything of them is another."""
         if designs is self._designs:
             return
@@ -62,7 +62,7 @@ class Tenants:
                 reserving.add(owner)
         self._designs = designs
         self.owned = {owner: tuple(theirs) for owner, theirs in owned.items()}
-        asked = ((owner, limits_of(standing, owner)) for owner in owned)
+        asked = ((owner, None if standing is None else limits_of(standing, owner)) for owner in owned)
         self.limits = {owner: found for owner, found in asked if found is not UNLIMITED}
         guaranteed = {owner for owner, found in self.limits.items() if found is not None and found.memory_low}
         self.reserving = frozenset(reserving | guaranteed)
