@@ -56,6 +56,8 @@ TABLE: tuple[Row, ...] = (
     Row(0, r"unable to set memory limit to", Reason.CHANGED_MEANWHILE),
     # what a container is to be in: slices.driver of the configuration is not the Engine's
     Row(400, r"cgroup-parent for systemd cgroup", Reason.LIMIT_UNENFORCEABLE, terminal=True),
+    # what the kernel says of a limit that does not fit into the slice above, until that is put right
+    Row(0, r"unable to apply cgroup configuration|error setting cgroup config", Reason.REFUSED_BY_ENGINE),
     # what the runtime says of the program
     Row(400, r"OCI runtime create failed", Reason.REFUSED_BY_ENGINE, terminal=True),
     Row(0, r"OCI runtime create failed|cannot set property|failed to write", Reason.REFUSED_BY_ENGINE),

@@ -8,13 +8,13 @@ import pytest
 
 from controller.api.conditions import Reason
 from controller.api.config import SliceDriver
-from controller.model import actions, observed, outcomes, slicenames
+from controller.model import actions, errors, observed, outcomes, slicenames
 from controller.model.slices import ROOT
 from tests.contract import backends
 from tests.contract.backends import Backend, row
+from tests.support import cgroups, sim_cgroups
 from tests.support import dockerd as dockerd_support
 from tests.support import engine_actions as act
-from tests.support import sim_cgroups
 
 MIB = 2**20
 OWNERS = ("a-b.c@d", "tasks", "n" * 40)
@@ -79,6 +79,31 @@ def test_an_update_leaves_a_container_in_its_slice(backend: Backend) -> None:
     answer = backend.call("POST", f"/containers/{box}/restart", t="0")
     assert answer.status == 204, answer.message
     assert backend.world.cgroup(backend.pid(box)) == f"{where}/{box}"
+
+
+@row("A7")
+@pytest.mark.parametrize("backend", ["dockerd"], indirect=True)
+@pytest.mark.parametrize(
+    ("limits", "controller", "file", "narrow", "wide"),
+    [
+        ({"NanoCpus": 800_000_000}, "cpu", "cpu.cfs_quota_us", "50000", "-1"),
+        ({"CpusetCpus": "1"}, "cpuset", "cpuset.cpus", "0", "0-1"),
+    ],
+)
+def test_on_version_1_a_start_beyond_its_slice_is_refused_until_that_is_wider(
+    backend: Backend, limits: dict[str, object], controller: str, file: str, narrow: str, wide: str
+) -> None:
+    where = parent(backend, "alice")
+    backend.run("first", HostConfig={"CgroupParent": where})
+    backend.call("POST", "/containers/first/kill")
+    cgroups.write(controller, where, file, narrow)
+    box = backend.create("box", HostConfig={"CgroupParent": where, **limits})
+    with pytest.raises(errors.Retryable) as refused:
+        backend.client.start(box)
+    assert refused.value.reason is Reason.REFUSED_BY_ENGINE
+    assert file in refused.value.message
+    cgroups.write(controller, where, file, wide)
+    assert backend.client.start(box)
 
 
 @row("A7")
