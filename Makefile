@@ -30,8 +30,8 @@ test-gpu: bootstrap  ## inventory, utilisation, processes and error codes agains
 	@$(PYTHON) -m pytest -m gpu tests/hardware
 
 .PHONY: test-systemd
-test-systemd: bootstrap  ## slices on a real systemd, cgroup v1 and v2, in guests; SETUP=v2-systemd for one
-	@$(PYTHON) -m tests.systemd $(if $(SETUP),--setup $(SETUP)) $(TESTS)
+test-systemd: bootstrap  ## slices on a real systemd, cgroup v1 and v2, in guests; SETUP=v2-systemd for one; VM=qemu
+	@$(PYTHON) -m tests.systemd $(if $(VM),--vm $(VM)) $(if $(SETUP),--setup $(SETUP)) $(TESTS)
 
 .PHONY: check
 check: bootstrap  ## format, lint, types, import contracts, generated files current

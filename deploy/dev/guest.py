@@ -1,11 +1,15 @@
 """Knows how to run a command in a guest: a kernel of its own, a real systemd, and an Engine.
 
-It refuses to change the host: the guest is User-Mode Linux, a program, with the userland as its root, written
-to in memory alone. What the job leaves in its folder stays. The guest dies with the process that runs it.
+It refuses to change the host: the kernel is a program, its root a view of the userland that is written to in
+memory alone. What the job leaves in its folder stays. The guest dies with the process that runs it.
 
-The guest has one processor, 2 GiB, cgroup v1 or v2 with cpu, io, memory and pids (no cpuset, no PSI), a disk
-of 256 MiB at /dev/ubda, 512 MiB of swap at /dev/ubdb that is not in use until swapon(8), no network but its
-Engine's, and the working tree, to be read. It boots in 8 to 15 s; a container starts in 2 to 6.
+A guest has 2 GiB, a disk of 256 MiB, 512 MiB of swap that is not in use until swapon(8), no network but its
+Engine's, and the working tree, to be read. Of its two kinds
+
+- User-Mode Linux has one processor, as quick as the host's, and cgroup v1 or v2 with cpu, io, memory and
+  pids: no cpuset, no PSI, no `io.weight`. The disks are /dev/ubda and ubdb. It boots in 8 to 15 s.
+- QEMU has two processors, 25 times slower, and cgroup v2 with all of that. The disks are /dev/nvme0n1 and
+  nvme1n1. It boots in 20 to 30 s.
 """
 
 import hashlib
@@ -20,7 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.dev import host, machine, userland
+from deploy.dev import emulator, host, machine, userland
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ROOT / ".dev" / "guest"
@@ -40,22 +44,27 @@ class Setup:
     """What a guest is to be.
 
     Attributes:
-        version: of its cgroups, 1 or 2.
+        version: of its cgroups, 1 or 2; QEMU's kernel has 2 alone.
         driver: of its Engine for them, `systemd` or `cgroupfs`.
+        vm: `uml` or `qemu`.
     """
 
     version: int
     driver: str
+    vm: str = "uml"
 
     @property
     def name(self) -> str:
-        """As `v2-systemd`."""
-        return f"v{self.version}-{self.driver}"
+        """As `v2-systemd`; with `-qemu` for QEMU."""
+        return f"v{self.version}-{self.driver}" + ("-qemu" if self.vm == "qemu" else "")
 
 
 SETUPS = {
     setup.name: setup
-    for setup in (Setup(2, "systemd"), Setup(2, "cgroupfs"), Setup(1, "systemd"), Setup(1, "cgroupfs"))
+    for setup in (
+        *(Setup(version, driver) for version in (2, 1) for driver in ("systemd", "cgroupfs")),
+        *(Setup(2, driver, "qemu") for driver in ("systemd", "cgroupfs")),
+    )
 }
 
 
@@ -89,7 +98,7 @@ def run(setup: Setup, argv: Sequence[str], environment: Mapping[str, str], deadl
     if os.geteuid() != 0:
         raise host.SetupError("a guest needs root")
     if platform.machine() != "x86_64":
-        raise host.SetupError(f"User-Mode Linux is for x86_64, and this is {platform.machine()}")
+        raise host.SetupError(f"guests are for x86_64, and this is {platform.machine()}")
     host.ensure_programs(PACKAGES)
     root = userland.ensure()
     folder = PLACE / setup.name
@@ -99,14 +108,16 @@ def run(setup: Setup, argv: Sequence[str], environment: Mapping[str, str], deadl
         folder.mkdir()
         (folder / "daemon.json").write_text(machine.engine_settings(setup.driver), encoding="utf-8")
         (folder / "run").write_text(_job(argv, environment), encoding="utf-8")
-        arguments = [str(path) for path in (root, folder, _packages(root), ROOT, _shim())]
+        layers = [emulator.ensure(PLACE / "qemu", root)] if setup.vm == "qemu" else []
+        roots = ":".join(map(str, [*layers, root]))
+        arguments = [setup.vm, roots, *map(str, (folder, _packages(root), ROOT, _shim()))]
         return _boot([*arguments, *(LEGACY if setup.version == 1 else ())], folder, deadline)
 
 
 def _job(argv: Sequence[str], environment: Mapping[str, str]) -> str:
     usual = {
         "PYTHONPATH": f"/packages:{ROOT}",
-        "PYTHONPYCACHEPREFIX": "/tmp/pycache",
+        "PYTHONDONTWRITEBYTECODE": "1",
         "LC_ALL": "C.UTF-8",
         "DOCKER_HOST": "unix:///run/docker.sock",
     }
@@ -182,19 +193,24 @@ def _packages(root: Path) -> Path:
             for stale in PLACE.glob("packages-*"):
                 shutil.rmtree(stale)
             print("fetching Python's packages for guests", flush=True)
-            _fetch(python.removeprefix("python"), place)
+            unfinished = _fetch(python.removeprefix("python"), place)
+            compile_all = [f"/usr/bin/{python}", "-m", "compileall", "-q", str(unfinished)]
+            host.call(*userland.command(root, compile_all), timeout=MAKING_DEADLINE)
+            unfinished.rename(place)
     return place
 
 
-def _fetch(version: str, place: Path) -> None:
-    unfinished = place.with_name(f"packages-{os.getpid()}.new")
+def _fetch(version: str, place: Path) -> Path:
+    """What is complete but for its name."""
+    unfinished = place.with_name("packages.new")
+    shutil.rmtree(unfinished, ignore_errors=True)
     tag = f"cp{version.replace('.', '')}"
     choice = [f"--python-version={version}", "--only-binary=:all:", "--implementation=cp"]
     choice += [f"--abi={abi}" for abi in (tag, "abi3", "none")] + [f"--platform={p}" for p in PLATFORMS]
     quiet = ["-qq", "--no-input", "--disable-pip-version-check", "--no-compile", "--require-hashes"]
     pip = [sys.executable, "-m", "pip", "install", *quiet, *choice]
     host.call(*pip, "-r", str(LOCK_FILE), "--target", str(unfinished), timeout=MAKING_DEADLINE)
-    unfinished.rename(place)
+    return unfinished
 
 
 def _digest(file: Path) -> str:

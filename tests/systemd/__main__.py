@@ -1,4 +1,4 @@
-"""Runs the tests of this folder in guests, one after another: `python -m tests.systemd [--setup NAME]`.
+"""Runs the tests of this folder in guests, one after another: `python -m tests.systemd [--vm qemu]`.
 
 It knows which set-ups there are and what a run of pytest left. It refuses to call a run good in which no test
 was run, or any was skipped. Other arguments are pytest's.
@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 
 from deploy.dev import guest, host
 
-DEADLINE = 1500.0
+DEADLINES = {"uml": 1500.0, "qemu": 3600.0}
 """Seconds for the tests of one set-up."""
 RESULT = "result.xml"
 PYTEST = ("python3", "-m", "pytest", "-m", "systemd", "-p", "no:cacheprovider")
@@ -19,7 +19,7 @@ PYTEST = ("python3", "-m", "pytest", "-m", "systemd", "-p", "no:cacheprovider")
 def play(setup: guest.Setup, options: list[str]) -> tuple[bool, str]:
     """The tests in one guest: whether all is well, and the line that says so."""
     argv = [*PYTEST, f"--junitxml=/job/{RESULT}", *(options or ["tests/systemd"])]
-    outcome = guest.run(setup, argv, {"WHARF_GUEST": setup.name}, DEADLINE)
+    outcome = guest.run(setup, argv, {"WHARF_GUEST": setup.name}, DEADLINES[setup.vm])
     where = f"see {outcome.folder}"
     if outcome.booted is None:
         return False, f"did not boot; {where}"
@@ -51,10 +51,13 @@ def main() -> int:
         description="Tests in guests. Other arguments are pytest's.",
         allow_abbrev=False,
     )
-    parser.add_argument("--setup", action="append", choices=[*guest.SETUPS], help="default: all")
+    parser.add_argument("--vm", choices=("uml", "qemu"), default="uml", help="default: %(default)s")
+    parser.add_argument(
+        "--setup", action="append", choices=[*guest.SETUPS], help="default: all of that kind of machine"
+    )
     arguments, options = parser.parse_known_args()
     lines, all_good = [], True
-    for name in arguments.setup or guest.SETUPS:
+    for name in arguments.setup or [name for name, one in guest.SETUPS.items() if one.vm == arguments.vm]:
         print(f"\n--- {name}", flush=True)
         try:
             good, line = play(guest.SETUPS[name], options)

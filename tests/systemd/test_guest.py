@@ -1,5 +1,6 @@
 """The guest is what its set-up says, and its kernel holds what a slice may use."""
 
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,8 +16,9 @@ pytestmark = pytest.mark.systemd
 
 HIERARCHY = Path("/sys/fs/cgroup")
 BURN = ["sh", "-c", "while :; do :; done"]
+CONTROLLERS = {"blkio", "cpu", "cpuset", "io", "memory", "pids"}
 SHARE = 0.25
-"""Of the guest's one processor, for the slice."""
+"""Of one processor, for the slice."""
 USED = 0.5
 """Seconds of processor time after which a share is computed."""
 DEADLINE = 60.0
@@ -74,11 +76,15 @@ def test_the_guest_is_what_its_set_up_says(setup: Setup, engine: docker.APIClien
     assert (info["CgroupVersion"], info["CgroupDriver"]) == (str(setup.version), setup.driver)
     kind = "cgroup2fs" if setup.version == 2 else "tmpfs"
     assert subprocess.check_output(["stat", "-fc", "%T", HIERARCHY], text=True).strip() == kind
-    for controller in ("cpu", "memory", "pids"):
-        if setup.version == 2:
-            assert controller in (HIERARCHY / "cgroup.controllers").read_text().split()
-        else:
-            assert (HIERARCHY / controller / "cgroup.procs").exists()
+    listed = (HIERARCHY / "cgroup.controllers").read_text() if setup.version == 2 else ""
+    there = {
+        one for one in CONTROLLERS if one in listed.split() or (HIERARCHY / one / "cgroup.procs").exists()
+    }
+    missing = ({"cpuset"} if setup.vm == "uml" else set()) | ({"io"} if setup.version == 1 else {"blkio"})
+    assert there == CONTROLLERS - missing
+    assert (os.cpu_count(), Path("/proc/pressure").exists()) == (
+        (2, True) if setup.vm == "qemu" else (1, False)
+    )
     assert Path("/proc/1/comm").read_text() == "systemd\n"
 
 
