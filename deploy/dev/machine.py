@@ -151,7 +151,10 @@ def _start(cgroup: Path, arguments: list[str], console: IO[bytes]) -> subprocess
         for left in cgroup.parent.glob(f"{NAME}*"):
             if not _populated(left):
                 _remove(left)
-        cgroup.mkdir()
+        try:
+            cgroup.mkdir()
+        except OSError as error:
+            raise host.SetupError(f"a machine with systemd needs a cgroup: {error}") from error
         process = subprocess.Popen(
             ["sh", "-c", enter, str(cgroup), *bound_to_us, *namespaces, "sh", str(SCRIPT), *arguments],
             stdin=subprocess.DEVNULL,

@@ -4,6 +4,7 @@ It refuses to boot or end the machine (deploy/dev/machine.py does), and to reach
 the socket: it has a network of its own.
 """
 
+import shutil
 from pathlib import Path
 
 from deploy.dev import api, host, image, machine
@@ -35,11 +36,12 @@ class MachineDockerd(dockerd.Dockerd):
         image.load_missing(api.Api(self.base_url))
 
     def stop(self) -> None:
-        """Removes its containers and networks, ends it and closes all its clients; its images stay."""
+        """Removes its containers and networks, ends it and closes all its clients; its images stay in it."""
         self.start()
         self.remove_everything()
         self.close_clients()
         self._systemctl("stop", "docker.service", "containerd.service")
+        shutil.rmtree(self.directory)
 
     def remove_everything(self) -> None:
         """Removes all containers, all networks that were made, all volumes, all slices."""
