@@ -78,6 +78,6 @@ def _outside(container: Container, template: Template, slice_: OwnerSlice) -> st
         return ""
     where = f"in {has}" if has else "without one"
     return (
-        f"the container was made {where}, so it is not in the slice of {slice_.owner}, and "
-        f"{', '.join(limits)} of that do not hold for it until it is made anew"
+        f"the container was made {where} and is not in the slice of {slice_.owner}, whose limits "
+        f"({', '.join(limits)}) do not hold for it until it is made anew"
     )

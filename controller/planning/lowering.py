@@ -23,7 +23,7 @@ def reachable(wanted: SliceLimits, found: Slice, version: int) -> tuple[SliceLim
 
 def _memory(wanted: SliceLimits, found: Slice, version: int) -> tuple[SliceLimits, str]:
     limit, have = wanted.memory, found.limits.memory
-    if limit is None or not found.populated or not is_in_the_way(limit, have, found.use):
+    if limit is None or not found.populated or not is_in_the_way(limit, have, found.use, version):
         return wanted, ""
     told = words(limit, found.use, version)
     if version == FIRST_VERSION:
@@ -32,17 +32,31 @@ def _memory(wanted: SliceLimits, found: Slice, version: int) -> tuple[SliceLimit
     return replace(wanted, memory=have, memory_high=high), told
 
 
-def is_in_the_way(limit: int, have: int | None, use: Use) -> bool:
-    """Tell whether a hard limit of memory is lowered and would kill: what nobody can tell is in use."""
-    return (have is None or limit < have) and (use.memory is None or use.memory >= limit)
+def is_in_the_way(limit: int, have: int | None, use: Use, version: int) -> bool:
+    """Tell whether a hard limit of memory is lowered and below what is in use, which nobody may know."""
+    used = _used(use, version)
+    return (have is None or limit < have) and (used is None or used >= limit)
+
+
+def _used(use: Use, version: int) -> int | None:
+    """Return what memory stands in the way: version 1 takes files back when the limit is written."""
+    if use.memory is None or version != FIRST_VERSION:
+        return use.memory
+    return use.memory - (use.cache or 0)
 
 
 def words(limit: int, use: Use, version: int) -> str:
     """Say that memory is not lowered yet."""
-    in_use = "nobody knows how much" if use.memory is None else quantities.format_bytes(use.memory)
     shown = quantities.format_bytes(limit)
-    reclaimed = "" if version == FIRST_VERSION else f"what it can the kernel reclaims above {shown}, and "
-    return f"memory is to be {shown} and {in_use} is in use; {reclaimed}the limit follows when less is in use"
+    used = _used(use, version)
+    in_use = "what is in use is not known" if used is None else f"{_size(used)} is in use"
+    above = "" if version == FIRST_VERSION else f"the kernel reclaims what it can above {shown}, and "
+    return f"memory is to be {shown} and {in_use}; {above}the limit follows when less is in use"
+
+
+def _size(amount: int) -> str:
+    """Return an amount that changes all the time in whole MiB, so that what is said of it does not."""
+    return quantities.format_bytes(amount >> 20 << 20)
 
 
 def _swap(now: SliceLimits, found: Slice) -> SliceLimits:
@@ -50,7 +64,7 @@ def _swap(now: SliceLimits, found: Slice) -> SliceLimits:
     memory, swap, have, use = now.memory, now.swap, found.limits.swap, found.use
     if memory is None or swap is None or (have is not None and have <= swap) or not found.populated:
         return now
-    used = (use.memory or 0) + (use.swap or 0)
+    used = (_used(use, FIRST_VERSION) or 0) + (use.swap or 0)
     return replace(now, swap=have) if used >= memory + swap else now
 
 

@@ -189,6 +189,7 @@ def container(made: CreateContainer, identifier: str, now: datetime = LONG_AGO) 
             privileged=template.privileged,
             runtime=template.runtime or "runc",
             gpus=attached(template),
+            cgroup_parent=template.cgroup_parent,
         ),
         inspected_at=now,
         kernel_limits=Unseen(Reason.NOT_SEEN, "the container does not run", now),

@@ -34,7 +34,7 @@ from controller.model.observed import (
 )
 from controller.model.plan import Verdict
 from controller.planning import claims
-from tests.support import builders, change_stories, gpu_stories
+from tests.support import builders, change_stories, gpu_stories, slice_stories
 from tests.support.change_stories import length as _length
 from tests.support.world import World
 
@@ -165,6 +165,7 @@ _CHANGES: dict[str, Callable[[World, Container, Any], Container]] = {
     "all_gpus": lambda world, found, value: _configured("gpus")(
         world, found, replace(found.configuration.gpus, all=value)
     ),
+    "slice": _configured("cgroup_parent"),
     "network_mode": _configured("network_mode"),
     "hostname": _configured("hostname"),
     "privileged": _configured("privileged"),
@@ -454,5 +455,6 @@ _VERBS: dict[str, Callable[[World, Any, dict[str, Any]], None]] = {
     "main container gone": _main_gone,
     **change_stories.VERBS,
     **gpu_stories.VERBS,
+    **slice_stories.VERBS,
     "ledger lost": _ledger_lost,
 }

@@ -11,6 +11,7 @@ from typing import Any, assert_never
 
 from controller.api import labels
 from controller.api.conditions import Reason
+from controller.api.config import SliceDriver
 from controller.model import actions
 from controller.model.desired import AcceptedPolicy, AcceptedSpec, Desired, RejectedFile, SpecScan
 from controller.model.gpus import Attachment, Bystander, Driver, GpuView
@@ -37,8 +38,11 @@ from controller.planning import backoff, inventory, template
 from controller.planning.case import Blueprint, Rules
 from controller.planning.planner import Planner
 from tests.support import builders
+from tests.support.slice_world import Slices
 
 Fault = Callable[[actions.Action], bool]
+_DRIVERS = {SliceDriver.NONE: "", SliceDriver.SYSTEMD: "systemd", SliceDriver.CGROUPFS: "cgroupfs"}
+"""What the Engine calls them."""
 REMEMBERED = timedelta(minutes=15)
 """How long the ledger remembers a disruption."""
 CHANGES = ("held", "approvals", "replacements", "rollbacks", "pins", "failed")
@@ -102,6 +106,7 @@ class World:
     bystanders: dict[str, Bystander] | Unseen = field(default_factory=dict)
     cdi: frozenset[str] | None = None
     """Names that the Engine attaches devices by; None where it cannot."""
+    slices: Slices = field(default_factory=Slices)
     done: list[actions.Action] = field(default_factory=list)
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:  # noqa: ANN401 - the example's printer
@@ -134,6 +139,8 @@ class World:
             disk=self.disk,
             bystanders=dict(self.bystanders) if isinstance(self.bystanders, dict) else self.bystanders,
             cdi=self.cdi,
+            cgroup_driver=_DRIVERS[self.slices.driver],
+            cgroup_version=self.slices.version,
         )
         owners = {spec.workspace.spec.owner or spec.name for spec in self.specs.values()}
         known = {owner: self.accounts.get(owner, builders.account(owner)) for owner in owners}
@@ -145,6 +152,7 @@ class World:
             layers=dict(self.layers),
             unproven=self.unproven,
             gpus=self.unseen.get("gpus") or Seen(self.gpus, self.now),
+            slices=self.unseen.get("slices") or Seen(self.slices.view(self.containers), self.now),
         )
 
     def recall(self) -> Memory | Unseen:
@@ -222,6 +230,8 @@ class World:
         identifier = self.images.get(reference) or builders.image_id(reference)
         built = builders.in_state(builders.container(made, identifier), state)
         self.containers[built.id] = built
+        if built.running:
+            self.slices.enter(built)
         return built
 
     def change(self, identifier: str, **fields: Any) -> Container:  # noqa: ANN401 - fields of one class
@@ -316,10 +326,36 @@ class World:
             ):
                 self._write(action)
             case actions.SetSlice() | actions.RemoveSlice() | actions.LimitCgroup():
-                raise AssertionError(f"nobody makes slices here ({action})")
+                self._confine(action)
             case _:
                 self._touch(action)
         self.done.append(action)
+
+    def _may(self, refusal: str) -> None:
+        if refusal:
+            raise RefusedError(refusal)
+
+    def _confine(self, action: actions.SliceAction) -> None:
+        match action:
+            case actions.SetSlice():
+                self._may(self.slices.set(action, self.containers))
+            case actions.RemoveSlice():
+                self.slices.remove(action, self.containers)
+            case actions.LimitCgroup():
+                self._limit(action)
+            case _:
+                assert_never(action)
+
+    def _limit(self, action: actions.LimitCgroup) -> None:
+        found = self.containers[action.container_id]
+        self._compare(found, action.expected)
+        if action.limits is not None:
+            self._may(self.slices.refusal(found, action.limits))
+            self.slices.lower(found, action.limits)
+            self.containers[found.id] = replace(found, kernel_limits=action.limits)
+        self.slices.high.pop(found.id, None)
+        if action.memory_high is not None:
+            self.slices.high[found.id] = action.memory_high
 
     def _prepare(self, action: actions.HostAction) -> None:
         match action:
@@ -380,6 +416,9 @@ class World:
                 return
             case actions.UpdateLimits():
                 self._compare(found, action.expected)
+                if found.running:
+                    self._may(self.slices.refusal(found, action.limits))
+                    self.slices.lower(found, action.limits)
                 after = replace(found, configuration=replace(configuration, limits=action.limits))
                 if found.running:
                     after = replace(after, kernel_limits=action.limits)
@@ -401,6 +440,8 @@ class World:
         if program == "cannot start":
             raise self._broken(found, "exec: no such file or directory")
         self._free_ports(found)
+        self._may(self.slices.refusal(found, found.configuration.limits))
+        self.slices.enter(found)
         after = builders.in_state(found, ContainerState.RUNNING, self.now)
         if program == "ends":
             after = replace(builders.in_state(after, ContainerState.EXITED, self.now), exit_code=1)
