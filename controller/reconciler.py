@@ -73,9 +73,8 @@ class Reconciler:
         look = self._looker.look(now, cause)
         then = now + timedelta(seconds=self._monotonic() - began)  # a look may have taken long
         plan = self._planner.plan(look.desired, look.observed, look.ledger or look.memory, then)
-        begun: frozenset[str] = frozenset()
-        if self._mode == "Enforce" and look.ledger is None:
-            begun = self._do(plan, look.memory, then)
+        acts = self._mode == "Enforce" and look.ledger is None
+        begun = self._do(plan, look.memory, then) if acts else frozenset[str]()
         if collection.is_over(plan.upkeep, look.observed, look.memory, then):
             self._around.errands.room_made()
         gpus = self._oversee(plan, look)
@@ -103,7 +102,16 @@ class Reconciler:
             images=look.observed.engine.value.images if isinstance(look.observed.engine, Seen) else {},
             wanted_images=look.wanted,
             gpus=gpus,
+            slices=self._planner.slices,
+            groups=self._groups(look, then),
         )
+
+    def _groups(self, look: Look, now: datetime) -> Mapping[str, str]:
+        policy = look.desired.policy
+        if isinstance(policy, Unseen):
+            return {}
+        standing = self._planner.standing(policy, now)
+        return owners.groups(standing, {status.owner for status in self._statuses.values()})
 
     def _owners(self, look: Look, now: datetime) -> Mapping[str, OwnerStatus]:
         policy = look.desired.policy

@@ -172,7 +172,7 @@ class Service:
         """What an owner may have and has."""
         report = self._last()
         try:
-            return _plain(owners.user_object(report, name))
+            return _plain(owners.user_object(report, name, self._shares.cpus()))
         except KeyError:
             for part, reason, message in report.unseen:
                 if part == "policy":  # without it nobody is known

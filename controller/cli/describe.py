@@ -9,7 +9,7 @@ from typing import Final, TypeAlias, cast
 
 import click
 
-from controller.cli import addresses, entry, gpus, names, people, session, tables, trees, views
+from controller.cli import addresses, entry, gpus, names, people, session, slices, tables, trees, views
 from controller.status import events as subjects
 from controller.status import objects, wording
 
@@ -114,6 +114,7 @@ def _facts(item: trees.Object, now: datetime) -> Iterator[str]:
         "Image": trees.text(item, "status", "container", "image"),
         "Digest": trees.text(item, "status", "container", "imageDigest"),
         "GPUs": gpus.of_workspace(item, now),
+        "Slice": slices.of_workspace(item),
         "Storage": _storage(item, now),
         "Next attempt": trees.text(item, "status", "nextAttempt"),
     }

@@ -13,7 +13,7 @@ from typing import Final
 
 import click
 
-from controller.cli import control, entry, exits, gpus, names, session, shapes, tables, trees, views
+from controller.cli import control, entry, exits, gpus, names, session, shapes, slices, tables, trees, views
 
 KINDS: Final[Mapping[str, Sequence[str]]] = {
     "workspaces": ("workspace", "ws"),
@@ -23,10 +23,12 @@ KINDS: Final[Mapping[str, Sequence[str]]] = {
     "policy": ("policies",),
     "images": ("image",),
     "gpus": ("gpu",),
+    "slices": ("slice",),
 }
 _POLL_SECONDS: Final = 1.0
 _EVENT_LIMIT: Final = 1000
 _OF_FILES: Final = frozenset({"policy"})
+_SAY_UNSEEN: Final = {"gpus": gpus.say_unseen, "slices": slices.say_unseen}
 _OF_WORKSPACES: Final = frozenset({"events", "ports", "retained"})
 """Kinds whose objects are asked for by workspace, so that a name may mean several."""
 
@@ -54,6 +56,7 @@ class _Request:
         ("wharf get images", "what the catalog has, whether it may be used, and how many do"),
         ("wharf get gpus", "which GPUs there are, who holds each, and what it does"),
         ("wharf get gpus --foreign", "who uses a GPU without a grant"),
+        ("wharf get slices", "what each owner's workspaces use together, and of how much"),
         ("wharf get retained alice", "which containers are kept of a workspace, and how large they are"),
     ],
 )
@@ -67,9 +70,10 @@ class _Request:
 def get(this: session.Session, /, kind: str, chosen: tuple[str, ...], form: str, **flags: bool) -> None:
     """Show objects of one KIND as rows.
 
-    KIND is workspaces (ws), events (ev), ports, retained, policy, images or gpus. With names, only those; for
-    events, ports and retained a name is the workspace's. A name that does not exist is exit code 3. Below the
-    ports are the owners' blocks; one that is held until a time has no workspace any more.
+    KIND is workspaces (ws), events (ev), ports, retained, policy, images, gpus or slices. With names, only
+    those; for events, ports and retained a name is the workspace's, for slices the owner's. A name that does
+    not exist is exit code 3. Below the ports are the owners' blocks; one that is held until a time has no
+    workspace any more.
 
     It works while no controller runs: then files, Engine and ledger are read, and that is said.
     """
@@ -104,14 +108,15 @@ def _read(view: views.View, request: _Request) -> control.Answer:
         "retained": view.retained,
         "images": view.images,
         "gpus": view.gpus,
+        "slices": view.slices,
     }
     return _chosen(request, readers[request.kind]())
 
 
 def _chosen(request: _Request, found: control.Answer) -> control.Answer:
     """Only the objects that were named; each name of a workspace must exist."""
-    if request.kind == "gpus" and not request.watched:
-        gpus.say_unseen(found.value)
+    if request.kind in _SAY_UNSEEN and not request.watched:
+        _SAY_UNSEEN[request.kind](found.value)
     if not request.names:
         return found
     items = trees.each(found.value, "items")
@@ -131,10 +136,11 @@ def _chosen(request: _Request, found: control.Answer) -> control.Answer:
     if request.kind == "gpus":
         return control.Answer({"items": [gpus.find(found.value, name) for name in request.names]}, found.at)
     by_name = {trees.name_of(item): item for item in items}
-    missing = [name for name in request.names if name not in by_name]
+    chosen = [name.removeprefix("slice/") for name in request.names]
+    missing = [name for name in chosen if name not in by_name]
     if missing:
         raise views.not_found(shapes.SHAPES[request.kind](found.at).name, missing)
-    return control.Answer({"items": [by_name[name] for name in request.names]}, found.at)
+    return control.Answer({"items": [by_name[name] for name in chosen]}, found.at)
 
 
 def _show(request: _Request, found: control.Answer) -> str:
@@ -189,12 +195,21 @@ def _poll(view: views.View, request: _Request) -> Iterator[control.Answer]:
         time.sleep(_POLL_SECONDS)
 
 
+def _without_use(item: trees.Object) -> trees.Object:
+    """A workspace without what it uses, which no row of it shows and which never stays."""
+    status = item.get("status")
+    if not isinstance(status, Mapping) or "slice" not in status:
+        return item
+    return {**item, "status": {key: value for key, value in status.items() if key != "slice"}}
+
+
 def _changes(known: dict[str, trees.Object], items: Sequence[trees.Object]) -> list[trees.Object]:
     """The items that are not as they were last time; `known` is brought up to date."""
     changed = []
     for item in items:
         key = trees.name_of(item) or str({name: item.get(name) for name in ("port", "subject", "reason")})
-        if known.get(key) != item:
+        told = _without_use(item)
+        if known.get(key) != told:
             changed.append(item)
-        known[key] = item
+        known[key] = told
     return changed

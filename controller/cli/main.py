@@ -24,6 +24,7 @@ ENTRIES: Final = {
     ),
     "explain": entry.Entry("controller.cli.explain:explain", "Tell why a workspace is as it is.", _LOOK),
     "plan": entry.Entry("controller.cli.plan:plan", "Show what would be done now, and why.", _LOOK),
+    "top": entry.Entry("controller.cli.top:top", "Show who uses what right now.", _LOOK),
     "validate": entry.Entry("controller.cli.validate:validate", "Check files without an Engine.", _LOOK),
     "logs": entry.Entry("controller.cli.logs:logs", "Print the log of a workspace's container.", _LOOK),
     "check": entry.Entry("controller.cli.check:check", "Look whether the host is fit for it.", _LOOK),

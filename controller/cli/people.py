@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
-from controller.cli import tables, trees
+from controller.cli import slices, tables, trees
 from controller.status import wording
 
 _LABEL_WIDTH: Final = 12
@@ -20,6 +20,8 @@ def lines(user: trees.Json, now: datetime) -> Iterator[str]:
     yield from section("Exceptions", _exemptions(user, now))
     yield from section("Quotas", _quotas(user))
     yield from section("Limits on all workspaces together", _aggregate(user))
+    if trees.at(user, "slice") is not None:
+        yield from section("Slice", slices.lines(trees.at(user, "slice")))
     yield from section("Workspaces", _workspaces(user))
 
 
@@ -84,10 +86,15 @@ def _quotas(user: trees.Json) -> list[str]:
 
 
 def _aggregate(user: trees.Json) -> list[str]:
+    """With what is used of each, where that can be said."""
+    of_them = trees.at(user, "slice")
     rows = [
-        [trees.text(one, key) for key in ("path", "value", "origin")] for one in trees.each(user, "aggregate")
+        [path, slices.used(of_them, path), *(trees.text(one, key) for key in ("value", "origin"))]
+        for one in trees.each(user, "aggregate")
+        if (path := trees.text(one, "path"))
     ]
-    return tables.render(["LIMIT", "VALUE", "ORIGIN"], rows, header=True, colour=False) if rows else []
+    columns = ["LIMIT", "USED", "OF", "ORIGIN"]
+    return tables.render(columns, rows, header=True, colour=False) if rows else []
 
 
 def _workspaces(user: trees.Json) -> list[str]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, cast
 
 from controller.api import workspace
-from controller.cli import gpus, tables, trees
+from controller.cli import gpus, slices, tables, trees
 from controller.status import wording
 
 if TYPE_CHECKING:
@@ -193,5 +193,6 @@ SHAPES: Final[Mapping[str, Callable[[datetime], tables.Kind]]] = {
     "policy": _policy,
     "images": _images,
     "gpus": gpus.kind,
+    "slices": slices.kind,
 }
 """How the objects of each kind are shown, given the time that ages count from."""

@@ -100,4 +100,9 @@ def to_yaml(value: trees.Json) -> str:
 
 def is_coloured() -> bool:
     """Whether stdout is a terminal whose user wants colour (https://no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and is_terminal_able()
+
+
+def is_terminal_able() -> bool:
+    """Whether the terminal, if there is one, does more than to print lines."""
+    return os.environ.get("TERM") != "dumb"

@@ -14,10 +14,11 @@ from controller.api.conditions import Reason
 from controller.cli import control, exits, session, trees
 from controller.model import memory, status
 from controller.model.errors import EffectError
-from controller.status import gpus, images, owners, planned, records, story, wording
+from controller.status import gpus, images, owners, planned, records, slices, story, wording
 
 if TYPE_CHECKING:
     from controller.ledger import ledger
+    from controller.surroundings import Slices
 
 _NO_NONCE: Final = bytes(32)
 OFFLINE: Final = "the controller is not running; this is read from files, Engine and ledger"
@@ -67,6 +68,14 @@ class View(Protocol):
         """All GPUs and who waits for any, as `controller.status.gpus.GpusObject`."""
         ...
 
+    def slices(self) -> control.Answer:
+        """All slices, as `controller.status.slices.SlicesObject`."""
+        ...
+
+    def usage(self) -> control.Answer:
+        """What is used right now, as `controller.status.slices.UsageObject`."""
+        ...
+
     def garbage(self) -> control.Answer:
         """All images and why each stays or would go, as `controller.status.garbage.GarbageObject`."""
         ...
@@ -108,6 +117,12 @@ class _Online:
     def gpus(self) -> control.Answer:
         return self._client.get("gpus")
 
+    def slices(self) -> control.Answer:
+        return self._client.get("slices")
+
+    def usage(self) -> control.Answer:
+        return self._client.get("usage")
+
     def garbage(self) -> control.Answer:
         return self._client.get("garbage")
 
@@ -120,11 +135,12 @@ class _Offline:
     def __init__(self, chosen: settings.Settings) -> None:
         self._settings = chosen
         self._report: status.PassReport | None = None
+        self._room: Slices | None = None
 
     def workspaces(self) -> control.Answer:
         report = self._survey()
-        found = [wording.object_of(report.statuses[name]) for name in sorted(report.statuses)]
-        return _answer({"items": found}, report.at)
+        known = (report.statuses[name] for name in sorted(report.statuses))
+        return _answer({"items": [wording.object_of(one, report.slices) for one in known]}, report.at)
 
     def plan(self) -> control.Answer:
         report = self._survey()
@@ -172,6 +188,20 @@ class _Offline:
     def gpus(self) -> control.Answer:
         report = self._survey()
         return _answer(gpus.gpus_object(report.gpus), report.at)
+
+    def slices(self) -> control.Answer:
+        report = self._survey()
+        return _answer(slices.slices_object(report), report.at)
+
+    def usage(self) -> control.Answer:
+        from controller import accounting, manager  # noqa: PLC0415 - needless while a controller answers
+        from controller.slices import room  # noqa: PLC0415 - likewise
+
+        if self._room is None:
+            self._room = room.Room()
+        at = manager.clock()
+        found = accounting.look(self._survey(), self._room, self._settings.config.slices.root, at)
+        return _answer(found, at)
 
     def garbage(self) -> control.Answer:
         from controller import assembly, collecting  # noqa: PLC0415 - needless while a controller answers

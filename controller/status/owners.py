@@ -3,10 +3,11 @@
 Refuses whatever a reader could not write down: times are RFC 3339 in UTC, absent values are absent keys.
 """
 
+from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
 from controller.model.status import Exemption, PassReport, QuotaUse
-from controller.status import objects
+from controller.status import objects, slices
 
 
 class AccountObject(TypedDict):
@@ -66,11 +67,12 @@ class UserObject(TypedDict):
     exemptions: list[ExemptionObject]
     quotas: list[QuotaObject]
     aggregate: list[objects.EffectiveObject]
+    slice: NotRequired[slices.SliceObject]
     workspaces: list[WorkspaceLine]
 
 
-def user_object(report: PassReport, name: str) -> UserObject:
-    """One owner at the time of a report.
+def user_object(report: PassReport, name: str, cpus: Mapping[str, float] | None = None) -> UserObject:
+    """One owner at the time of a report; `cpus` are processors in use by owner, where they are known.
 
     Raises:
         KeyError: nobody knows that name.
@@ -88,6 +90,8 @@ def user_object(report: PassReport, name: str) -> UserObject:
         "aggregate": [objects.effective_object(one) for one in owner.aggregate],
         "workspaces": [_workspace(report, one) for one in owner.workspaces],
     }
+    if name in report.slices.owners:
+        described["slice"] = slices.slice_object(report, name, cpus or {})
     if owner.account is not None:
         account = owner.account
         described["account"] = {"uid": account.uid, "gid": account.gid, "home": account.home}

@@ -173,6 +173,15 @@ def slices_object(report: PassReport, cpus: Mapping[str, float] | None = None) -
     return told
 
 
+def slice_object(report: PassReport, owner: str, cpus: Mapping[str, float]) -> SliceObject:
+    """One owner's slice.
+
+    Raises:
+        KeyError: nothing is known of it.
+    """
+    return _slice(report, report.slices.owners[owner], _inside(report), cpus)
+
+
 def usage_object(report: PassReport, at: datetime) -> UsageObject:
     """What is used as of a report whose slices were looked at just now."""
     moment = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
