@@ -25,6 +25,7 @@ def check(this: session.Session) -> int:
     may run meanwhile. Exit code 1 if anything fails; warnings alone are 0.
     """
     from controller import manager, preflight  # noqa: PLC0415 - help comes without it
+    from controller.status import checks  # noqa: PLC0415
     from controller.status import preflight as judgement  # noqa: PLC0415
 
     facts = preflight.gather(this.settings, manager.LOCK_DIR, manager.clock())
@@ -34,6 +35,6 @@ def check(this: session.Session) -> int:
         coloured = click.style(one.level, fg=_COLOURS[one.level]) + text.removeprefix(one.level)
         click.echo(coloured if tables.is_coloured() else text)
     levels = [one.level for one in found]
-    failed, warned = levels.count(judgement.Level.FAIL), levels.count(judgement.Level.WARN)
-    session.say(f"{failed} failed, {warned} to know of, {levels.count(judgement.Level.OK)} ok")
+    failed, warned = levels.count(checks.Level.FAIL), levels.count(checks.Level.WARN)
+    session.say(f"{failed} failed, {warned} to know of, {levels.count(checks.Level.OK)} ok")
     return exits.ExitCode.ERROR if failed else exits.ExitCode.OK

@@ -6,9 +6,10 @@ Refuses to judge them: what is good enough is the business of `status`.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from controller.api.config import GpuAttach
+from controller.api.config import GpuAttach, SliceDriver
 from controller.model.gpus import GpuView
 from controller.model.observed import Obstacle, Unseen
+from controller.model.slices import SliceLimit, SliceView
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,23 @@ class GpuFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SliceFacts:
+    """What makes slices here, and what this kernel makes of them.
+
+    Attributes:
+        configured: what the configuration says.
+        view: how they were found by the driver that follows from that and from the Engine.
+        asked: limits that the policy asks for, of whomever.
+        refused: why the controller could not set any, or empty.
+    """
+
+    configured: SliceDriver
+    view: SliceView | Unseen
+    asked: frozenset[SliceLimit] = frozenset()
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Preflight:
     """Everything that is looked at before a controller runs, or while it does.
 
@@ -145,6 +163,7 @@ class Preflight:
         nested_runtime: the one that the policy names for DockerInDocker, or empty.
         high_watermark: percent of the Engine's disk above which nothing new is made.
         gpus: None where none are looked for.
+        slices: None where the Engine could not be looked at.
     """
 
     uid: int
@@ -157,3 +176,4 @@ class Preflight:
     nested_runtime: str = ""
     high_watermark: int = 90
     gpus: GpuFacts | None = None
+    slices: SliceFacts | None = None

@@ -8,14 +8,15 @@ from datetime import datetime
 from typing import Final
 
 from controller.api.config import SliceDriver
-from controller.api.presets import Grant, Group, User
+from controller.api.policy import PolicySpec
+from controller.api.presets import Aggregate, Grant, Group, User
 from controller.model import slicenames, slicestatus
 from controller.model.desired import AcceptedPolicy, AcceptedSpec
 from controller.model.effective import Refusal
 from controller.model.memory import Memory
 from controller.model.observed import EngineView, Seen, Unseen
 from controller.model.plan import Decision, HostFinding
-from controller.model.slices import ROOT, UNLIMITED, Question, SliceView
+from controller.model.slices import ROOT, UNLIMITED, Question, SliceLimit, SliceView
 from controller.model.slicestatus import SlicesStatus
 from controller.planning import lowering, ownerslices, sliceupkeep, tenants
 from controller.planning.case import Blueprint, Ours, Rules, Scene, Within
@@ -28,9 +29,14 @@ NOWHERE: Final = Within()
 
 def driver_of(rules: Rules, view: EngineView) -> SliceDriver:
     """Return who makes the slices: as configured, else who makes the Engine's own cgroups; never AUTO."""
-    if rules.slice_driver is not SliceDriver.AUTO:
-        return rules.slice_driver
-    match view.cgroup_driver:
+    return driver_for(rules.slice_driver, view.cgroup_driver)
+
+
+def driver_for(configured: SliceDriver, engines: str) -> SliceDriver:
+    """Return who makes slices by a configuration, for an Engine whose own cgroups are made by that driver."""
+    if configured is not SliceDriver.AUTO:
+        return configured
+    match engines:
         case "systemd":
             return SliceDriver.SYSTEMD
         case "cgroupfs":
@@ -52,14 +58,23 @@ def _paths(policy: AcceptedPolicy | Unseen) -> frozenset[str]:
     """Return for which paths the policy limits IO, of whomever."""
     if isinstance(policy, Unseen):
         return frozenset()
-    rules = policy.policy.spec
+    return frozenset(one.path for aggregate in _aggregates(policy.policy.spec) for one in aggregate.io or ())
+
+
+def asked(policy: PolicySpec) -> frozenset[SliceLimit]:
+    """Return what the policy limits slices by, of whomever."""
+    said = [aggregate.model_dump() for aggregate in _aggregates(policy)]
+    return frozenset(limit for limit in SliceLimit for one in said if one.get(limit.value) is not None)
+
+
+def _aggregates(policy: PolicySpec) -> Iterator[Aggregate]:
+    yield policy.aggregate
     entries: tuple[Group | User | Grant, ...] = (
-        *rules.groups.values(),
-        *rules.users.values(),
-        *rules.grants,
+        *policy.groups.values(),
+        *policy.users.values(),
+        *policy.grants,
     )
-    said = [rules.aggregate, *(one.aggregate for one in entries if one.aggregate is not None)]
-    return frozenset(one.path for aggregate in said for one in aggregate.io or ())
+    yield from (one.aggregate for one in entries if one.aggregate is not None)
 
 
 def within(grounds: Grounds, rules: Rules, owner: str) -> Within:

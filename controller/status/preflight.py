@@ -3,16 +3,16 @@
 Refuses to look: the facts are given, and what is not among them is not judged.
 """
 
-import enum
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from controller.api.config import GpuAttach
 from controller.model.gpus import GpuView
 from controller.model.observed import Unseen
 from controller.model.preflight import EngineFacts, Files, GpuFacts, Place, PoolUse, Preflight, Toolkit
-from controller.status import wording
+from controller.status import slicechecks, wording
+from controller.status.checks import Check, Level, fail, ok, warn
 
 OLDEST_API: Final = (1, 41)
 SAFE_TOOLKIT: Final = (1, 17, 8)
@@ -32,32 +32,6 @@ _SCARCE, _EXHAUSTED = 0.10, 0.03
 """Shares of free disk below which there is a warning, and a failure."""
 
 
-class Level(enum.StrEnum):
-    """How a finding is to be taken."""
-
-    OK = "ok"
-    """As it should be."""
-    WARN = "warn"
-    """The controller works; a person should know."""
-    FAIL = "fail"
-    """The controller cannot work, or not safely."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of `wharf check`: what was looked at, what was found, and what to do about it."""
-
-    level: Level
-    what: str
-    detail: str
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        """`warn  live restore  it is off; set …`."""
-        text = f"{self.level:<4}  {self.what:<16}  {self.detail}"
-        return f"{text}; {self.remedy}" if self.remedy else text
-
-
 def judge(facts: Preflight) -> tuple[Check, ...]:
     """All findings, in the order in which a person would mend them."""
     return tuple(_judge(facts))
@@ -65,81 +39,71 @@ def judge(facts: Preflight) -> tuple[Check, ...]:
 
 def _judge(facts: Preflight) -> Iterator[Check]:
     if facts.uid != 0:
-        yield _warn("user", f"asked as uid {facts.uid}, who sees only a part", "ask as root")
+        yield warn("user", f"asked as uid {facts.uid}, who sees only a part", "ask as root")
     yield from _engine(facts.engine)
     if not isinstance(facts.engine, Unseen):
-        yield _ok("controller", facts.holder or "none has this Engine")
+        yield ok("controller", facts.holder or "none has this Engine")
         yield from _security(facts.engine, facts.nested_runtime)
+    if facts.slices is not None and not isinstance(facts.engine, Unseen):
+        yield from slicechecks.judge(facts.slices, facts.engine)
     yield from _files(facts.files, facts.high_watermark)
     if facts.gpus is not None:
         found = _gpus(facts.gpus, None if isinstance(facts.engine, Unseen) else facts.engine)
         is_simulated = not isinstance(facts.gpus.view, Unseen) and facts.gpus.view.simulated
         yield from map(_simulated, found) if is_simulated else found
     yield (
-        _fail("policy", facts.policy, "mend it; `wharf validate` tells more")
+        fail("policy", facts.policy, "mend it; `wharf validate` tells more")
         if facts.policy
-        else _ok("policy", "policy and catalog are valid, or absent")
+        else ok("policy", "policy and catalog are valid, or absent")
     )
     if facts.ledger:
-        yield _fail("ledger", facts.ledger, "")
+        yield fail("ledger", facts.ledger, "")
     yield from map(_pool, facts.pools)
-
-
-def _ok(what: str, detail: str) -> Check:
-    return Check(Level.OK, what, detail)
-
-
-def _warn(what: str, detail: str, remedy: str) -> Check:
-    return Check(Level.WARN, what, detail, remedy)
-
-
-def _fail(what: str, detail: str, remedy: str) -> Check:
-    return Check(Level.FAIL, what, detail, remedy)
 
 
 def _engine(engine: EngineFacts | Unseen) -> Iterator[Check]:
     if isinstance(engine, Unseen):
-        yield _fail("engine", engine.message, "start the Engine, or correct docker.host")
+        yield fail("engine", engine.message, "start the Engine, or correct docker.host")
         return
     api = ".".join(map(str, engine.api_version))
     if engine.api_version < OLDEST_API:
-        yield _fail("engine", f"{engine.version} speaks API {api}", "install 20.10 or newer (API 1.41)")
+        yield fail("engine", f"{engine.version} speaks API {api}", "install 20.10 or newer (API 1.41)")
     else:
-        yield _ok("engine", f"{engine.version}, API {api}")
+        yield ok("engine", f"{engine.version}, API {api}")
     if engine.live_restore:
-        yield _ok("live restore", "workspaces go on while the Engine is restarted")
+        yield ok("live restore", "workspaces go on while the Engine is restarted")
     else:
         remedy = 'set "live-restore": true in /etc/docker/daemon.json and reload the Engine'
-        yield _warn("live restore", "off: a restart of the Engine stops every workspace", remedy)
+        yield warn("live restore", "off: a restart of the Engine stops every workspace", remedy)
     if engine.storage_driver in _GOOD_STORAGE:
-        yield _ok("storage driver", engine.storage_driver)
+        yield ok("storage driver", engine.storage_driver)
     else:
-        yield _warn("storage driver", f"{engine.storage_driver} is slow or deprecated", "use overlay2")
+        yield warn("storage driver", f"{engine.storage_driver} is slow or deprecated", "use overlay2")
     yield from _cgroups(engine)
 
 
 def _security(engine: EngineFacts, nested: str) -> Iterator[Check]:
     if not engine.seccomp:
         remedy = "use a kernel and an Engine with seccomp"
-        yield _warn("seccomp", "the Engine does not filter the system calls of containers", remedy)
+        yield warn("seccomp", "the Engine does not filter the system calls of containers", remedy)
     if not nested:
         return
     if nested in engine.runtimes:
-        yield _ok("runtime", f"{nested}, for DockerInDocker")
+        yield ok("runtime", f"{nested}, for DockerInDocker")
     else:
         detail = f"the Engine lacks {nested}, the policy's dockerInDockerRuntime"
-        yield _warn("runtime", detail, 'install it and enter it under "runtimes" in /etc/docker/daemon.json')
+        yield warn("runtime", detail, 'install it and enter it under "runtimes" in /etc/docker/daemon.json')
 
 
 def _cgroups(engine: EngineFacts) -> Iterator[Check]:
     detail = f"version {engine.cgroup_version}, driver {engine.cgroup_driver}"
     if engine.cgroup_version == "1":
-        yield _warn("cgroup", detail, "version 2 enforces more; boot with systemd.unified_cgroup_hierarchy=1")
+        yield warn("cgroup", detail, "version 2 enforces more; boot with systemd.unified_cgroup_hierarchy=1")
     else:
-        yield _ok("cgroup", detail)
+        yield ok("cgroup", detail)
     if engine.lacks:
         remedy = "enable them in the kernel; such limits of specs have no effect"
-        yield _warn("limits", f"the Engine cannot set {', '.join(engine.lacks)}", remedy)
+        yield warn("limits", f"the Engine cannot set {', '.join(engine.lacks)}", remedy)
 
 
 def _files(files: Files, high: int) -> Iterator[Check]:
@@ -162,9 +126,9 @@ def _state(place: Place) -> Iterator[Check]:
     what = "state dir"
     if place.file_system in _NETWORKED:
         detail = f"{place.path} is on {place.file_system}"
-        yield _fail(what, detail, "set stateDir to a local disk: locks and durable writes need one")
+        yield fail(what, detail, "set stateDir to a local disk: locks and durable writes need one")
     elif place.file_system in _VOLATILE:
-        yield _warn(what, f"{place.path} is on {place.file_system}", "a reboot forgets it; use a local disk")
+        yield warn(what, f"{place.path} is on {place.file_system}", "a reboot forgets it; use a local disk")
     else:
         yield from _owned(what, place, _BY_GROUP | _BY_OTHERS, missing="it is made at the start")
 
@@ -173,7 +137,7 @@ def _runtime(place: Place) -> Iterator[Check]:
     what = "runtime dir"
     if place.file_system not in _VOLATILE:
         detail = f"{place.path} is on {place.file_system}: secrets of workspaces would be written to a disk"
-        yield _warn(what, detail, "set runtimeDir to a directory below /run")
+        yield warn(what, detail, "set runtimeDir to a directory below /run")
     else:
         yield from _owned(what, place, _BY_GROUP | _BY_OTHERS, missing="it is made at the start")
 
@@ -185,7 +149,7 @@ def _secrets(place: Place) -> Iterator[Check]:
 def _specs(place: Place) -> Iterator[Check]:
     what = "spec dir"
     if not place.exists and not place.error:
-        yield _fail(what, f"{place.path} does not exist", "make it, or correct specDir")
+        yield fail(what, f"{place.path} does not exist", "make it, or correct specDir")
     else:
         yield from _owned(what, place, _BY_OTHERS, missing="")
 
@@ -195,10 +159,10 @@ def _proxy(place: Place) -> Iterator[Check]:
     what = "proxy dir"
     if not place.exists and not place.error:
         remedy = f"install -d -m 0755 {place.path}, or correct proxy.directory: names are not published"
-        yield _fail(what, f"{place.path} does not exist", remedy)
+        yield fail(what, f"{place.path} does not exist", remedy)
     elif place.is_directory and place.file_system in _NETWORKED:
         detail = f"{place.path} is on {place.file_system}: the proxy may not hear of changes"
-        yield _warn(what, detail, "use a local directory, and run the proxy on this host")
+        yield warn(what, detail, "use a local directory, and run the proxy on this host")
     else:
         yield from _owned(what, place, _BY_GROUP | _BY_OTHERS, missing="")
 
@@ -206,18 +170,18 @@ def _proxy(place: Place) -> Iterator[Check]:
 def _owned(what: str, place: Place, forbidden: int, missing: str) -> Iterator[Check]:
     """A directory must be root's, and closed to those who could abuse it."""
     if place.error:
-        yield _fail(what, f"{place.path} cannot be looked at: {place.error}", "ask as root")
+        yield fail(what, f"{place.path} cannot be looked at: {place.error}", "ask as root")
     elif not place.exists:
-        yield _ok(what, f"{place.path} does not exist; {missing}")
+        yield ok(what, f"{place.path} does not exist; {missing}")
     elif not place.is_directory:
-        yield _fail(what, f"{place.path} is no directory", "move it away")
+        yield fail(what, f"{place.path} is no directory", "move it away")
     elif place.uid != 0:
-        yield _fail(what, f"{place.path} belongs to uid {place.uid}", f"chown root {place.path}")
+        yield fail(what, f"{place.path} belongs to uid {place.uid}", f"chown root {place.path}")
     elif place.mode & forbidden:
         closed = f"{place.mode & ~forbidden:04o}"
-        yield _fail(what, f"{place.path} has mode {place.mode:04o}", f"chmod {closed} {place.path}")
+        yield fail(what, f"{place.path} has mode {place.mode:04o}", f"chmod {closed} {place.path}")
     else:
-        yield _ok(what, f"{place.path}, {place.file_system}")
+        yield ok(what, f"{place.path}, {place.file_system}")
 
 
 def _engine_disk(place: Place, high: int) -> Check:
@@ -228,52 +192,52 @@ def _engine_disk(place: Place, high: int) -> Check:
         f"{wording.size(place.free)} free of {wording.size(place.size)} at {place.path}, fuller than "
         f"disk.highWatermark ({high} %): pulls and new workspaces wait"
     )
-    return _warn(_ENGINE_DISK, detail, "make room: `wharf gc`, logs, kept containers (`wharf get retained`)")
+    return warn(_ENGINE_DISK, detail, "make room: `wharf gc`, logs, kept containers (`wharf get retained`)")
 
 
 def _disk(what: str, place: Place) -> Check:
     share = place.free / place.size
     detail = f"{wording.size(place.free)} free of {wording.size(place.size)} at {place.path}"
     if share < _EXHAUSTED:
-        return _fail(what, detail, "make room: images, logs, kept containers (`wharf get retained`)")
+        return fail(what, detail, "make room: images, logs, kept containers (`wharf get retained`)")
     if share < _SCARCE:
-        return _warn(what, detail, "make room soon: images, logs, kept containers (`wharf get retained`)")
-    return _ok(what, detail)
+        return warn(what, detail, "make room soon: images, logs, kept containers (`wharf get retained`)")
+    return ok(what, detail)
 
 
 def _clock(*, synchronised: bool | None) -> Check:
     if synchronised is None:
-        return _warn("clock", "the host does not tell whether it is synchronised", "run an NTP client")
+        return warn("clock", "the host does not tell whether it is synchronised", "run an NTP client")
     if not synchronised:
-        return _warn("clock", "not synchronised", "run an NTP client: timedatectl set-ntp true")
-    return _ok("clock", "synchronised")
+        return warn("clock", "not synchronised", "run an NTP client: timedatectl set-ntp true")
+    return ok("clock", "synchronised")
 
 
 def _roots(files: Files) -> Iterator[Check]:
     for root, (unsafe, suid) in sorted(files.mount_roots.items()):
         if unsafe is not None:
-            yield _fail("mount root", f"{root}: {unsafe.message}", "")
+            yield fail("mount root", f"{root}: {unsafe.message}", "")
         elif suid is not None:
             remedy = "only workspaces with runAs: Image, or another profile than Standard, are held"
-            yield _warn("mount root", f"{root}: {suid.message}", remedy)
+            yield warn("mount root", f"{root}: {suid.message}", remedy)
         else:
-            yield _ok("mount root", root)
+            yield ok("mount root", root)
 
 
 def _jobs(files: Files) -> Iterator[Check]:
     for job in files.prune_jobs:
         detail = f"{job.file}:{job.line}: {job.text}: it would remove stopped workspaces and kept containers"
-        yield _warn("prune job", detail, "remove the entry and use `wharf gc` in its place")
+        yield warn("prune job", detail, "remove the entry and use `wharf gc` in its place")
     if files.unread:
-        yield _warn("prune job", f"cannot read {', '.join(files.unread)}", "ask as root")
+        yield warn("prune job", f"cannot read {', '.join(files.unread)}", "ask as root")
     if not files.prune_jobs and not files.unread:
-        yield _ok("prune job", "no cron entry or timer calls docker prune")
+        yield ok("prune job", "no cron entry or timer calls docker prune")
 
 
 def _gpus(gpus: GpuFacts, engine: EngineFacts | None) -> Iterator[Check]:
     view = gpus.view
     if isinstance(view, Unseen):
-        yield _warn("gpus", view.message, "ask nvidia-smi; workspaces with a GPU wait, others do not")
+        yield warn("gpus", view.message, "ask nvidia-smi; workspaces with a GPU wait, others do not")
         return
     yield _driver(view, gpus.is_listed)
     yield from _gpu_state(view)
@@ -284,24 +248,24 @@ def _gpus(gpus: GpuFacts, engine: EngineFacts | None) -> Iterator[Check]:
 
 def _driver(view: GpuView, is_listed: bool) -> Check:  # noqa: FBT001 - one fact of two
     if view.mismatch:
-        return _warn("gpus", view.mismatch, "restart the host: until then nothing new starts with a GPU")
+        return warn("gpus", view.mismatch, "restart the host: until then nothing new starts with a GPU")
     if not view.devices:
-        return _ok("gpus", "the driver has no device" if view.driver else "no driver of NVIDIA here")
-    return _ok("gpus", _devices(view, is_listed))
+        return ok("gpus", "the driver has no device" if view.driver else "no driver of NVIDIA here")
+    return ok("gpus", _devices(view, is_listed))
 
 
 def _gpu_state(view: GpuView) -> Iterator[Check]:
     if view.processes is None and not view.mismatch:
         detail = "the driver does not tell who uses them, so none is granted"
-        yield _warn("gpu users", detail, "see that driver and library are of one version, and ask as root")
+        yield warn("gpu users", detail, "see that driver and library are of one version, and ask as root")
     divided = {device.parent for device in view.devices.values()}
     for device in view.devices.values():
         if device.divided and device.uuid not in divided:
             detail = f"MIG mode of {device.uuid} is on and it has no instance: nothing of it can be granted"
-            yield _warn("mig", detail, "make instances (`wharf mig plan` says which), or switch MIG mode off")
+            yield warn("mig", detail, "make instances (`wharf mig plan` says which), or switch MIG mode off")
     for trouble in view.troubles:
         remedy = "it is granted again some time after that is over"
-        yield _warn("gpu health", f"{trouble.uuid}: {trouble.message}", remedy)
+        yield warn("gpu health", f"{trouble.uuid}: {trouble.message}", remedy)
 
 
 def _devices(view: GpuView, is_listed: bool) -> str:  # noqa: FBT001 - one fact of two
@@ -330,34 +294,34 @@ def _attachment(gpus: GpuFacts, view: GpuView, engine: EngineFacts) -> Iterator[
     missing = grantable - kit.described - {name.rpartition("=")[2] for name in engine.cdi or ()}
     if engine.cdi is None:
         remedy = 'set "features": {"cdi": true} in /etc/docker/daemon.json, or gpus.attach: Auto'
-        yield _warn(what, "the Engine has no CDI, which gpus.attach asks for", remedy)
+        yield warn(what, "the Engine has no CDI, which gpus.attach asks for", remedy)
     elif missing:
         remedy = "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml (again after each change of MIG)"
-        yield _warn(what, f"no description for CDI of {', '.join(sorted(missing))}", remedy)
+        yield warn(what, f"no description for CDI of {', '.join(sorted(missing))}", remedy)
     else:
-        yield _ok(what, "by CDI")
+        yield ok(what, "by CDI")
 
 
 def _hook(is_there: bool, engine: EngineFacts) -> Check:  # noqa: FBT001 - one fact of two
     what = "gpu attachment"
     if not is_there:
-        return _warn(what, "neither CDI nor NVIDIA's hook is here", "install the NVIDIA Container Toolkit")
+        return warn(what, "neither CDI nor NVIDIA's hook is here", "install the NVIDIA Container Toolkit")
     if engine.cgroup_driver == "systemd":
         detail = "by NVIDIA's hook: `systemctl daemon-reload` takes the GPUs from what runs"
-        return _warn(what, detail, "use CDI (Engine 25 or newer), or the cgroup driver cgroupfs")
-    return _ok(what, "by NVIDIA's hook")
+        return warn(what, detail, "use CDI (Engine 25 or newer), or the cgroup driver cgroupfs")
+    return ok(what, "by NVIDIA's hook")
 
 
 def _toolkit(kit: Toolkit) -> Iterator[Check]:
     if kit.version and tuple(map(int, kit.version.split("."))) < SAFE_TOOLKIT:
         detail = f"{kit.version}: an image can escape from its container (CVE-2025-23266)"
-        yield _warn("gpu toolkit", detail, "upgrade the NVIDIA Container Toolkit to 1.17.8 or newer")
+        yield warn("gpu toolkit", detail, "upgrade the NVIDIA Container Toolkit to 1.17.8 or newer")
 
 
 def _pool(use: PoolUse) -> Check:
     detail = f"{use.given} of {use.blocks} blocks of the pool {use.pool} are given"
     if use.given >= use.blocks:
-        return _fail("ports", detail, "enlarge the pool: the next owner's workspaces are held")
+        return fail("ports", detail, "enlarge the pool: the next owner's workspaces are held")
     if use.given >= use.blocks * _CROWDED:
-        return _warn("ports", detail, "enlarge the pool soon")
-    return _ok("ports", detail)
+        return warn("ports", detail, "enlarge the pool soon")
+    return ok("ports", detail)

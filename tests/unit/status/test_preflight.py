@@ -19,7 +19,7 @@ from controller.model.preflight import (
     Toolkit,
 )
 from controller.status import preflight
-from controller.status.preflight import Level
+from controller.status.checks import Level
 from tests.support import reports
 
 GIB = 2**30
