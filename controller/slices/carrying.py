@@ -4,6 +4,7 @@ Refuses to choose, to write a hard limit of memory below what is in use, and to 
 not have.
 """
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,7 +16,18 @@ from controller.api.config import SliceDriver
 from controller.model import errors
 from controller.model.actions import LimitCgroup, RemoveSlice, SetSlice, SliceAction
 from controller.model.slices import ROOT, Question, SliceLimit, SliceLimits, differing
-from controller.slices import cgroupfs, containers, files, groups, guards, kernel, reading, words, writing
+from controller.slices import (
+    cgroupfs,
+    containers,
+    files,
+    groups,
+    guards,
+    kernel,
+    reading,
+    refusals,
+    words,
+    writing,
+)
 from controller.slices.groups import Group, Hierarchies
 from controller.slices.kernel import Kernel
 from controller.slices.refusals import NotNowError
@@ -82,6 +94,13 @@ class Carrier:
                 return containers.limit(action, group, self._examine(hierarchies, {}, group, question))
             case _:  # pragma: no cover - the type checker proves it
                 assert_never(action)
+
+    def writable(self) -> str:
+        """Return why nothing can be written where slices are, empty if it can. Raises `errors.Retryable`."""
+        for folder in groups.find(self._proc).below(self._above(), "").all():
+            if not os.access(folder, os.W_OK):
+                return f"{folder}: {refusals.READ_ONLY}"
+        return ""
 
     def populated(self, path: str) -> bool:
         """Whether a process is in the cgroup at a path below systemd's own root, in any hierarchy."""

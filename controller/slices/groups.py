@@ -22,6 +22,9 @@ LIMITING: Final = ("cpu", "cpuset", "memory", "pids")
 UNIFIED: Final = ""
 """How version 2 is called among the mounts."""
 
+NOWHERE: Final = "/no such cgroup"
+"""Where files of controllers are that are not mounted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -32,11 +35,11 @@ class Group:
 
     def file(self, controller: str, name: str) -> str:
         """Return the path of one of its files; a controller that is not mounted has none that is there."""
-        return f"{self.folders.get(controller, '/nowhere')}/{name}"
+        return f"{self.folders.get(controller, NOWHERE)}/{name}"
 
     def main(self) -> str:
         """Return the folder that tells what is in it: of memory, where there are several."""
-        return self.folders.get("memory") or next(iter(self.folders.values()), "/nowhere")
+        return self.folders.get("memory") or next(iter(self.folders.values()), NOWHERE)
 
     def all(self) -> tuple[str, ...]:
         """Return its folders, each once."""

@@ -112,7 +112,7 @@ def write(path: str, text: str) -> None:
     Raises:
         OSError: the kernel refuses it; it names the file.
     """
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
     try:
         os.write(descriptor, text.encode())
     except OSError as error:

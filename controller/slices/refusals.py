@@ -54,7 +54,7 @@ _LIMIT_OF: Final = {
     "blkio.bfq": SliceLimit.IO_WEIGHT,
 }
 """By how a file is called, whose it is."""
-_READ_ONLY: Final = "the controller may not write there; its unit must not say ProtectControlGroups"
+READ_ONLY: Final = "the controller may not write there; its unit must not say ProtectControlGroups"
 TABLE: Final[tuple[Row, ...]] = (
     Row(errno.EINVAL, "a container in the slice has a greater quota, or it is less than 0.01", "quota_us"),
     Row(errno.EINVAL, "at least 0.01 processors are needed", "cpu.max"),
@@ -71,9 +71,9 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(errno.EOPNOTSUPP, "somebody made it a cgroup of threads", "subtree_control"),
     Row(errno.ENOENT, "it went meanwhile, or this kernel does not have it"),
     Row(errno.ENODEV, "it went meanwhile", reason=Reason.CHANGED_MEANWHILE),
-    Row(errno.EACCES, _READ_ONLY, terminal=True),
-    Row(errno.EPERM, _READ_ONLY, terminal=True),
-    Row(errno.EROFS, _READ_ONLY, terminal=True),
+    Row(errno.EACCES, READ_ONLY, terminal=True),
+    Row(errno.EPERM, READ_ONLY, terminal=True),
+    Row(errno.EROFS, READ_ONLY, terminal=True),
     Row(errno.ENOSPC, "the host has too many cgroups (cgroup.max.descendants)"),
     Row(errno.EAGAIN, "the host has too many cgroups (cgroup.max.depth, cgroup.max.descendants)"),
     Row(errno.ENOMEM, "the host is short of memory"),

@@ -80,6 +80,15 @@ class Room:
             self._count()
         return Succeeded(action, time.monotonic() - begin, already=not changed)
 
+    def writable(self, question: Question) -> str:
+        """Return why the controller cannot set limits, empty if it can; nothing is written to find out."""
+        if question.driver is SliceDriver.NONE:
+            return ""
+        try:
+            return self._carrier.writable()
+        except errors.EffectError as error:
+            return error.message
+
     def _observe(self, question: Question, now: datetime) -> Seen[SliceView] | Unseen:
         try:
             return Seen(self._look.look(question, now), now)

@@ -1,7 +1,7 @@
 """Knows what is in a slice and is no container of ours.
 
 Refuses to blame what was just seen for the first time: a container that starts, or has just ended, is in its
-slice before, or after, it is known to run.
+slice before, or after, it is known to run. A cgroup that nothing is in is nobody.
 """
 
 import os
@@ -54,8 +54,8 @@ def within(read: Read, folder: str, known: Collection[str], proc: Path = PROC) -
     """
     found = [_process(pid, proc) for pid in (read(f"{folder}/cgroup.procs") or "").split()[: _MOST + 1]]
     if _count(folder) != len(known):
-        names = sorted(Path(one).name for one in cgroupfs.children(folder))
-        found += [_group(name) for name in names if name not in known]
+        strange = [one for one in cgroupfs.children(folder) if Path(one).name not in known]
+        found += [_group(Path(one).name) for one in strange if cgroupfs.populated(one)]
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from controller.api.conditions import Reason
 from controller.model import errors
 from controller.model.slices import IoLimit, SliceLimit, SliceLimits
-from controller.slices import cpusets, disks, files, reading
+from controller.slices import cpusets, disks, files, groups, reading
 from controller.slices.files import BFQ_WEIGHTS, BILLION, IO_WEIGHT, PERIOD, Terms
 from controller.slices.groups import Group
 
@@ -36,7 +36,7 @@ def write_limits(group: Group, wanted: SliceLimits, which: AbstractSet[SliceLimi
 
 def _write_v1(group: Group, wanted: SliceLimits, which: AbstractSet[SliceLimit], terms: Terms) -> None:
     if SliceLimit.CPUSET in which:
-        cpusets.write(group.folders.get("cpuset", "/nowhere"), wanted.cpuset)
+        cpusets.write(group.folders.get("cpuset", groups.NOWHERE), wanted.cpuset)
     if SliceLimit.CPUS in which:
         period = group.file("cpu", "cpu.cfs_period_us")
         if reading.read(period) != str(PERIOD):
