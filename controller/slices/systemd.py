@@ -1,22 +1,26 @@
-"""Makes, limits and removes slices as transient units of systemd's.
+"""Makes, limits and removes slices as units of systemd's that have no file, until the next boot.
 
 Refuses unit files and daemon-reload, for whatever reason, and to stop a slice that something is in: systemd
 stops all of that, too. Sources: org.freedesktop.systemd1(5), systemd.resource-control(5).
+
+A transient unit is the last resort: systemd writes a file for it, and once it has read its units anew, it
+looks for that file even after the slice was removed. Then no container can be started there ("not found")
+until a unit of that name is transient again, or all units are read once more.
 """
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from controller.api.conditions import Reason
 from controller.model import errors
 from controller.model.slices import UNLIMITED, SliceLimit, SliceLimits
+from controller.slices import systemd_names
 from controller.slices import systemd_properties as properties
 from controller.slices import systemd_refusals as refusals
 from controller.slices.bus import DEADLINE, Bus, Refused, Unanswered
-from controller.slices.systemd_properties import Property
 
 CANNOT_V1: Final[Mapping[SliceLimit, str]] = {
     SliceLimit.CPUSET: "systemd sets processors (AllowedCPUs) on version 2 of the cgroups alone",
@@ -68,14 +72,12 @@ class Driver:
 
     def ensure(self, name: str, limits: SliceLimits) -> None:
         """Make or change the slice, so that it has these limits; the kernel was told when this returns."""
-        wanted = properties.of(limits)
         with _translated(name):
             unit = self._find(name)
-            if unit is not None and unit.state == "active":
-                self._set(name, wanted)
-            else:
-                self._start(name, wanted)
-            self._await(name, lambda found: found is not None and found.state == "active" and not found.busy)
+            if unit is None or unit.state != "active":
+                self._start(name)
+            self._set(name, limits)
+            self._await(name, _is_active)
 
     def remove(self, name: str) -> str:
         """Remove the slice, unless something is in it; return what, in words: empty when it is gone."""
@@ -86,26 +88,29 @@ class Driver:
             inside = self._inside(unit)
             if inside:
                 return inside
-            if not self._bus.unit(unit.path, "Transient"):
-                # systemd made it for a container, and would give the next of this name what was set meanwhile
-                self._set(name, properties.of(UNLIMITED))
+            if self._bus.unit(unit.path, "DropInPaths") and not self._bus.unit(unit.path, "Transient"):
+                self._set(
+                    name, UNLIMITED
+                )  # else the next one of this name begins with the limits of this one
             self._bus.call("StopUnit", "ss", (name, _KEEP_OTHER_JOBS))
             self._await(name, lambda found: found is None or found.at_rest)
             return ""
 
-    def _start(self, name: str, wanted: Sequence[Property]) -> None:
-        said = [("Description", ("s", "What the workspaces of an owner use together")), *wanted]
+    def _start(self, name: str) -> None:
         try:
-            self._bus.call("StartTransientUnit", "ssa(sv)a(sa(sv))", (name, _KEEP_OTHER_JOBS, said, []))
-        except Refused as error:
-            if error.name != refusals.UNIT_EXISTS:
-                raise
-            # A unit that failed in it keeps a stopped slice in memory, or somebody wrote a unit file for it.
-            self._set(name, wanted)
             self._bus.call("StartUnit", "ss", (name, _KEEP_OTHER_JOBS))
+        except Refused as error:
+            if error.name != refusals.NO_SUCH_UNIT:
+                raise
+            for level in systemd_names.levels(name):
+                if not _is_active(self._find(level)):
+                    said = (level, _KEEP_OTHER_JOBS, [], [])
+                    self._bus.call("StartTransientUnit", "ssa(sv)a(sa(sv))", said)
+                    self._await(level, _is_active)
+        self._await(name, _is_active)
 
-    def _set(self, name: str, wanted: Sequence[Property]) -> None:
-        self._bus.call("SetUnitProperties", "sba(sv)", (name, _FOR_THIS_BOOT, wanted))
+    def _set(self, name: str, limits: SliceLimits) -> None:
+        self._bus.call("SetUnitProperties", "sba(sv)", (name, _FOR_THIS_BOOT, properties.of(limits)))
 
     def _inside(self, unit: _Unit) -> str:
         """Return what is in a slice and would be stopped with it, or keeps it from going."""
@@ -137,6 +142,10 @@ class Driver:
                 message = f"{name} is still {state} after {self._deadline:g} s"
                 raise errors.Retryable(Reason.OUTCOME_UNKNOWN, message)
             time.sleep(_BETWEEN_LOOKS)
+
+
+def _is_active(unit: _Unit | None) -> bool:
+    return unit is not None and unit.state == "active" and not unit.busy
 
 
 @contextlib.contextmanager

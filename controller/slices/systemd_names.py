@@ -16,9 +16,13 @@ _KERNELS: Final = re.compile(
 
 def control_group(name: str) -> str:
     r"""Return the path below systemd's root: `/wharf.slice/wharf-a\x2db.slice` for `wharf-a\x2db.slice`."""
-    levels = name.removesuffix(_SUFFIX).split("-")
-    units = ("-".join(levels[: depth + 1]) + _SUFFIX for depth in range(len(levels)))
-    return "".join(f"/{_marked(unit)}" for unit in units)
+    return "".join(f"/{_marked(unit)}" for unit in levels(name))
+
+
+def levels(name: str) -> list[str]:
+    """Return the slice and those that it is in, the outermost first."""
+    parts = name.removesuffix(_SUFFIX).split("-")
+    return ["-".join(parts[: depth + 1]) + _SUFFIX for depth in range(len(parts))]
 
 
 def _marked(unit: str) -> str:
