@@ -12,11 +12,11 @@ from typing import Final
 
 from controller.api.conditions import Reason
 from controller.api.config import SliceDriver
-from controller.model import errors
+from controller.model import errors, slicenames
 from controller.model.actions import SliceAction
 from controller.model.observed import Seen, Unseen
 from controller.model.outcomes import Failed, Outcome, Skipped, Succeeded
-from controller.model.slices import Question, SliceView
+from controller.model.slices import ROOT, Question, SliceView
 from controller.slices import bus, disks, refusals, systemd
 from controller.slices.carrying import Carrier, Systemd
 from controller.slices.groups import PROC
@@ -85,6 +85,8 @@ class Room:
         if question.driver is SliceDriver.NONE:
             return ""
         try:
+            if question.driver is SliceDriver.SYSTEMD:
+                self._systemd().path(slicenames.parent(question.driver, question.root, ROOT))
             return self._carrier.writable()
         except errors.EffectError as error:
             return error.message

@@ -31,6 +31,7 @@ class Units:
         self.apply = apply
         self.there: dict[str, SliceLimits] = {}
         self.inside = ""
+        self.away = False
 
     def ensure(self, name: str, limits: SliceLimits) -> None:
         self.there[name] = limits
@@ -42,6 +43,8 @@ class Units:
         return self.inside
 
     def path(self, name: str) -> str | None:
+        if self.away:
+            raise errors.Retryable(Reason.SLICE_REFUSED, "no systemd is on the bus")
         return f"/{name}" if name in self.there else None
 
 
@@ -49,6 +52,7 @@ class Host:
     def __init__(self, tree: Tree, driver: SliceDriver, units: Units | None = None) -> None:
         self.tree = tree
         self.driver = driver
+        self.units = units
         self.room = Room(tree.proc, tree.sys, units)
         self.running: dict[str, int] = {}
         self.paths: frozenset[str] = frozenset()
@@ -408,6 +412,9 @@ def test_whether_limits_can_be_written_is_told_without_a_try(
     assert host.room.writable(question) == ""
     monkeypatch.setattr(os, "access", lambda _path, _mode: False)
     assert "ProtectControlGroups" in host.room.writable(question)
+    if isinstance(host.units, Units):
+        host.units.away = True
+        assert ("no systemd" in host.room.writable(question)) is (host.driver is SliceDriver.SYSTEMD)
     (host.tree.proc / "self/mountinfo").unlink()
-    assert "mountinfo" in Room(host.tree.proc, host.tree.sys).writable(question)
+    assert "mountinfo" in Room(host.tree.proc, host.tree.sys, Units()).writable(question)
     assert host.room.writable(Question(SliceDriver.NONE, "wharf")) == ""
