@@ -37,24 +37,37 @@ def rejected(fleet: Fleet, name: str) -> str:
     return message
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "expected"),
-    [
-        ("broken", HEAD + "spec: {class: small\n", ["broken.yaml:"]),
-        ("unknown-key", HEAD + "spec:\n  classs: small\n", ["unknown-key.yaml:5:3", "spec.classs", "class"]),
-        ("no-unit", HEAD + 'spec:\n  resources: {memory: "32"}\n', ["no-unit.yaml:5", "memory", "32g"]),
-        ("doubled", HEAD + "spec:\n  class: small\n  class: bare\n", ["doubled.yaml:6:3", "spec.class"]),
-        ("bomb", BOMB, ["bomb.yaml:5", "anchor"]),
-        ("large", HEAD + "spec:\n  class: small\n#" + "x" * 65536, ["large.yaml", "64 KiB"]),
-        ("number", HEAD + "spec:\n  env:\n    A: 1\n", ["number.yaml:6", "spec.env.A", 'A: "1"']),
-        ("second", HEAD + "spec: {}\n---\n" + HEAD, ["second.yaml:5", "document"]),
-    ],
-)
+WRONG: dict[str, tuple[str, list[str]]] = {
+    "broken": (HEAD + "spec: {class: small\n", ["broken.yaml:"]),
+    "unknown-key": (HEAD + "spec:\n  classs: small\n", ["unknown-key.yaml:5:3", "spec.classs", "class"]),
+    "no-unit": (HEAD + 'spec:\n  resources: {memory: "32"}\n', ["no-unit.yaml:5", "memory", "32g"]),
+    "doubled": (HEAD + "spec:\n  class: small\n  class: bare\n", ["doubled.yaml:6:3", "spec.class"]),
+    "bomb": (BOMB, ["bomb.yaml:5", "anchor"]),
+    "large": (HEAD + "spec:\n  class: small\n#" + "x" * 65536, ["large.yaml", "64 KiB"]),
+    "number": (HEAD + "spec:\n  env:\n    A: 1\n", ["number.yaml:6", "spec.env.A", 'A: "1"']),
+    "second": (HEAD + "spec: {}\n---\n" + HEAD, ["second.yaml:5", "document"]),
+}
+"""Texts of files that are wrong, and what must be said of each."""
+
+
+@pytest.fixture(scope="module")
+def spoilt(fleet: Fleet) -> dict[str, tuple[str, str]]:
+    """Workspaces that ran before their files became wrong, all at once: how they ran."""
+    for name in WRONG:
+        fleet.site.spec(name)
+    for name in WRONG:
+        fleet.controller.runs(name)
+    before = {name: instance(fleet.container(name)) for name in WRONG}
+    for name, (text, _) in WRONG.items():
+        fleet.site.place(fleet.site.specs / f"{name}.yaml", text.replace("NAME", name))
+    return before
+
+
+@pytest.mark.parametrize("name", WRONG)
 def test_a_file_that_is_wrong_changes_nothing_and_says_where_and_what(
-    fleet: Fleet, name: str, text: str, expected: list[str]
+    fleet: Fleet, spoilt: dict[str, tuple[str, str]], name: str
 ) -> None:
-    before = instance(fleet.up(name))
-    fleet.site.place(fleet.site.specs / f"{name}.yaml", text.replace("NAME", name))
+    before, (_, expected) = spoilt[name], WRONG[name]
     message = rejected(fleet, name)
     assert all(part in message for part in expected), message
     assert instance(fleet.container(name)) == before

@@ -127,7 +127,7 @@ def test_sigterm_does_not_wait_for_a_long_stop(site: process.Site, engine: docke
     """A container that ignores TERM for its grace keeps nobody waiting; the next controller goes on."""
     fields: dict[str, Any] = {
         "command": ["sh", "-c", "trap '' TERM; while :; do sleep 0.2; done"],
-        "lifecycle": {"stopGrace": "10s"},
+        "lifecycle": {"stopGrace": "6s"},
     }
     site.spec("slow", fields)
     controller = site.run().ready()
