@@ -104,8 +104,9 @@ class Driver:
                 raise
             for level in systemd_names.levels(name):
                 if not _is_active(self._find(level)):
-                    said = (level, _KEEP_OTHER_JOBS, [], [])
-                    self._bus.call("StartTransientUnit", "ssa(sv)a(sa(sv))", said)
+                    self._bus.call(
+                        "StartTransientUnit", "ssa(sv)a(sa(sv))", (level, _KEEP_OTHER_JOBS, [], [])
+                    )
                     self._await(level, _is_active)
         self._await(name, _is_active)
 
