@@ -14,9 +14,10 @@ from pathlib import Path
 
 from controller.api import labels
 from controller.api.conditions import Reason
+from controller.api.config import SliceDriver
 from controller.engine import calls, executor, observer
 from controller.ledger.ledger import Ledger
-from controller.model import actions
+from controller.model import actions, slices
 from controller.model.actions import Action
 from controller.model.gpus import GpuView
 from controller.model.observed import NO_GPUS, Seen, Unseen
@@ -29,10 +30,12 @@ from controller.planning.case import Rules
 from controller.planning.planner import Planner
 from controller.reconciler import Reconciler, Setup
 from controller.sources import directory, host, policies, preparation
-from controller.surroundings import Surroundings
+from controller.surroundings import NoSlices, Surroundings
 from controller.workers import Finished
 from tests.support import specfiles
 from tests.support.sim_engine import ManualClock, SimEngine
+from tests.support.slice_maker import SliceMaker
+from tests.support.slice_tree import SliceTree
 
 SETTLE = timedelta(milliseconds=100)
 POLICY = b"""\
@@ -143,21 +146,37 @@ class Executor:
     ledger: FusedLedger
     clock: ManualClock
     fuse: Fuse
+    slices: SliceMaker | None
 
     def __call__(self, action: Action) -> Outcome:
         if isinstance(action, actions.LedgerAction):
             return self.ledger.execute(action, self.clock())
         self._check_intent(action)
+        if isinstance(action, actions.SliceAction):
+            return self._set_slice(action)
         with self.fuse.effect():
             if isinstance(action, actions.HostAction):
                 return self.files.execute(action)
-            assert not isinstance(action, actions.SliceAction), "nobody makes slices here"
             return self.engine.execute(action)
+
+    def _set_slice(self, action: actions.SliceAction) -> Outcome:
+        """Each write into a slice is an effect of its own."""
+        assert self.slices is not None, "nobody makes slices here"
+        work = self.slices.carry_out(action)
+        while True:
+            try:
+                with self.fuse.effect():
+                    next(work)
+            except StopIteration as end:
+                outcome: Outcome = end.value
+                return outcome
 
     def _check_intent(self, action: Action) -> None:
         """Nothing is done that was not written down before, and is not resolved yet."""
         begun = {intent.workspace for intent in self.ledger.recall(b"", self.clock()).open_intents}
         subject = getattr(action, "workspace", None)
+        if isinstance(action, actions.SetSlice | actions.RemoveSlice):
+            subject = slices.subject(action.owner)
         if isinstance(action, actions.WriteRoute | actions.RemoveRoute):
             subject = f"route/{subject}"
         kept = any(name.startswith("retained/") for name in begun)
@@ -193,6 +212,7 @@ class Site:
         self.engine = SimEngine(self.clock)
         self.images = {tag: self.engine.add_image(tag) for tag in ("sample:1", "sample:2")}
         self.fuse, self.gpus = Fuse(), Board()
+        self.slices: SliceTree | None = None
         self.numbers = itertools.count()
         for name in ("specs", "state", "secrets", "run", "proxy"):
             (root / name).mkdir(parents=True)
@@ -207,6 +227,15 @@ class Site:
     def remove(self, name: str) -> None:
         """Take a spec file away."""
         (self.root / "specs" / f"{name}.yaml").unlink()
+
+    def make_slices(self, driver: SliceDriver, policy: bytes) -> None:
+        """From now on owners have slices, with the limits of this policy; a controller is started anew."""
+        rest = POLICY.split(b"spec:\n")[1]
+        rename = specfiles.rename_into_place
+        rename(self.root / "policy.yaml", POLICY.replace(rest, policy + rest))
+        kill = lambda container: self.engine.exit(container.name, 137, oom_killed=True)  # noqa: E731 - short
+        self.slices = SliceTree(self.engine, driver, 2, kill)
+        self.crash()
 
     def boot(self) -> "Process":
         """Start a controller, after the end of the one before."""
@@ -307,6 +336,7 @@ class Process:
             gpus=lambda: site.gpus.any,
         )
         self.observer = seen
+        made = SliceMaker(site.slices, lambda: site.clock().timestamp()) if site.slices is not None else None
         execute = Executor(
             executor.EngineExecutor(
                 client,
@@ -318,6 +348,7 @@ class Process:
             self.ledger,
             site.clock,
             site.fuse,
+            made,
         )
         self.crew = Inline(execute, site.clock)
         around = Surroundings(
@@ -339,6 +370,7 @@ class Process:
             ledger=self.ledger,
             crew=self.crew,
             gpus=site.gpus,
+            slices=made or NoSlices(),
         )
         rules = Rules(
             runtime_secrets=f"{site.root}/run/secrets",
@@ -347,6 +379,7 @@ class Process:
             budget=site.budget,
             retain=timedelta(hours=72),
             proxied=True,
+            slice_driver=site.slices.driver if site.slices is not None else SliceDriver.NONE,
         )
         setup = Setup("Enforce", rules, "one boot")
         self.reconciler = Reconciler(around, Planner(rules), site.nonce, lambda: 0.0, setup)
