@@ -23,8 +23,11 @@ from controller.ledger import lock
 from controller.model import errors
 from controller.model.memory import PortBlock
 from controller.model.observed import Unseen
-from controller.model.preflight import EngineFacts, Files, GpuFacts, PoolUse, Preflight
+from controller.model.preflight import EngineFacts, Files, GpuFacts, PoolUse, Preflight, SliceFacts
+from controller.model.slices import Question
+from controller.planning import slicing
 from controller.settings import Settings
+from controller.slices.room import Room
 from controller.sources import hostfiles, loader
 
 ModelT = TypeVar("ModelT", bound=pydantic.BaseModel)
@@ -48,7 +51,22 @@ def gather(settings: Settings, lock_dir: Path, now: datetime) -> Preflight:
         nested_runtime=(policy.docker_in_docker_runtime or "") if policy else "",
         high_watermark=settings.config.disk.high_watermark,
         gpus=_gpus(settings, now),
+        slices=_slices(settings, engine, policy, now),
     )
+
+
+def _slices(
+    settings: Settings, engine: EngineFacts | Unseen, policy: PolicySpec | None, now: datetime
+) -> SliceFacts | None:
+    if isinstance(engine, Unseen):
+        return None
+    config, asked = settings.config.slices, frozenset(slicing.asked(policy) if policy else ())
+    driver = slicing.driver_for(config.driver, engine.cgroup_driver)
+    room, question = Room(), Question(driver, config.root)
+    found = room.observe(question, now)
+    if isinstance(found, Unseen):
+        return SliceFacts(config.driver, found, asked)
+    return SliceFacts(config.driver, found.value, asked, room.writable(question))
 
 
 def _gpus(settings: Settings, now: datetime) -> GpuFacts | None:
