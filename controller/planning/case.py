@@ -197,6 +197,7 @@ class Case:
     Attributes:
         excess: in words what it runs with that the policy does not allow any more, or empty.
         gear: what it can have of the GPUs; None where it neither wants nor has any.
+        notes: what a person should know of its limits.
     """
 
     name: str
@@ -208,6 +209,7 @@ class Case:
     scene: Scene
     excess: str = ""
     gear: Gear | None = None
+    notes: tuple[Note, ...] = ()
 
     @property
     def now(self) -> datetime:
@@ -358,14 +360,12 @@ class Case:
         excess = sizes.excess(usage, self.blueprint.effective)
         return (Note(Reason.STORAGE_HIGH, excess),) if excess else ()
 
-    def _own_notes(self) -> tuple[Note, ...]:
-        gpus = self.gear.notes if self.gear is not None else ()
-        return (*self._over_quota(), *self._account_note(), *self._storage_note(), *self._of_slice(), *gpus)
-
-    def _of_slice(self) -> Iterator[Note]:
+    def _own_notes(self) -> Iterator[Note]:
+        yield from (*self._over_quota(), *self._account_note(), *self._storage_note())
         if isinstance(self.blueprint, Blueprint) and self.scene.slices.owners:
-            design, running = self.blueprint, self.ours.running()
-            yield from belonging.notes(running, design.template, design.effective.owner, self.scene.slices)
+            template, owner = self.blueprint.template, self.blueprint.effective.owner
+            yield from belonging.notes(self.ours.running(), template, owner, self.scene.slices)
+        yield from (*self.notes, *(self.gear.notes if self.gear is not None else ()))
 
     def _not_enforced(self) -> tuple[NotEnforced, ...]:
         found = self.blueprint

@@ -3,6 +3,7 @@
 Refuses to choose the verdict, and to touch any workspace but its own.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace as changed
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from controller.model.observed import Container, ContainerState
 from controller.model.plan import Remedy
 from controller.planning import asking, claims, devices, template, tightening
 from controller.planning.case import Blueprint, Case, expected, main_name
+from controller.planning.confining import MEMORY_HIGH
 
 DEFAULT_GRACE = timedelta(seconds=60)
 """Time to stop for a workspace whose spec cannot be resolved any more."""
@@ -215,18 +217,28 @@ def repair(case: Case) -> tuple[Action, ...]:
     if not case.drifts:
         return ()
     container, steps = case.container, list[Action]()
-    kinds = {found.kind for found in case.drifts if found.remedy is Remedy.LIVE}
+    live = [found for found in case.drifts if found.remedy is Remedy.LIVE]
+    kinds = {found.kind for found in live}
     if DriftKind.RESOURCES in kinds:
-        limits = tightening.limits(case)
-        given = GivenLimits.of(container.id, limits)
-        if container.running and case.memory.given_limits.get(case.name) != given:  # else its start does it
-            steps.append(actions.RecordLimits(case.name, given))
-        steps.append(
-            actions.UpdateLimits(case.name, container.id, container.name, limits, expected(container))
-        )
+        steps += _limit(case, {found.field for found in live if found.kind is DriftKind.RESOURCES})
     if DriftKind.RESTART_POLICY in kinds:
         steps.append(actions.ClearRestartPolicy(case.name, container.id, container.name))
     if DriftKind.NETWORK in kinds:
         network = case.design.template.network
         steps.append(actions.ConnectNetwork(case.name, container.id, container.name, network))
     return tuple(steps)
+
+
+def _limit(case: Case, differing: set[str]) -> Iterator[Action]:
+    """Set limits: through the Engine, unless that takes GPUs from what runs, or it has no word for them."""
+    container, reach = case.container, tightening.reach(case)
+    given, seen = GivenLimits.of(container.id, reach.limits), expected(container)
+    past = container.running and devices.by_hook(container)
+    others = differing - {MEMORY_HIGH}
+    if others and container.running and case.memory.given_limits.get(case.name) != given:
+        yield actions.RecordLimits(case.name, given)  # else its start does it
+    if others and not past:
+        yield actions.UpdateLimits(case.name, container.id, container.name, reach.limits, seen)
+    if (others and past) or MEMORY_HIGH in differing:
+        limits = reach.limits if others and past else None
+        yield actions.LimitCgroup(case.name, container.id, container.name, limits, reach.high, seen)

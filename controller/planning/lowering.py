@@ -47,11 +47,13 @@ def _used(use: Use, version: int) -> int | None:
 
 def words(limit: int, use: Use, version: int) -> str:
     """Say that memory is not lowered yet."""
-    shown = quantities.format_bytes(limit)
-    used = _used(use, version)
-    in_use = "what is in use is not known" if used is None else f"{_size(used)} is in use"
+    shown, used = quantities.format_bytes(limit), _used(use, version)
+    if used is None:
+        return f"memory is to be {shown} and what is in use cannot be seen; until it can, the limit stays"
     above = "" if version == FIRST_VERSION else f"the kernel reclaims what it can above {shown}, and "
-    return f"memory is to be {shown} and {in_use}; {above}the limit follows when less is in use"
+    return (
+        f"memory is to be {shown} and {_size(used)} is in use; {above}the limit follows when less is in use"
+    )
 
 
 def _size(amount: int) -> str:

@@ -3,19 +3,19 @@
 Refuses to lower what runs because the policy was tightened, and to raise what its owner's quotas lack.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
-from controller.api import workspace
+from controller.api import quantities, workspace
 from controller.api.conditions import DriftKind, Reason
 from controller.api.presets import Enforcement, LimitName
 from controller.api.workspace import Resources
 from controller.model.observed import Container, Limits
 from controller.model.plan import Drift, Note, Remedy
-from controller.planning import devices, drift, origins
+from controller.planning import aggregates, confining, devices, drift, origins
 from controller.planning.case import Blueprint, Case
-from controller.planning.gear import Gear
+from controller.planning.confining import Reach
 
 CLASS_OF: Final[Mapping[str, LimitName]] = {
     "nano_cpus": LimitName.CPUS,
@@ -35,10 +35,6 @@ PATHS: Final[Mapping[str, str]] = {
     "pids": "pids",
 }
 """What each limit is called in files."""
-
-
-_BY_UPDATE: Final = frozenset({DriftKind.RESOURCES, DriftKind.RESTART_POLICY})
-"""Differences that an update of the container cures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +80,18 @@ def reachable(want: Limits, container: Container, terms: Terms) -> Limits:
     )
 
 
-def limits(case: Case) -> Limits:
+def reach(case: Case) -> Reach:
     """Return what the container of a workspace may have now: all that it shall have, unless it runs."""
-    want, container = case.design.template.limits, case.container
-    return reachable(want, container, _terms(case)) if container.running else want
+    design, container, slices = case.design, case.container, case.scene.slices
+    want = design.template.limits
+    if not container.running:
+        return Reach(want)
+    now = reachable(want, container, _terms(case))
+    within = confining.within(now, container, design.within, design.effective.owner, slices)
+    version = slices.version or case.scene.view.cgroup_version
+    found = confining.reach(within, present(container), container, slices, version)
+    confined = {one for one in ("nano_cpus", "cpuset") if getattr(now, one) != getattr(within, one)}
+    return replace(found, soon=found.soon | confined)
 
 
 def _terms(case: Case) -> Terms:
@@ -110,50 +114,83 @@ def weighed(case: Case) -> Case:
     if case.ours.main is None or not case.container.running or not isinstance(case.blueprint, Blueprint):
         return case
     drifts, by_hook = case.drifts, bool(case.drifts) and devices.by_hook(case.container)
+    reclaimed = confining.observed_high(case.container, case.scene.slices)
+    differs = any(map(is_limit, drifts))
+    if not (differs or by_hook or reclaimed is not None or case.beyond is not None):
+        return case
+    now = reach(case) if differs or reclaimed is not None else None
+    if differs and now is not None:
+        drifts = soften(drifts, _subject(case, by_hook, now.limits), now.limits)
     if by_hook:
         drifts = tuple(map(_at_next_start, drifts))
-    differs = any(map(is_limit, drifts))
-    if not differs and not by_hook and case.beyond is None:
-        return case
-    if differs:
-        design, view = case.design, case.scene.view
-        subject = drift.subject(
-            design.template,
-            design.identity,
-            design.optional_targets,
-            case.container,
-            view,
-            wish=design.effective.gpu,
-            stock=case.scene.stock,
-        )
-        drifts = soften(drifts, subject, limits(case))
-    waits = "" if by_hook else _tightened(case, drifts)
+    waits = _tightened(case, drifts, by_hook, now.soon if now is not None else frozenset())
     excess = (case.beyond.message if case.beyond is not None else "", waits)
-    gear = _noted(case.gear, drifts) if by_hook else case.gear
-    return replace(case, drifts=drifts, excess="; ".join(filter(None, excess)), gear=gear)
+    notes = [*_noted(case, drifts, by_hook)]
+    if now is not None:
+        notes += [Note(Reason.MEMORY_LOWERING, text) for text in (now.lowering,) if text]
+        drifts += _high(reclaimed, now.high)
+    return replace(case, drifts=drifts, excess="; ".join(filter(None, excess)), notes=tuple(notes))
+
+
+def _subject(case: Case, by_hook: bool, now: Limits) -> drift.Subject:  # noqa: FBT001 - it is a fact
+    """Return what is compared; of a container that an update would cost its GPUs only what the kernel has."""
+    design, container = case.design, case.container
+    if by_hook:
+        container = replace(container, configuration=replace(container.configuration, limits=now))
+    return drift.subject(
+        design.template,
+        design.identity,
+        design.optional_targets,
+        container,
+        case.scene.view,
+        wish=design.effective.gpu,
+        stock=case.scene.stock,
+    )
+
+
+def _high(observed: int | None, wanted: int | None) -> tuple[Drift, ...]:
+    """Return the difference in what is above its limit reclaimed of a container's memory."""
+    if observed == wanted or (observed and wanted and observed // drift.PAGE == wanted // drift.PAGE):
+        return ()
+    texts = ["unlimited" if one is None else quantities.format_bytes(one) for one in (observed, wanted)]
+    return (Drift(DriftKind.RESOURCES, confining.MEMORY_HIGH, texts[0], texts[1], Remedy.LIVE),)
 
 
 def _at_next_start(found: Drift) -> Drift:
     """An update of a running container takes from it the GPUs that a hook gave it: so there is none."""
-    by_update = found.remedy is Remedy.LIVE and found.kind in _BY_UPDATE
-    return replace(found, remedy=Remedy.RESTART) if by_update else found
+    waits = found.remedy is Remedy.LIVE and found.kind is DriftKind.RESTART_POLICY
+    return replace(found, remedy=Remedy.RESTART) if waits else found
 
 
-def _noted(gear: Gear | None, drifts: tuple[Drift, ...]) -> Gear | None:
-    """Say what waits for the next start because a hook gave the container its GPUs."""
+def _noted(case: Case, drifts: tuple[Drift, ...], by_hook: bool) -> Iterator[Note]:  # noqa: FBT001 - likewise
+    """Say what waits for the next start because a hook gave the container its GPUs.
+
+    Limits that the kernel has already, and the Engine will only hear of, are no news.
+    """
+    if not by_hook:
+        return
+    blind = not isinstance(case.container.kernel_limits, Limits)
     waiting = [
-        f"{one.field} {one.observed} -> {one.desired}" for one in drifts if one.remedy is Remedy.RESTART
+        f"{one.field} {one.observed} -> {one.desired}"
+        for one in drifts
+        if one.remedy is Remedy.RESTART and (blind or one.kind is not DriftKind.RESOURCES)
     ]
-    if not waiting or gear is None:
-        return gear
-    message = f"from its next start on: {', '.join(waiting)}; an update now would take its GPUs from it"
-    return replace(gear, notes=(*gear.notes, Note(Reason.UPDATE_WAITS, message)))
+    if waiting:
+        message = f"from its next start on: {', '.join(waiting)}; an update now would take its GPUs from it"
+        yield Note(Reason.UPDATE_WAITS, message)
 
 
-def _tightened(case: Case, drifts: tuple[Drift, ...]) -> str:
-    """Say which limits wait for the next start, and who tightened them; the sum with swap follows memory."""
+def _tightened(case: Case, drifts: tuple[Drift, ...], by_hook: bool, soon: frozenset[str]) -> str:  # noqa: FBT001
+    """Say which limits wait for the next start, and who tightened them; the sum with swap follows memory.
+
+    What waits for something else (`soon`) does not, nor does what only the Engine has not heard of.
+    """
     uncovered = case.beyond.uncovered if case.beyond is not None else frozenset()
-    waits = {one.field: one for one in drifts if one.remedy is Remedy.RESTART}
+    found = (one for one in drifts if one.remedy is Remedy.RESTART and one.field in PATHS)
+    waits = {one.field: one for one in found if one.field not in soon}
+    if by_hook and waits:
+        unmet = {one.field for one in drift.detect(_subject(case, by_hook, case.design.template.limits))}
+        waits = {field: one for field, one in waits.items() if field in unmet}
     if "memory" in waits:
         waits.pop("memory_swap", None)
     waiting = [
@@ -238,13 +275,7 @@ def _least(*amounts: int | None) -> int | None:
 
 def _cpuset(want: str | None, have: str | None, terms: Terms) -> str | None:
     given = terms.given.cpuset if terms.given is not None else have
-    wider = want is None or (have is not None and _processors(have) <= _processors(want))
+    wider = want is None or (have is not None and aggregates.processors(have) <= aggregates.processors(want))
     if wider or terms.at_once("cpuset") or want in {terms.own.cpuset, given}:
         return want
     return given  # what somebody else changed since is put back
-
-
-def _processors(cpuset: str) -> frozenset[int]:
-    """Return the members of a canonical list such as `0-3,8`."""
-    ends = (part.partition("-")[::2] for part in cpuset.split(","))
-    return frozenset(one for low, high in ends for one in range(int(low), int(high or low) + 1))

@@ -140,7 +140,7 @@ class World:
             bystanders=dict(self.bystanders) if isinstance(self.bystanders, dict) else self.bystanders,
             cdi=self.cdi,
             cgroup_driver=_DRIVERS[self.slices.driver],
-            cgroup_version=self.slices.version,
+            cgroup_version=self.slices.version if self.slices.driver is not SliceDriver.NONE else 0,
         )
         owners = {spec.workspace.spec.owner or spec.name for spec in self.specs.values()}
         known = {owner: self.accounts.get(owner, builders.account(owner)) for owner in owners}
