@@ -3,17 +3,19 @@
 It refuses to ask the controller anything but by its service, and to touch what only the controller may.
 """
 
+import contextlib
 import hashlib
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from controller import changes
 from controller.audit.evidence import Ask
 from controller.reporting import control
-from tests.simulation import laws
+from tests.simulation import durable, laws
 from tests.simulation.board import Board
 from tests.simulation.filesystem import SPECS
+from tests.simulation.process import Killed
 from tests.simulation.scenario import NAMES, Disturb
 from tests.support import specfiles
 
@@ -25,6 +27,7 @@ SEEN_AFTER: Final = 120 * 10**9
 """Nanoseconds after which the controller has seen a file, whatever kept it from looking."""
 CANARY = "canary-5f1d"
 """Stands in the environment of some specs, under a name that says what it is: nobody may tell it."""
+KILLED_BEFORE: Final = f"killed {durable.BEFORE}"
 SERVICES: Final = "[{name: jupyter, port: 8888}, {name: code, port: 8080, expose: Hostname}]"
 """One with a port, and one with a name that all workspaces of an owner want."""
 OWNERS: Final = {"bob": "alice"}
@@ -213,10 +216,22 @@ def command(world: "World", what: str, name: str) -> None:
     status = report.statuses.get(name) if report else None
     if what == "approve" and status is not None and status.decision.change.startswith("removed:"):
         world.asks.append(Ask(world.true_time(), "remove", name))  # who lets it go says that it is meant
-    try:
+    with _unless_said(world, said):
         getattr(world.process.service, what)(name, CALLER)
+
+
+@contextlib.contextmanager
+def _unless_said(world: "World", before: int) -> Iterator[None]:
+    """Take back what was not said: it was refused, or the controller was killed before it wrote it down."""
+    lost = world.counts[KILLED_BEFORE]
+    try:
+        yield
     except control.ControlError:
-        del world.asks[said:]
+        del world.asks[before:]
+        raise
+    except Killed:
+        if world.counts[KILLED_BEFORE] != lost:
+            del world.asks[before:]
         raise
 
 
@@ -260,12 +275,12 @@ def wharf_forget(world: "World", chance: random.Random) -> str | None:
     kept = sorted(memory.retained) if memory else []
     if not kept or world.process is None:
         return None
-    chosen = chance.choice(kept)
+    chosen, said = chance.choice(kept), len(world.asks)
     world.asks.append(Ask(world.true_time(), "forget", chosen))
     try:
-        world.process.service.forget(chosen, CALLER)
+        with _unless_said(world, said):
+            world.process.service.forget(chosen, CALLER)
     except control.ControlError:
-        world.asks.pop()
         return None
     return memory.retained[chosen].name if memory else chosen
 
