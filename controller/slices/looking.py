@@ -61,6 +61,10 @@ class Look:
         """What is above the slices, by controller, as the containers that were seen last tell."""
         return self._above
 
+    def files(self) -> tuple[str, ...]:
+        """Return which files are open since the last look."""
+        return self._reader.files()
+
     def forget(self) -> None:
         """Find everything anew at the next look."""
         self._hierarchies, self._kernel, self._known, self._groups = None, None, {}, {}
@@ -127,16 +131,11 @@ class Look:
 
     def _owners(self, question: Question) -> tuple[bool, Mapping[str, str]]:
         """Whether the slice above all is there, and the owners of those below it, by their folders' names."""
-        found: dict[str, str] = {}
-        group = self._group(question, ROOT)
-        for folder in group.all():
-            for child in cgroupfs.children(folder):
-                name = Path(child).name
-                owner = groups.owner_of(question.driver, question.root, name)
-                if owner is not None:
-                    found[name] = owner
-        there = any(Path(folder).is_dir() for folder in group.all())
-        return there, found
+        folders = self._group(question, ROOT).all()
+        names = {child.rpartition("/")[2] for folder in folders for child in cgroupfs.children(folder)}
+        owned = ((name, groups.owner_of(question.driver, question.root, name)) for name in sorted(names))
+        there = any(Path(folder).is_dir() for folder in folders)
+        return there, {name: owner for name, owner in owned if owner is not None}
 
     def _group(self, question: Question, owner: str) -> Group:
         name = slicenames.parent(question.driver, question.root, owner)
@@ -159,7 +158,7 @@ class Look:
             high = reading.number(self._reader.read(group.file("memory", "memory.high")))
             found[container] = ContainerUse(used, owner, high)
             if owner is not None:
-                inside.setdefault(owner, set()).add(Path(group.main()).name)
+                inside.setdefault(owner, set()).add(group.main().rpartition("/")[2])
         return found, inside
 
     def _slice(self, question: Question, owner: str, group: Group, kernel: Kernel) -> Slice:

@@ -5,15 +5,14 @@ Opening costs ten times what reading does, and a look reads thousands of files. 
 was removed says so at the next read, whatever has its name by then.
 """
 
-import contextlib
 import errno
 import os
 import resource
 from collections.abc import Mapping
 from typing import Final
 
-MOST: Final = 65536
-"""No file that is read here is longer, bytes."""
+_PAGE: Final = 4096
+"""Most files that are read here are shorter, bytes."""
 GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ESRCH})
 """How the kernel says that a file, its cgroup or its process is not there, or not any more."""
 _ENOUGH: Final = 65536
@@ -54,6 +53,10 @@ class Reader:
         self._before, self._kept = self._kept, {}
         self.end()
 
+    def files(self) -> tuple[str, ...]:
+        """Return which are kept open."""
+        return tuple(self._kept)
+
     def read(self, path: str) -> str | None:
         """Return what a file says, without space around it; None if it is not there.
 
@@ -65,11 +68,13 @@ class Reader:
             descriptor = self._kept.get(path)
         else:
             self._kept[path] = descriptor
-        if descriptor is not None:
-            with contextlib.suppress(OSError):
-                return os.pread(descriptor, MOST, 0).decode(errors="replace").strip()
+        if descriptor is None:
+            return self._open(path)
+        try:
+            return _text(descriptor)
+        except OSError:
             os.close(self._kept.pop(path))
-        return self._open(path)
+            return self._open(path)
 
     def _open(self, path: str) -> str | None:
         if len(self._kept) + len(self._before) >= self._most:
@@ -77,7 +82,7 @@ class Reader:
         descriptor = None
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            text = os.pread(descriptor, MOST, 0)
+            text = _text(descriptor)
         except OSError as error:
             if descriptor is not None:
                 os.close(descriptor)
@@ -85,7 +90,7 @@ class Reader:
                 return None
             raise
         self._kept[path] = descriptor
-        return text.decode(errors="replace").strip()
+        return text
 
 
 def read(path: str) -> str | None:
@@ -97,13 +102,23 @@ def read(path: str) -> str | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            return os.read(descriptor, MOST).decode(errors="replace").strip()
+            return _text(descriptor)
         finally:
             os.close(descriptor)
     except OSError as error:
         if error.errno in GONE:
             return None
         raise
+
+
+def _text(descriptor: int) -> str:
+    found = os.pread(descriptor, _PAGE, 0)
+    while found and len(found) % _PAGE == 0:
+        more = os.pread(descriptor, _PAGE, len(found))
+        if not more:
+            break
+        found += more
+    return found.decode(errors="replace").strip()
 
 
 def write(path: str, text: str) -> None:

@@ -80,6 +80,11 @@ class Room:
             self._count()
         return Succeeded(action, time.monotonic() - begin, already=not changed)
 
+    def files(self) -> tuple[str, ...]:
+        """Return what the last look read, by path."""
+        with self._lock:
+            return self._look.files()
+
     def writable(self, question: Question) -> str:
         """Return why the controller cannot set limits, empty if it can; nothing is written to find out."""
         if question.driver is SliceDriver.NONE:

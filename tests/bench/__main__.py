@@ -1,7 +1,7 @@
 """Measures and prints: `python -m tests.bench [NAME...] [--quick]`; JSON goes to `.dev/bench.json`.
 
-Names: cold, repairs, deaf, restarts, downtime, calls, passes, memory, resolution, allocation; none: all, and
-docs/performance.md is written anew. It knows the sizes of a run; exit 1 where a target is missed.
+Names: cold, repairs, deaf, restarts, downtime, calls, passes, memory, resolution, allocation, slices; none:
+all, and docs/performance.md is written anew. It knows the sizes of a run; exit 1 where a target is missed.
 `--quick` tries the bench itself.
 """
 
@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.bench import figures, keeper, reactions, replacement, rig, scale
+from tests.bench import figures, keeper, reactions, replacement, rig, scale, slicing
 from tests.support import dockerd
 
 RESULT = Path(".dev/bench.json")
@@ -38,10 +38,22 @@ class Sizes:
     passes: int = 20
     people: int = 1000
     gpus: int = 64
+    slices: int = 200
 
 
 QUICK = Sizes(
-    fleet=3, pairs=1, samples=2, deaf=1, restarts=1, idle=3.0, few=10, many=10, passes=3, people=10, gpus=2
+    fleet=3,
+    pairs=1,
+    samples=2,
+    deaf=1,
+    restarts=1,
+    idle=3.0,
+    few=10,
+    many=10,
+    passes=3,
+    people=10,
+    gpus=2,
+    slices=2,
 )
 
 Measure = Callable[[Path, Sizes], Iterator[figures.Figure]]
@@ -53,6 +65,7 @@ ON_RECORDED: dict[str, Measure] = {
     "memory": lambda base, sizes: scale.memory(base, sizes.many),
     "resolution": lambda _, sizes: scale.resolution(sizes.people, 3, sizes.passes),
     "allocation": lambda _, sizes: scale.allocation(sizes.gpus, 2 * sizes.people, sizes.passes),
+    "slices": lambda base, sizes: slicing.looks(base, sizes.slices, sizes.passes),
 }
 ON_ENGINE: dict[str, OnEngine] = {
     "cold": lambda on, sizes: reactions.cold_start(on, sizes.fleet, sizes.pairs),

@@ -28,6 +28,13 @@ def test_a_tiny_fleet_is_measured_on_a_recorded_engine(out: Path) -> None:
     assert 0 < others["value"] < 2  # a tenth of an inspect for each of ten, and a network now and then
 
 
+def test_a_few_slices_are_looked_at(out: Path) -> None:
+    assert bench.main(["slices", "--quick", "--output", str(out)]) == 0
+    found = json.loads(out.read_text())["figures"]
+    assert len(found) == 3
+    assert all(one["value"] > 0 for one in found)
+
+
 def test_the_floor_asks_for_what_the_controller_asks_for() -> None:
     create = engine_actions.create(
         env=(("NVIDIA_VISIBLE_DEVICES", "void"),),
