@@ -1,4 +1,4 @@
-"""Names of workspaces and GPUs on the command line: completed from what a running controller knows.
+"""Names of workspaces, GPUs and owners on the command line: completed from what a running controller knows.
 
 It refuses to check them: whether there is such a thing is found out by the command.
 """
@@ -51,6 +51,14 @@ class GpuName(_Name):
     name = "uuid"
     listed = "gpus"
     prefix = "gpu/"
+
+
+class OwnerName(_Name):
+    """The login name of somebody who has a slice."""
+
+    name = "owner"
+    listed = "slices"
+    prefix = "slice/"
 
 
 def _known(ctx: click.Context, kind: str, incomplete: str) -> list[shell_completion.CompletionItem]:

@@ -13,7 +13,7 @@ from typing import Final
 
 import click
 
-from controller.cli import entry, exits, rates, session, slices, tables, trees, views
+from controller.cli import entry, exits, names, rates, session, slices, tables, trees, views
 
 INTERVAL: Final = 2.0
 """Seconds between two looks."""
@@ -43,7 +43,7 @@ class _Request:
         ("wharf top -o json", "the same for a script"),
     ],
 )
-@click.argument("owners", nargs=-1, metavar="[OWNER…]")
+@click.argument("owners", type=names.OwnerName(), nargs=-1, metavar="[OWNER…]")
 @click.option("--by", type=click.Choice(_BY), default="owner", help="Whose use a row is.")
 @click.option("--sort", type=click.Choice(_SORTS), default="cpu", help="What the largest row has most of.")
 @click.option("--once", is_flag=True, help="Print one table and end, as it is without a terminal.")

@@ -31,6 +31,7 @@ _LIMITS: Final[Mapping[str, Callable[[SliceLimits], float | None]]] = {
 """In CPUs, bytes and tasks."""
 _GAUGES: Final[Mapping[str, tuple[str, Read]]] = {
     "memory_bytes": ("Memory in use, page cache included", lambda use: use.memory),
+    "memory_cache_bytes": ("Bytes of files within that memory", lambda use: use.cache),
     "swap_bytes": ("Swap in use", lambda use: use.swap),
     "pids": ("Processes and threads", lambda use: use.pids),
 }

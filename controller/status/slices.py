@@ -20,6 +20,7 @@ _USES: Final = {
     "cpuSeconds": "cpu_seconds",
     "throttledSeconds": "throttled_seconds",
     "memory": "memory",
+    "cache": "cache",
     "swap": "swap",
     "pids": "pids",
     "ioRead": "io_read",
@@ -53,11 +54,15 @@ class SliceState(StrEnum):
 
 
 class UseObject(TypedDict):
-    """What is used, processors and IO since the cgroup was made; `pressure` is seconds of waiting by kind."""
+    """What is used, processors and IO since the cgroup was made.
+
+    `cache` are the bytes of files within `memory`; `pressure` is seconds of waiting by kind.
+    """
 
     cpuSeconds: NotRequired[float]
     throttledSeconds: NotRequired[float]
     memory: NotRequired[int]
+    cache: NotRequired[int]
     swap: NotRequired[int]
     pids: NotRequired[int]
     ioRead: NotRequired[int]

@@ -17,6 +17,7 @@ USE = Use(
     cpu_seconds=12.5,
     throttled_seconds=1.25,
     memory=300 * MEBI,
+    cache=100 * MEBI,
     swap=MEBI,
     pids=7,
     io_read=1000,

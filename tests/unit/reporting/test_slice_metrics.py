@@ -47,6 +47,7 @@ def test_what_owners_and_workspaces_use_is_published(published: metrics.Metrics)
         assert series(published, f"{subject}_cpu_seconds_total") == {(name,): seconds}
         assert series(published, f"{subject}_cpu_throttled_seconds_total") == {(name,): 1.25}
         assert series(published, f"{subject}_memory_bytes") == {(name,): 300 * sliced.MEBI}
+        assert series(published, f"{subject}_memory_cache_bytes") == {(name,): 100 * sliced.MEBI}
         assert series(published, f"{subject}_swap_bytes") == {(name,): sliced.MEBI}
         assert series(published, f"{subject}_pids") == {(name,): 7}
         assert series(published, f"{subject}_oom_kills_total") == {(name,): 2}

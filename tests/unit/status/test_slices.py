@@ -99,6 +99,7 @@ def test_everything_known_of_a_slice_is_told_in_plain_numbers() -> None:
             "cpuSeconds": 12.5,
             "throttledSeconds": 1.25,
             "memory": 300 * sliced.MEBI,
+            "cache": 100 * sliced.MEBI,
             "swap": sliced.MEBI,
             "pids": 7,
             "ioRead": 1000,
