@@ -114,10 +114,9 @@ def _set_slice(action: actions.Action) -> str:
 
 def _limit_cgroup(action: actions.Action) -> str:
     assert isinstance(action, actions.LimitCgroup)
-    high = action.memory_high
-    parts = [] if action.limits is None else [limits_in_words(action.limits)]
-    parts += [] if high is None else [f"memory_high {quantities.format_bytes(high)}"]
-    return f"limit the cgroup of {action.name} to {', '.join(parts) or 'what it has'}"
+    high = "unlimited" if action.memory_high is None else quantities.format_bytes(action.memory_high)
+    parts = () if action.limits is None else _limits(action.limits)
+    return f"limit the cgroup of {action.name} to {', '.join([*parts, f'memory_high {high}'])}"
 
 
 def _write_secrets(action: actions.Action) -> str:

@@ -121,7 +121,7 @@ ONE_OF_EACH: tuple[tuple[actions.Action, str], ...] = (
     ),
     (
         actions.LimitCgroup("alice", reports.ID, "workspace-alice", None, None, EXPECTED),
-        "limit the cgroup of workspace-alice to what it has",
+        "limit the cgroup of workspace-alice to memory_high unlimited",
     ),
     (actions.RecordRestarts("alice", memory.Restarts(reports.ID, 3, reports.NOW)), "record restart 3"),
     (actions.RecordLimits("alice", memory.GivenLimits(reports.ID)), "record limits of 0123456789ab"),
