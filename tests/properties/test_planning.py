@@ -332,7 +332,7 @@ def drive(world: World, fault: Callable[[actions.Action], bool]) -> Plan:
             world.taken_ports = frozenset()
             for stranger in world.containers.keys() - owned(world):  # it may be what has a port of ours
                 del world.containers[stranger]
-        plan = world.plan(Planner(builders.RULES))
+        plan = world.plan(Planner(world.rules))
         check_every(world, plan)
         check_running(world)
         decisions = plan.decisions.values()
