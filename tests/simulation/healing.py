@@ -153,6 +153,7 @@ class Healed:
             decisions=_decided(process),
             happenings=world.engine.happenings,
             deeds=world.deeds.all,
+            its_slices=slice_ends.subjects(world, (self.poisoned,)) if self.poisoned else (),
             settled=self._settled,
         )
 

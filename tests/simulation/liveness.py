@@ -34,6 +34,7 @@ class Aftermath:
         silent: seconds for which nobody has said that something of a workspace is amiss, by workspace.
         decisions: of the last pass.
         happenings: all that happened to containers; deeds: all that was begun.
+        its_slices: under which names the slices are decided about that the poisoned one has a part in.
         settled: how many of each there were when all was as wanted; None before.
     """
 
@@ -47,6 +48,7 @@ class Aftermath:
     decisions: Mapping[str, Decision]
     happenings: Sequence[Happening] = ()
     deeds: Sequence[Deed] = ()
+    its_slices: tuple[str, ...] = ()
     settled: tuple[int, int] | None = None
 
 
@@ -109,7 +111,7 @@ def at_rest(after: Aftermath) -> Iterator[str]:
         return
     fresh = after.deeds[after.settled[1] :]
     upkeep = {deed.intent for deed in fresh if deed.kind in UPKEEP or _undoes(after, deed)}
-    stuck = {after.poisoned, f"route/{after.poisoned}"}
+    stuck = {after.poisoned, f"route/{after.poisoned}", *after.its_slices}
     if any(deed.workspace in stuck for deed in fresh):
         stuck.update(deed.workspace for deed in fresh if deed.workspace.startswith("route/"))
     for deed in fresh:

@@ -39,10 +39,11 @@ def amiss(world: "World", wanted: Collection[str], poisoned: str) -> dict[str, s
     tree, found = world.slices.tree, {}
     due = _due(world, wanted, poisoned)
     for owner, either in due.items():
-        limits = tree.groups[tree.name(owner)].limits if tree.name(owner) in tree.groups else SliceLimits()
+        group = tree.groups.get(tree.name(owner))
+        limits = group.limits if group is not None else SliceLimits()
         if limits not in either:
             found[subject(owner)] = f"{tree.name(owner)} has {_differing(limits, either[0])}"
-    kept = due.keys() if wanted else set[str]()
+    kept = {*due, *map(owner_of, wanted)} if wanted else set[str]()
     for name in tree.groups:
         left = tree.owner(name)
         if left is not None and left not in kept and not tree.populated(name):
@@ -56,8 +57,10 @@ def _due(world: "World", wanted: Collection[str], poisoned: str) -> dict[str, li
     tree, due = world.slices.tree, dict[str, list[SliceLimits]]()
     for owner, number in Counter(owner_of(name) for name in wanted).items():
         numbers = [number, number - 1] if poisoned and owner_of(poisoned) == owner else [number]
+        if not all(numbers) and not tree.populated(tree.name(owner)):
+            continue  # nothing of the owner's runs or has to
         due[owner] = [slice_verdicts.due(world.law, owner, one, tree, world.wall()) for one in numbers]
-    groups = [tree.groups.get(tree.name(owner)) for owner in due]
+    groups = [tree.groups.get(tree.name(owner)) for owner in sorted(set(map(owner_of, wanted)))]
     low = sum(group.limits.memory_low for group in groups if group is not None)
     return {**due, ROOT: [SliceLimits(memory_low=low)]}
 

@@ -34,7 +34,7 @@ from controller.surroundings import NoSlices, Surroundings
 from controller.workers import Finished
 from tests.support import specfiles
 from tests.support.sim_engine import ManualClock, SimEngine
-from tests.support.slice_maker import SliceMaker
+from tests.support.slice_maker import SliceMaker, limit
 from tests.support.slice_tree import SliceTree
 
 SETTLE = timedelta(milliseconds=100)
@@ -147,6 +147,7 @@ class Executor:
     clock: ManualClock
     fuse: Fuse
     slices: SliceMaker | None
+    simulated: SimEngine
 
     def __call__(self, action: Action) -> Outcome:
         if isinstance(action, actions.LedgerAction):
@@ -161,7 +162,10 @@ class Executor:
 
     def _set_slice(self, action: actions.SliceAction) -> Outcome:
         """Each write into a slice is an effect of its own."""
-        assert self.slices is not None, "nobody makes slices here"
+        if self.slices is None:
+            assert isinstance(action, actions.LimitCgroup), "nobody makes slices here"
+            with self.fuse.effect():
+                return limit(self.simulated, {}, action)
         work = self.slices.carry_out(action)
         while True:
             try:
@@ -349,6 +353,7 @@ class Process:
             site.clock,
             site.fuse,
             made,
+            site.engine,
         )
         self.crew = Inline(execute, site.clock)
         around = Surroundings(

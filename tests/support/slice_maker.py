@@ -15,6 +15,7 @@ from controller.model import actions, slices
 from controller.model.observed import Seen, Unseen
 from controller.model.outcomes import Failed, Outcome, Skipped, Succeeded
 from controller.model.slices import FIELDS, Question, SliceLimit, SliceLimits, SliceView
+from tests.support.sim_engine import SimEngine
 from tests.support.slice_tree import ALL_PROCESSORS, SliceTree
 
 FRESH: Final = 1.0
@@ -61,7 +62,7 @@ class SliceMaker:
         yield
         self._latest = None
         if isinstance(action, actions.LimitCgroup):
-            return self._limit(action)
+            return limit(self.tree.engine, self.tree.high, action)
         work = self._set(action) if isinstance(action, actions.SetSlice) else self._remove(action)
         outcome = yield from work
         self._latest = None
@@ -89,12 +90,12 @@ class SliceMaker:
             self.tree.set_unit(action.name, action.limits)
             yield
             return
-        for limit in ORDER:
-            wanted = getattr(action.limits, FIELDS[limit])
-            if getattr(before, FIELDS[limit]) != wanted:
-                if limit is SliceLimit.MEMORY and self._is_below_use(action):
+        for one in ORDER:
+            wanted = getattr(action.limits, FIELDS[one])
+            if getattr(before, FIELDS[one]) != wanted:
+                if one is SliceLimit.MEMORY and self._is_below_use(action):
                     raise OSError(errno.EBUSY, "more memory is in use", action.name)
-                self.tree.write(action.name, limit, wanted)
+                self.tree.write(action.name, one, wanted)
                 yield
 
     def _is_below_use(self, action: actions.SetSlice) -> bool:
@@ -130,32 +131,23 @@ class SliceMaker:
             return Skipped(action, 0.0, str(error))
         return Succeeded(action, 0.0)
 
-    def _limit(self, action: actions.LimitCgroup) -> Outcome:
-        container = self.tree.engine.containers.get(action.container_id)
-        expected = action.expected
-        if container is None or (container.running, container.pid) != (True, expected.pid):
-            return Skipped(action, 0.0, f"{action.name} is not as expected")
-        limits = action.limits
-        if limits is not None:
-            lowered = limits.memory is not None and limits.memory != container.kernel.memory
-            if lowered and container.memory_use >= (limits.memory or 0):
-                return Skipped(action, 0.0, f"{action.name} has more in memory")
-            container.kernel = replace(limits, cpuset=limits.cpuset or ALL_PROCESSORS)
-        if action.memory_high is None:
-            self.tree.high.pop(container.id, None)
-        else:
-            self.tree.high[container.id] = action.memory_high
-        return Succeeded(action, 0.0)
 
-
-def finish(work: Work) -> Outcome:
-    """Go through all moments of an action at once."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            outcome: Outcome = end.value
-            return outcome
+def limit(engine: SimEngine, high: dict[str, int], action: actions.LimitCgroup) -> Outcome:
+    """Write limits into a running container's own cgroup; `high`: above what memory is reclaimed, by id."""
+    container = engine.containers.get(action.container_id)
+    if container is None or (container.running, container.pid) != (True, action.expected.pid):
+        return Skipped(action, 0.0, f"{action.name} is not as expected")
+    limits = action.limits
+    if limits is not None:
+        lowered = limits.memory is not None and limits.memory != container.kernel.memory
+        if lowered and container.memory_use >= (limits.memory or 0):
+            return Skipped(action, 0.0, f"{action.name} has more in memory")
+        container.kernel = replace(limits, cpuset=limits.cpuset or ALL_PROCESSORS)
+    if action.memory_high is None:
+        high.pop(container.id, None)
+    else:
+        high[container.id] = action.memory_high
+    return Succeeded(action, 0.0)
 
 
 def _failed(action: actions.SliceAction, message: str) -> Failed:
