@@ -321,8 +321,8 @@ class Reason(StrEnum):
     anew. Save your work and stop the workspace, or `wharf restart NAME` and then `wharf approve NAME`: it is
     made anew with another device."""
     UPDATE_WAITS = "UpdateWaits"
-    """Limits differ that can be changed while a container runs, but a hook gave this one its GPUs, and an
-    update would take them away. They are set at its next start. Nothing to do."""
+    """Something differs that the Engine could update while a container runs, but a hook gave this one its
+    GPUs, and an update would take them away. It is set at its next start. Nothing to do."""
     LIMIT_NOT_ENFORCED = "LimitNotEnforced"
     """A limit on the owner's workspaces together has no effect on this kernel, or not on this container. The
     workspace runs without it. Nothing is retried. Read the message; `wharf check` tells what the host can."""
