@@ -7,6 +7,7 @@ not have.
 import os
 import time
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol, assert_never
@@ -124,7 +125,7 @@ class Carrier:
         if there and not differs:
             return False
         if action.driver is SliceDriver.SYSTEMD:
-            self._systemd().ensure(action.name, _by_node(action.limits, known))
+            self._systemd().ensure(action.name, _for_systemd(action.limits, differs, known))
             _read_back(action, group, known, _SETTLES)
         else:
             writing.write_limits(group, action.limits, differs, known.terms)
@@ -154,16 +155,19 @@ class Carrier:
         return kernel.examine(host, question)
 
 
-def _by_node(limits: SliceLimits, known: Kernel) -> SliceLimits:
-    """Return limits with a node of its disk in place of each path.
+def _for_systemd(limits: SliceLimits, differs: AbstractSet[SliceLimit], known: Kernel) -> SliceLimits:
+    """Return limits with a node of its disk in place of each path, and all processors in place of none.
+
+    The kernel takes its processors from no slice that something is in, and systemd tells nobody.
 
     Raises:
         errors.Terminal: a path has none.
     """
-    for path, why in known.view.no_device.items():
-        raise errors.Terminal(Reason.SLICE_REFUSED, f"{SliceLimit.IO}: {path}: {why}")
+    for why in known.view.no_device.values():
+        raise errors.Terminal(Reason.SLICE_REFUSED, f"{SliceLimit.IO}: {why}")
     nodes = (replace(one, path=f"/dev/block/{known.view.devices[one.path]}") for one in limits.io)
-    return replace(limits, io=tuple(nodes))
+    cpuset = known.terms.processors if SliceLimit.CPUSET in differs and not limits.cpuset else limits.cpuset
+    return replace(limits, io=tuple(nodes), cpuset=cpuset)
 
 
 def _unless_inside(name: str, inside: str) -> None:

@@ -123,7 +123,7 @@ class Look:
             group = self._group(question, owner)
             known = set(below) if owner == ROOT else inside.get(owner, set())
             slices[owner] = self._slice(question, owner, group, kernel)
-            strange[owner] = strangers.within(self._reader.read, group.main(), known, self._proc)
+            strange[owner] = strangers.within(group.main(), known, self._proc)
         settled = self._watch.settle(strange, now)
         for owner in settled.keys() - {ROOT}:
             slices[owner] = replace(slices[owner], strangers=settled[owner])

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 from controller.slices import cgroupfs, reading
-from controller.slices.files import Read
 from controller.slices.groups import PROC
 
 PATIENCE: Final = timedelta(seconds=5)
@@ -40,11 +39,12 @@ class Watch:
         return {folder: tuple(words[:_MOST]) for folder, words in settled.items()}
 
 
-def within(read: Read, folder: str, known: Collection[str], proc: Path = PROC) -> list[str]:
+def within(folder: str, known: Collection[str], proc: Path = PROC) -> list[str]:
     """Return words for what is in a cgroup and is not known.
 
+    Its list of processes is opened anew: version 1 shows an old one, for a second, to who keeps it open.
+
     Args:
-        read: returns a file's text, None where it is not there.
         folder: of the cgroup.
         known: names of folders right below it.
         proc: tells what processes are called.
@@ -52,7 +52,9 @@ def within(read: Read, folder: str, known: Collection[str], proc: Path = PROC) -
     Raises:
         OSError: it cannot be looked at.
     """
-    found = [_process(pid, proc) for pid in (read(f"{folder}/cgroup.procs") or "").split()[: _MOST + 1]]
+    found = [
+        _process(pid, proc) for pid in (reading.read(f"{folder}/cgroup.procs") or "").split()[: _MOST + 1]
+    ]
     if _count(folder) != len(known):
         strange = [one for one in cgroupfs.children(folder) if Path(one).name not in known]
         found += [_group(Path(one).name) for one in strange if cgroupfs.populated(one)]

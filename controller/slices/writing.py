@@ -63,11 +63,13 @@ def _write_memory_v1(group: Group, wanted: SliceLimits, host: int) -> None:
 
 
 def _write_v2(group: Group, wanted: SliceLimits, which: AbstractSet[SliceLimit], terms: Terms) -> None:
-    """Write where memory is reclaimed before where it ends."""
-    del terms
+    """Write where memory is reclaimed before where it ends.
+
+    A cgroup that something is in may have all processors, but not none of its own.
+    """
     quota = "max" if wanted.nano_cpus is None else str(_quota(wanted.nano_cpus))
     values = {
-        SliceLimit.CPUSET: ("cpuset", "cpuset.cpus", wanted.cpuset or _NOTHING),
+        SliceLimit.CPUSET: ("cpuset", "cpuset.cpus", wanted.cpuset or terms.processors or _NOTHING),
         SliceLimit.CPUS: ("cpu", "cpu.max", f"{quota} {PERIOD}"),
         SliceLimit.CPU_WEIGHT: ("cpu", "cpu.weight", str(wanted.cpu_weight)),
         SliceLimit.MEMORY_HIGH: ("memory", "memory.high", _or_max(wanted.memory_high)),

@@ -14,7 +14,16 @@ from controller.model import errors, slicenames
 from controller.model.actions import Expected, LimitCgroup, RemoveSlice, SetSlice
 from controller.model.observed import Limits, Seen, Unseen
 from controller.model.outcomes import Failed, Outcome, Skipped, Succeeded
-from controller.model.slices import ROOT, UNLIMITED, Question, SliceLimit, SliceLimits, SliceView, Use
+from controller.model.slices import (
+    ROOT,
+    UNLIMITED,
+    IoLimit,
+    Question,
+    SliceLimit,
+    SliceLimits,
+    SliceView,
+    Use,
+)
 from controller.slices.room import Room
 from tests.support.cgroup_trees import Tree
 
@@ -254,6 +263,7 @@ def test_all_limits_of_version_2_are_set_and_only_those_that_differ(tmp_path: Pa
     assert isinstance(host.set("alice", UNLIMITED), Succeeded)
     assert host.look(NOW + SECOND).slices["alice"].limits == UNLIMITED
     assert host.tree.file("/wharf/alice", "cpu.max").read_text() == "max 100000"
+    assert host.tree.file("/wharf/alice", "cpuset.cpus").read_text() == "0-3"
 
 
 def test_controllers_are_handed_on_from_above(tmp_path: Path) -> None:
@@ -339,6 +349,24 @@ def test_what_systemd_was_told_must_be_in_the_kernel(tmp_path: Path) -> None:
     assert failed.message == (
         "cpus: the kernel has unlimited in place of 1; memory: the kernel has unlimited in place of 400m"
     )
+
+
+def test_systemd_is_told_nodes_of_disks_and_all_processors_in_place_of_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = Units()
+    host = v2(tmp_path, SliceDriver.SYSTEMD, units)
+    host.tree.add(host.path("alice"))
+    host.tree.write(host.tree.file(host.path("alice"), "cpuset.cpus"), "1")
+    monkeypatch.setattr("controller.slices.disks.device_of", lambda *_: "8:0")
+    host.set("alice", SliceLimits(io=(IoLimit("/home", read=5),)))
+    told = units.there[host.name("alice")]
+    assert told == SliceLimits(cpuset="0-3", io=(IoLimit("/dev/block/8:0", read=5),))
+    monkeypatch.undo()
+    failed = host.set("alice", SliceLimits(io=(IoLimit("/no/such/path", read=5),)))
+    assert isinstance(failed, Failed)
+    assert failed.message.startswith("io: /no/such/path: ")
+    assert not failed.retryable
 
 
 def test_what_systemd_finds_in_a_slice_stays(tmp_path: Path) -> None:
