@@ -102,7 +102,7 @@ class Reconciler:
             images=look.observed.engine.value.images if isinstance(look.observed.engine, Seen) else {},
             wanted_images=look.wanted,
             gpus=gpus,
-            slices=self._planner.slices,
+            slices=self._planner.slices.where_seen(look.ledger, look.observed.engine, look.observed.host),
             groups=self._groups(look, then),
         )
 

@@ -22,7 +22,7 @@ def say_unseen(found: trees.Json) -> None:
     unseen = trees.text(found, "unseen", default="")
     if unseen:
         session.say(f"the slices could not be looked at: {unseen}")
-    if trees.text(found, "driver") == "None":
+    elif trees.text(found, "driver") == "None":
         session.say("nobody makes slices here: slices.driver is None, or the Engine did not tell its driver")
 
 

@@ -75,6 +75,11 @@ class SlicesStatus:
     promised: Mapping[str, str] = field(default_factory=dict)
     uses: Mapping[str, ContainerUse] = field(default_factory=dict)
 
+    def where_seen(self, *parts: object) -> "SlicesStatus":
+        """Return this where all these parts of a look were seen; else that nothing is known, and why."""
+        unseen = next((part for part in parts if isinstance(part, Unseen)), None)
+        return self if unseen is None else SlicesStatus(self.driver, self.version, unseen)
+
 
 NONE: Final = SlicesStatus()
 """Of a host on which nobody makes slices."""

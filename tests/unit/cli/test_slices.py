@@ -249,6 +249,15 @@ def test_top_where_nothing_can_be_seen_says_so(world: World, wharf: Wharf) -> No
     assert "no cgroups" in result.err
 
 
+def test_without_controller_and_engine_nothing_is_known_and_that_is_said(wharf: Wharf) -> None:
+    rows, use = wharf("get", "slices"), wharf("top")
+    for result in (rows, use):
+        assert "the slices could not be looked at: EngineUnavailable" in result.err
+        assert "nobody makes slices" not in result.err
+        assert result.out == ""
+    assert (rows.code, use.code) == (0, 7)
+
+
 def test_a_new_cgroup_has_no_rate_yet() -> None:
     again = usage(2, alice=busy(1, 1, 1))
     (row,) = rates.rows("owner", FIRST, again, ())

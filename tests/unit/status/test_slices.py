@@ -120,6 +120,14 @@ def test_what_is_not_known_is_absent() -> None:
     assert slices.use_object(Use(memory=0)) == {"memory": 0}
 
 
+def test_what_was_known_before_is_not_told_where_a_part_of_the_look_is_missing() -> None:
+    known = sliced.report([], [sliced.owned()]).slices
+    assert known.where_seen(None, reports.NOW) is known
+    told = known.where_seen(None, BLIND)
+    assert (told.driver, told.version, told.unseen) == (known.driver, known.version, BLIND)
+    assert not told.owners
+
+
 def test_use_is_told_with_the_moment_to_its_fraction_and_by_workspace() -> None:
     status = sliced.running("vision")
     assert status.container is not None
