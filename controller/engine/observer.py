@@ -183,6 +183,8 @@ class Observer:
             disk=self._read_disk(facts.data_root, now),
             bystanders=self._bystanders.look(others, facts.default_runtime, deadline, now),
             cdi=facts.cdi,
+            cgroup_driver=facts.cgroup_driver,
+            cgroup_version=facts.cgroup_version,
         )
 
     def _list(

@@ -108,8 +108,9 @@ def test_on_version_1_a_start_beyond_its_slice_is_refused_until_that_is_wider(
 
 @row("A7")
 def test_an_engine_says_who_makes_its_cgroups(backend: Backend) -> None:
-    facts = backend.facts()
-    assert (facts.cgroup_driver, facts.cgroup_version) == ("cgroupfs", 1)
+    seen = backend.observer().observe(frozenset(), backend.world.now())
+    assert isinstance(seen, observed.Seen)
+    assert (seen.value.cgroup_driver, seen.value.cgroup_version) == ("cgroupfs", 1)
 
 
 @pytest.fixture(params=["sim", "dockerd_systemd"])

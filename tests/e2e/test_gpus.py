@@ -14,7 +14,7 @@ import pytest
 from controller.api import labels
 from controller.model.gpus import VISIBLE_DEVICES
 from tests.support import gpus, process
-from tests.support.fleet import Fleet
+from tests.support.fleet import Fleet, limits_of
 from tests.support.nvml import library
 from tests.support.nvml import scenario as nvml
 
@@ -127,6 +127,19 @@ def test_access_that_is_lost_is_told_soon_and_disturbs_nobody(lab: Lab) -> None:
     decision = lab.controller.decided("bob", "GpuAccessLost", SOON)
     assert f"{mine.path} cannot be opened" in decision["message"]
     assert lab.container("bob")["State"]["Pid"] == pid
+
+
+@ONE_ENGINE
+def test_limits_follow_the_spec_while_the_hook_s_gpu_stays(lab: Lab) -> None:
+    """An update by the Engine would take the GPU away: they are written into the container's own cgroup."""
+    before = lab.up("carla", ONE)
+    pid, mine = before["State"]["Pid"], granted(lab, "carla")
+    lab.site.spec("carla", {**ONE, "resources": {"cpus": "0.25", "memory": "48m", "pids": 32}})
+    right = {"memory": 48 << 20, "cpu": 250, "pids": 32}
+    lab.controller.until(lambda: limits_of(pid) == right, "the kernel has what the spec says")
+    after = lab.container("carla")
+    assert (after["State"]["Pid"], after["HostConfig"]["PidsLimit"]) == (pid, 64)
+    assert gpus.has_access(pid, mine)
 
 
 def foreign_use(lab: Lab, uuid: str) -> list[dict[str, Any]]:

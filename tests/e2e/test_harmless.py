@@ -173,6 +173,7 @@ def test_two_controllers_without_a_lock_double_nothing_and_lose_nothing(
     first.runs("seed")
     assert first.stop()[0] == 0
     shutil.copytree(one.state, other.state)
+    other.configure(slices={"root": one.slices})
     other.spec("seed")
     with herd.listening(engine) as chronicle:
         for site, name in itertools.product((one, other), names):

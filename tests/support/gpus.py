@@ -161,11 +161,15 @@ def devices_cgroup(pid: int) -> Path:
     return Path("/sys/fs/cgroup/devices") / path[1:]
 
 
+def has_access(pid: int, gpu: Gpu) -> bool:
+    """Whether a container has a rule for a GPU."""
+    return _rule(gpu) in (devices_cgroup(pid) / "devices.list").read_text(encoding="utf-8").splitlines()
+
+
 def take_access(pid: int, gpu: Gpu) -> None:
     """A container loses its rule for a GPU, as at a reload of systemd."""
-    cgroup, rule = devices_cgroup(pid), _rule(gpu)
-    assert rule in (cgroup / "devices.list").read_text(encoding="utf-8").splitlines()
-    (cgroup / "devices.deny").write_text(rule, encoding="utf-8")
+    assert has_access(pid, gpu)
+    (devices_cgroup(pid) / "devices.deny").write_text(_rule(gpu), encoding="utf-8")
 
 
 def give_access(pid: int, gpu: Gpu) -> None:

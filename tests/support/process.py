@@ -327,6 +327,11 @@ class Controller:
         answer = cast("Any", self._client.get("gpus").value)
         return {one["uuid"]: one for one in answer["items"]}
 
+    def slices(self) -> dict[str, Any]:
+        """The owners' slices, by owner."""
+        answer = cast("Any", self._client.get("slices").value)
+        return {one["owner"]: one for one in answer["items"]}
+
     def decided(self, name: str, reason: str, deadline: float = DEADLINE) -> dict[str, Any]:
         """The decision of a workspace, once it has this reason."""
 
