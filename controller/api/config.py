@@ -83,6 +83,20 @@ def _check_subnet(text: str) -> str:
     return str(network)
 
 
+def _check_free_root(name: str) -> str:
+    if name in _TAKEN_ROOTS:
+        raise fields.refusal(f'"{name}" is a cgroup of somebody else\'s: take another name, such as "wharf"')
+    return name
+
+
+_TAKEN_ROOTS = frozenset(
+    {
+        *("system", "user", "machine", "init", "docker", "kubepods", "libpod", "tasks"),
+        *("cpu", "cpuacct", "cpuset", "memory", "pids", "io", "blkio", "devices", "freezer"),
+        *("hugetlb", "misc", "rdma"),
+    }
+)
+"""Below these are the cgroups of systemd, of Engines and of others, which are no owner's."""
 _SMALLEST_PREFIX = 28
 _LISTEN = r"(?:[0-9.]+|\[[0-9a-fA-F:]+\]|[A-Za-z][A-Za-z0-9.-]*):[0-9]{1,5}"
 _HOST = r"unix:///[^\s]+|(?:tcp|https?)://[^\s]+"
@@ -101,7 +115,9 @@ EngineHost = Annotated[
 ]
 FilePath = Annotated[fields.Line, Field(max_length=4096)]
 SliceRoot = Annotated[
-    fields.Text, AfterValidator(fields.matching(r"[a-z][a-z0-9]*", "a name of lower-case letters and digits"))
+    fields.Text,
+    AfterValidator(fields.matching(r"[a-z][a-z0-9]*", "a name of lower-case letters and digits")),
+    AfterValidator(_check_free_root),
 ]
 
 

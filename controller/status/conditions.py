@@ -43,6 +43,8 @@ _NOTED: Final = {
     Reason.LIMIT_NOT_ENFORCED: ConditionType.LIMIT_NOT_ENFORCED,
 }
 """Notes that are conditions as well; several of one reason are one condition."""
+_WAITING: Final = frozenset({Reason.MEMORY_LOWERING, Reason.UPDATE_WAITS})
+"""Notes of a change that is not made yet, while all else is as specified."""
 _NEEDS_A_NEW_RUN: Final = frozenset({Remedy.REPLACE, Remedy.RESTART})
 LACKS: Final = frozenset(
     {
@@ -231,6 +233,11 @@ def _change_pending(decision: Decision) -> Claim:
     parked = decision.verdict not in AT_WORK and any(
         drift.remedy in _NEEDS_A_NEW_RUN for drift in decision.drifts
     )
+    if decision.reason is Reason.AS_SPECIFIED and decision.verdict not in AT_WORK:
+        waiting = [note for note in decision.notes if note.reason in _WAITING]
+        if waiting:
+            message = "; ".join(note.message for note in waiting)
+            return Claim(ConditionType.CHANGE_PENDING, _TRUE, waiting[0].reason, message)
     if parked or decision.reason in _PENDING:
         return Claim(ConditionType.CHANGE_PENDING, _TRUE, decision.reason, decision.message)
     return Claim(ConditionType.CHANGE_PENDING, _FALSE, Reason.AS_SPECIFIED)

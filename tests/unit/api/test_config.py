@@ -71,6 +71,8 @@ def test_durations_are_lengths_of_time() -> None:
         ({"gpus": {"inventory": [GPU]}}, "belong together"),
         ({"gpus": {"source": "Static", "inventory": [GPU, GPU]}}, "one uuid"),
         ({"slices": {"root": "a-b"}}, "lower-case letters"),
+        ({"slices": {"root": "system"}}, "somebody else's"),
+        ({"slices": {"root": "docker"}}, "somebody else's"),
         ({"safety": {"maxDisruptionsPercent": 101}}, "less than or equal to 100"),
         ({"mode": "observe"}, "'Enforce' or 'Observe'"),
         ({"specdir": "x"}, "not permitted"),

@@ -164,6 +164,21 @@ def test_an_image_that_should_not_be_used_is_a_condition_and_other_notes_are_non
     assert told.message == "gone in May"
 
 
+def test_memory_that_is_not_lowered_yet_is_a_change_that_is_pending() -> None:
+    waits = Drift(DriftKind.RESOURCES, "memory", "600m", "400m", Remedy.RESTART)
+    notes = (Note(Reason.MEMORY_LOWERING, "600m is in use"), Note(Reason.UPDATE_WAITS, "restart policy"))
+    for drifts in ((waits,), ()):
+        decided = reports.decision(drifts=drifts, notes=notes)
+        told = condition(ConditionType.CHANGE_PENDING, reports.container(), decided)
+        assert (told.status, told.reason) == (ConditionStatus.TRUE, Reason.MEMORY_LOWERING)
+        assert told.message == "600m is in use; restart policy"
+    parked = reports.decision(
+        verdict=Verdict.WAIT, reason=Reason.CHANGE_PENDING, message="image changed", notes=notes
+    )
+    told = condition(ConditionType.CHANGE_PENDING, reports.container(), parked)
+    assert (told.reason, told.message) == (Reason.CHANGE_PENDING, "image changed")
+
+
 def test_all_limits_of_the_owner_that_have_no_effect_are_one_condition() -> None:
     notes = tuple(Note(Reason.LIMIT_NOT_ENFORCED, text) for text in ("no memoryHigh", "no memoryLow"))
     told = condition(ConditionType.LIMIT_NOT_ENFORCED, reports.container(), reports.decision(notes=notes))
