@@ -230,14 +230,16 @@ def _why_not_running(situation: Situation, container: Container) -> tuple[Reason
 
 
 def _change_pending(decision: Decision) -> Claim:
+    """Where all is as specified but for what waits, a note says that; what only the Engine lacks is none."""
+    if decision.reason is Reason.AS_SPECIFIED:
+        waiting = [note for note in decision.notes if note.reason in _WAITING]
+        if decision.verdict in AT_WORK or not waiting:
+            return Claim(ConditionType.CHANGE_PENDING, _FALSE, Reason.AS_SPECIFIED)
+        message = "; ".join(note.message for note in waiting)
+        return Claim(ConditionType.CHANGE_PENDING, _TRUE, waiting[0].reason, message)
     parked = decision.verdict not in AT_WORK and any(
         drift.remedy in _NEEDS_A_NEW_RUN for drift in decision.drifts
     )
-    if decision.reason is Reason.AS_SPECIFIED and decision.verdict not in AT_WORK:
-        waiting = [note for note in decision.notes if note.reason in _WAITING]
-        if waiting:
-            message = "; ".join(note.message for note in waiting)
-            return Claim(ConditionType.CHANGE_PENDING, _TRUE, waiting[0].reason, message)
     if parked or decision.reason in _PENDING:
         return Claim(ConditionType.CHANGE_PENDING, _TRUE, decision.reason, decision.message)
     return Claim(ConditionType.CHANGE_PENDING, _FALSE, Reason.AS_SPECIFIED)

@@ -179,6 +179,13 @@ def test_memory_that_is_not_lowered_yet_is_a_change_that_is_pending() -> None:
     assert (told.reason, told.message) == (Reason.CHANGE_PENDING, "image changed")
 
 
+def test_what_only_the_engine_has_not_heard_of_is_no_pending_change() -> None:
+    waits = Drift(DriftKind.RESOURCES, "memory", "1g", "2g", Remedy.RESTART)
+    decided = reports.decision(drifts=(waits,))
+    told = condition(ConditionType.CHANGE_PENDING, reports.container(), decided)
+    assert (told.status, told.reason) == (ConditionStatus.FALSE, Reason.AS_SPECIFIED)
+
+
 def test_all_limits_of_the_owner_that_have_no_effect_are_one_condition() -> None:
     notes = tuple(Note(Reason.LIMIT_NOT_ENFORCED, text) for text in ("no memoryHigh", "no memoryLow"))
     told = condition(ConditionType.LIMIT_NOT_ENFORCED, reports.container(), reports.decision(notes=notes))
