@@ -45,8 +45,13 @@ def _nobody(facts: SliceFacts) -> Check:
     if not facts.asked:
         return ok(_WHAT, f"{why}: owners are not limited together")
     said = ", ".join(limit for limit in SliceLimit if limit in facts.asked)
-    remedy = "set slices.driver: Auto" if facts.configured is SliceDriver.NONE else "name a slices.driver"
-    return warn(_WHAT, f"{why}, so the policy's aggregate ({said}) has no effect", remedy)
+    detail = f"{why}, so the policy's aggregate ({said}) has no effect"
+    if facts.configured is SliceDriver.NONE:
+        return warn(_WHAT, detail, "set slices.driver: Auto")
+    if facts.asked & HARD:
+        remedy = "run an Engine with the cgroup driver systemd or cgroupfs, or set slices.driver: None"
+        return fail(_WHAT, f"{detail}, and nobody with a hard limit in it is started", remedy)
+    return warn(_WHAT, detail, "run an Engine with the cgroup driver systemd or cgroupfs")
 
 
 def _gap(limit: SliceLimit, why: str) -> Check:

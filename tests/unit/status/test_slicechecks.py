@@ -45,7 +45,12 @@ def test_on_a_good_host_it_is_said_what_the_kernel_lacks_that_nobody_asks_for() 
             Level.WARN,
             "slices.driver is None, so the policy's aggregate (cpus, memory) has no effect",
         ),
-        (replace(GOOD, view=SliceView()), Level.WARN, "name a slices.driver"),
+        (replace(GOOD, view=SliceView()), Level.FAIL, "nobody with a hard limit in it is started"),
+        (
+            replace(GOOD, view=SliceView(), asked=frozenset({SliceLimit.CPU_WEIGHT})),
+            Level.WARN,
+            "the Engine names no driver",
+        ),
         (replace(GOOD, asked=frozenset(), view=SliceView()), Level.OK, "owners are not limited together"),
     ],
 )
