@@ -91,6 +91,12 @@ def words(limits: SliceLimits, which: Iterable[SliceLimit]) -> str:
     return ", ".join(f"{limit} {text(limit, limits)}" for limit in which)
 
 
+def of_container(limits: Limits) -> str:
+    """Return the processors that a container has, where anybody said: `2 cpus, cpuset 0-3`."""
+    cpus = f"{quantities.format_cpus(limits.nano_cpus)} cpus" if limits.nano_cpus is not None else ""
+    return ", ".join(filter(None, (cpus, f"cpuset {limits.cpuset}" if limits.cpuset is not None else "")))
+
+
 def confined(limits: Limits, slice_: SliceLimits) -> Limits:
     """Return a container's limits within those of its slice, as version 1 of the cgroups wants them.
 

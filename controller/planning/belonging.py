@@ -76,8 +76,8 @@ def _outside(container: Container, template: Template, slice_: OwnerSlice) -> st
     has = container.configuration.cgroup_parent
     if not limits or has == template.cgroup_parent:
         return ""
-    where = f"in {has}" if has else "without one"
+    where = f"in {has}" if has else "without a slice"
     return (
-        f"the container was made {where} and is not in the slice of {slice_.owner}, whose limits "
-        f"({', '.join(limits)}) do not hold for it until it is made anew"
+        f"the container was made {where}, and the limits of {slice_.owner} ({', '.join(limits)}) do not "
+        "hold for it until it is made anew, as for a change of its image or environment"
     )

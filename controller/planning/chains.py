@@ -15,9 +15,8 @@ from controller.model.actions import Action
 from controller.model.memory import GivenLimits, Replacement, Restarts
 from controller.model.observed import Container, ContainerState
 from controller.model.plan import Remedy
-from controller.planning import asking, claims, devices, template, tightening
+from controller.planning import asking, claims, confining, devices, template, tightening
 from controller.planning.case import Blueprint, Case, expected, main_name
-from controller.planning.confining import MEMORY_HIGH
 
 DEFAULT_GRACE = timedelta(seconds=60)
 """Time to stop for a workspace whose spec cannot be resolved any more."""
@@ -234,11 +233,23 @@ def _limit(case: Case, differing: set[str]) -> Iterator[Action]:
     container, reach = case.container, tightening.reach(case)
     given, seen = GivenLimits.of(container.id, reach.limits), expected(container)
     past = container.running and devices.by_hook(container)
-    others = differing - {MEMORY_HIGH}
+    others = differing - {confining.MEMORY_HIGH}
     if others and container.running and case.memory.given_limits.get(case.name) != given:
         yield actions.RecordLimits(case.name, given)  # else its start does it
     if others and not past:
         yield actions.UpdateLimits(case.name, container.id, container.name, reach.limits, seen)
-    if (others and past) or MEMORY_HIGH in differing:
+    if (others and past) or confining.MEMORY_HIGH in differing:
         limits = reach.limits if others and past else None
         yield actions.LimitCgroup(case.name, container.id, container.name, limits, reach.high, seen)
+
+
+def confine(case: Case, container: Container) -> tuple[Action, ...]:
+    """Bring a container within its slice, as version 1 of the cgroups wants before either is begun or set."""
+    design, seen = case.design, expected(container)
+    have = tightening.present(container) if container.running else container.configuration.limits
+    limits = confining.within(have, container, design.within, design.effective.owner, case.scene.slices)
+    if limits == have:
+        return ()
+    if container.running and devices.by_hook(container):
+        return (actions.LimitCgroup(case.name, container.id, container.name, limits, None, seen),)
+    return (actions.UpdateLimits(case.name, container.id, container.name, limits, seen),)

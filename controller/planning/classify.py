@@ -15,6 +15,7 @@ from controller.model.observed import ContainerState
 from controller.model.plan import Decision, Verdict
 from controller.planning import (
     backoff,
+    chains,
     excess,
     obstacles,
     proving,
@@ -147,8 +148,22 @@ def classify(case: Case) -> Decision:
     for rule in RULES:
         decision = rule(case)
         if decision is not None:
-            return _on_evidence(case, backoff.hold_back(case, decision))
+            return _on_evidence(case, backoff.hold_back(case, _meanwhile(case, decision)))
     return running.as_specified(case)
+
+
+def _meanwhile(case: Case, decision: Decision) -> Decision:
+    """What waits for its owner's slice is brought within that: the slice may wait for just this."""
+    if decision.reason is not Reason.SLICE_PENDING:
+        return decision
+    main = case.ours.main
+    repairs = chains.repair(case) if main is not None and main.running else ()
+    others = (one for one in case.ours.running() if one is not main)
+    actions = (*repairs, *(action for one in others for action in chains.confine(case, one)))
+    if not actions:
+        return decision
+    message = f"what runs is brought within its owner's slice first; {decision.message}"
+    return case.decide(Verdict.UPDATE, Reason.DRIFTED, message, actions=actions)
 
 
 def _on_evidence(case: Case, decision: Decision) -> Decision:

@@ -42,7 +42,7 @@ def reach(now: Limits, have: Limits, container: Container, status: SlicesStatus,
     if limit is None or blind or not lowering.is_in_the_way(limit, have.memory, use, version):
         return Reach(now)
     kept = replace(now, memory=have.memory, memory_swap=have.memory_swap)
-    high = limit if version > lowering.FIRST_VERSION and seen is not None else None
+    high = lowering.below(limit) if version > lowering.FIRST_VERSION and seen is not None else None
     return Reach(kept, high, lowering.words(limit, use, version), frozenset({"memory", "memory_swap"}))
 
 

@@ -11,6 +11,9 @@ from controller.model.observed import Limits
 from controller.model.slices import Slice, SliceLimits, Use
 from controller.planning import aggregates
 
+_PAGE, _MIB = 4096, 2**20
+_PART = 64
+"""Memory is reclaimed this part below a limit that it is to be brought below."""
 FIRST_VERSION = 1
 """Of the cgroups: it refuses a limit of memory below what is in use, and has nothing that reclaims first."""
 
@@ -28,7 +31,8 @@ def _memory(wanted: SliceLimits, found: Slice, version: int) -> tuple[SliceLimit
     told = words(limit, found.use, version)
     if version == FIRST_VERSION:
         return replace(wanted, memory=have), told
-    high = limit if wanted.memory_high is None else min(limit, wanted.memory_high)
+    high = below(limit)
+    high = high if wanted.memory_high is None else min(high, wanted.memory_high)
     return replace(wanted, memory=have, memory_high=high), told
 
 
@@ -45,12 +49,18 @@ def _used(use: Use, version: int) -> int | None:
     return use.memory - (use.cache or 0)
 
 
+def below(limit: int) -> int:
+    """Return above what memory is reclaimed until a limit can be set: use hovers where it is reclaimed."""
+    whole = _MIB if limit >= _PART * _MIB else _PAGE
+    return (limit - limit // _PART) // whole * whole
+
+
 def words(limit: int, use: Use, version: int) -> str:
     """Say that memory is not lowered yet."""
     shown, used = quantities.format_bytes(limit), _used(use, version)
     if used is None:
-        return f"memory is to be {shown} and what is in use cannot be seen; until it can, the limit stays"
-    above = "" if version == FIRST_VERSION else f"the kernel reclaims what it can above {shown}, and "
+        return f"memory is to be {shown} and what is in use cannot be seen; it is set at the next start"
+    above = "" if version == FIRST_VERSION else "the kernel reclaims what it can, and "
     return (
         f"memory is to be {shown} and {_size(used)} is in use; {above}the limit follows when less is in use"
     )
@@ -58,7 +68,7 @@ def words(limit: int, use: Use, version: int) -> str:
 
 def _size(amount: int) -> str:
     """Return an amount that changes all the time in whole MiB, so that what is said of it does not."""
-    return quantities.format_bytes(amount >> 20 << 20)
+    return quantities.format_bytes(amount // _MIB * _MIB)
 
 
 def _swap(now: SliceLimits, found: Slice) -> SliceLimits:

@@ -132,11 +132,26 @@ def limits(case: Case) -> Decision | None:
     return case.decide(Verdict.WAIT, Reason.SLICE_PENDING, slice_.waits, retry_at=due)
 
 
+def parent(case: Case, container: Container) -> Decision | None:
+    """Find that the Engine starts nothing in the slice that a container was made for: its driver changed."""
+    made_for = container.configuration.cgroup_parent
+    if case.scene.view.cgroup_driver != "systemd" or not made_for or made_for.endswith(".slice"):
+        return None
+    why = f"{container.name} was made for {made_for}, and the Engine, whose cgroups systemd makes now"
+    main = container is case.ours.main
+    anew = f"; `wharf approve {case.name}` has it made anew" if main else ""
+    message = f"{why}, starts nothing there{anew}"
+    return case.decide(Verdict.HOLD, Reason.CHANGE_PENDING, message)
+
+
 def kept(case: Case, container: Container) -> Decision | None:
     """Find what keeps a kept container from its start, as far as it was seen: networks and ports of its own.
 
     The sources of its mounts are checked by `chains.sources`.
     """
+    unfit = parent(case, container)
+    if unfit is not None:
+        return unfit
     gone = sorted(container.configuration.networks - case.scene.view.networks.keys())
     if gone:
         message = f'the kept container is of the network "{gone[0]}", which is gone'

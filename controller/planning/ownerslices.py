@@ -5,13 +5,15 @@ Refuses to act on it, and to take a slice that could not be looked at for one th
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
 from typing import Final
 
 from controller.api.conditions import Reason
 from controller.api.config import SliceDriver
 from controller.model import slicenames, slicestatus
 from controller.model.memory import Memory
-from controller.model.observed import EngineView, Limits, Seen, Unseen
+from controller.model.observed import Container, EngineView, Limits, Seen, Unseen
 from controller.model.plan import Verdict
 from controller.model.slices import (
     HARD,
@@ -50,6 +52,7 @@ class Sight:
     view: EngineView
     standing: Standing | None
     memory: Memory
+    now: datetime
 
 
 def status(sight: Sight, tenants: Tenants, tenancy: Tenancy) -> SlicesStatus:
@@ -57,6 +60,17 @@ def status(sight: Sight, tenants: Tenants, tenancy: Tenancy) -> SlicesStatus:
     if sight.driver is SliceDriver.NONE:
         return slicestatus.NONE
     return _Survey(sight, tenants, tenancy).status()
+
+
+def unmade(tenants: Tenants, why: str) -> SlicesStatus:
+    """Return how they stand where nobody can make any: whoever is to have limits has none."""
+    found = {}
+    for owner, limits in sorted(tenants.limits.items()):
+        asked = () if limits is None else aggregates.asked_for(limits)
+        hard = [one for one in asked if one in HARD]
+        soft = tuple(f"{one}: {why}" for one in asked if one not in HARD)
+        found[owner] = OwnerSlice(owner, "", refused=f"{', '.join(hard)}: {why}" if hard else "", gaps=soft)
+    return SlicesStatus(owners=found)
 
 
 def unseen(sight: Sight) -> Unseen | None:
@@ -119,7 +133,7 @@ class _Survey:
     def _compared(self, slice_: OwnerSlice, asked: SliceLimits) -> OwnerSlice:
         """Return it with what it should have, and in what it differs from that."""
         view, found = self._view, slice_.found
-        refused, gaps = self._impossible(asked)
+        refused, gaps = self._impossible(slice_, asked)
         wanted = feasible(asked, view)
         if view.version == lowering.FIRST_VERSION and wanted.memory is None:
             wanted = replace(wanted, swap=None)  # version 1 has a limit for both together alone
@@ -128,7 +142,7 @@ class _Survey:
             now, told = lowering.reachable(wanted, found, view.version)
         possible = now
         if found is not None and view.version == lowering.FIRST_VERSION:
-            possible = lowering.around(now, found, self._inside(slice_.name))
+            possible = lowering.around(now, found, (one for _, one in self._inside(slice_.name)))
         differences: tuple[Difference, ...] = ()
         if slice_.active and self._unseen is None:
             differences = self._differences(possible, UNLIMITED if found is None else found.limits)
@@ -142,15 +156,12 @@ class _Survey:
             lowering=told,
         )
         if not stands.waits:
-            stands = replace(stands, waits=self._waits(stands, asked))
+            stands = replace(stands, waits=self._waits(stands))
         if stands.waits or possible == now:
             return stands
-        waits = (
-            f"containers in the slice of {slice_.owner} have more processors than it may have, and go first"
-        )
-        return replace(stands, waits=waits)
+        return replace(stands, waits=self._too_wide(stands, now))
 
-    def _impossible(self, asked: SliceLimits) -> tuple[str, tuple[str, ...]]:
+    def _impossible(self, slice_: OwnerSlice, asked: SliceLimits) -> tuple[str, tuple[str, ...]]:
         """Return which hard limits are asked for and cannot be had, and which others, each with why."""
         wishes = aggregates.asked_for(asked)
         cannot = dict(self._view.cannot)
@@ -166,18 +177,49 @@ class _Survey:
         if SliceLimit.IO not in cannot:
             lacking = (one.path for one in asked.io if one.path in self._view.no_device)
             gaps += [f"io {path}: {self._view.no_device[path]}" for path in lacking]
-        return "; ".join(text for limit, text in told.items() if limit in HARD), tuple(gaps)
+        refused = [text for limit, text in told.items() if limit in HARD]
+        if wishes:
+            (refused if any(limit in HARD for limit in wishes) else gaps).extend(self._misplaced(slice_))
+        return "; ".join(refused), tuple(gaps)
 
-    def _inside(self, name: str) -> Iterator[Limits]:
-        """Yield the limits of the running containers in a slice, as the kernel has them.
+    def _misplaced(self, slice_: OwnerSlice) -> Iterator[str]:
+        """Yield which containers were made in a slice, and are not in it by the kernel's own word."""
+        for container in self._by_parent.get(slice_.name, ()):
+            use = self._view.containers.get(container.id)
+            if use is not None and use.owner != slice_.owner:
+                yield f"{container.name} was made in {slice_.name}, and the kernel has it elsewhere"
+
+    @cached_property
+    def _by_parent(self) -> Mapping[str, list[Container]]:
+        """The running containers, by the slice that they were made in."""
+        found: dict[str, list[Container]] = {}
+        for container in self._sight.view.containers.values():
+            if container.running and container.configuration.cgroup_parent:
+                found.setdefault(container.configuration.cgroup_parent, []).append(container)
+        return found
+
+    def _inside(self, name: str) -> Iterator[tuple[str, Limits]]:
+        """Yield the running containers in a slice by name, with their limits as the kernel has them.
 
         Processors that nobody gave to a container are those of its slice, and go with it.
         """
-        for container in self._sight.view.containers.values():
+        for container in self._by_parent.get(name, ()):
             limits, given = container.kernel_limits, container.configuration.limits
-            if container.running and container.configuration.cgroup_parent == name:
-                known = limits if isinstance(limits, Limits) else given
-                yield known if given.cpuset is not None else replace(known, cpuset=None)
+            known = limits if isinstance(limits, Limits) else given
+            yield container.name, known if given.cpuset is not None else replace(known, cpuset=None)
+
+    def _too_wide(self, slice_: OwnerSlice, now: SliceLimits) -> str:
+        """Say which containers keep a slice from having fewer processors."""
+        asked = [one for one in (SliceLimit.CPUS, SliceLimit.CPUSET) if one in aggregates.asked_for(now)]
+        wide = [
+            f"{name} ({aggregates.of_container(limits)})"
+            for name, limits in self._inside(slice_.name)
+            if aggregates.confined(limits, now) != limits and aggregates.of_container(limits)
+        ]
+        return (
+            f"the slice of {slice_.owner} is to have {aggregates.words(now, asked)}, and in it there is what "
+            f"has more: {', '.join(wide)}; that is changed first"
+        )
 
     def _differences(self, now: SliceLimits, have: SliceLimits) -> tuple[Difference, ...]:
         return tuple(
@@ -185,12 +227,9 @@ class _Survey:
             for limit in differing(now, have, self._view.grain)
         )
 
-    def _waits(self, slice_: OwnerSlice, asked: SliceLimits) -> str:
+    def _waits(self, slice_: OwnerSlice) -> str:
         """Say why nothing is started until the slice is as it should be: only hard limits are waited for."""
-        hard = [
-            limit for limit in aggregates.asked_for(asked) if limit in HARD and limit not in self._view.held
-        ]
-        if not hard:
+        if slice_.wanted is None or not any(one in HARD for one in aggregates.asked_for(slice_.wanted)):
             return ""
         if self._unseen is not None:
             return f"the slice of {slice_.owner} is to have limits, and {self._unseen.message}"
@@ -207,7 +246,9 @@ class _Survey:
 
     def _tried(self, owner: str, text: str) -> str:
         wait = self._sight.memory.backoffs.get(subject(owner))
-        return text if wait is None else f"{text}; that failed: {wait.message}"
+        if wait is None or wait.next_attempt <= self._sight.now:
+            return text
+        return f"{text}; that failed: {wait.message}"
 
     def _under_way(self, owner: str) -> str:
         """Say that something is done to the slice, or that the one above all goes."""
@@ -221,7 +262,7 @@ class _Survey:
     def _root(self, owners: Mapping[str, OwnerSlice]) -> OwnerSlice:
         """Return how the slice above all stands: it guarantees what those below it do, and limits nothing."""
         found = self._view.slices.get(ROOT)
-        low = sum(map(_guaranteed, owners.values()))
+        low = min(sum(map(_guaranteed, owners.values())), self._sight.view.total_memory)
         wanted = feasible(replace(UNLIMITED, memory_low=low) if low else UNLIMITED, self._view)
         active = bool(self._tenancy.active or self._view.slices.keys() - {ROOT})
         active = active or (found is not None and found.populated)

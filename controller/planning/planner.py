@@ -200,7 +200,7 @@ class Planner:
             *obstacles.pressure(scene.view, self._rules),
             *asking.findings(self.designs, scene.memory),
             *routes.findings(scene.host.routes),
-            *self._slicing.findings(scene.slices, observed.slices, scene.memory),
+            *self._slicing.findings(scene, observed.slices),
             *(standing.findings() if standing else ()),
         )
 

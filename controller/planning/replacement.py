@@ -131,7 +131,7 @@ def _hand_over(case: Case, main: Container, running: tuple[Container, ...]) -> D
         Verdict.REPLACE,
         Reason.REPLACEMENT_UNDER_WAY,
         f"{running[0].name} makes way for its replacement",
-        actions=(*begun, *chains.start(case, 0, before=ends)),
+        actions=(*begun, *chains.start(case, 0, before=(*chains.confine(case, main), *ends))),
         disrupts=True,
     )
 

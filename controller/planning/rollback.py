@@ -64,11 +64,11 @@ def _hand_over(case: Case, rollback: Rollback, kept: Container) -> Decision:
         end = (*stops, actions.EndRollback(case.name, _pin(case, rollback, kept)))
         return case.decide(Verdict.UPDATE, reason, message, actions=end, disrupts=bool(others))
     hold = obstacles.kept(case, kept) if others and rollback.requested else None
-    hold = hold or obstacles.limits(case) or obstacles.own_devices(case)
+    hold = hold or obstacles.limits(case) or obstacles.parent(case, kept) or obstacles.own_devices(case)
     if hold is not None:
         return hold
     first = chains.sources(case, kept) if rollback.requested else ()
-    begin_ = (*first, *chains.start(case, 0, before=stops))
+    begin_ = (*first, *chains.start(case, 0, before=(*chains.confine(case, kept), *stops)))
     return case.decide(Verdict.REPLACE, reason, message, actions=begin_, disrupts=bool(others))
 
 

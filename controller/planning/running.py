@@ -40,7 +40,7 @@ def not_running(case: Case) -> Decision | None:
         return kept or hold
     if replacement.needed(case.drifts) and _may_replace(case, container):
         return replacement.replace(case, container)
-    lacking = replacement.unequipped(case, container)
+    lacking = replacement.unequipped(case, container) or obstacles.parent(case, container)
     if lacking is not None:
         return lacking
     repairs = chains.repair(case)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
+from controller.api import quantities
 from controller.api.conditions import Reason
 from controller.model.actions import RemoveSlice, SetSlice
 from controller.model.memory import Memory
@@ -91,8 +92,18 @@ def _words(slice_: OwnerSlice) -> str:
     return aggregates.words(limits, aggregates.asked_for(limits)) or "no limits"
 
 
-def findings(view: SliceView, memory: Memory, root: str) -> Iterator[HostFinding]:
-    """Yield what a person should know: who else sets limits of slices, and who else is in them."""
+def findings(
+    status: SlicesStatus, view: SliceView, memory: Memory, root: str, total: int
+) -> Iterator[HostFinding]:
+    """Yield what a person should know: who else sets limits of slices, who else is in them, and promises.
+
+    `total` is the host's memory, bytes.
+    """
+    promised = sum(slice_.now.memory_low for slice_ in status.owners.values() if slice_.now and slice_.active)
+    if promised > total:
+        amounts = [quantities.format_bytes(amount) for amount in (promised, total)]
+        message = f"{amounts[0]} is guaranteed to owners in all, and the host has {amounts[1]}"
+        yield HostFinding(Reason.MEMORY_PROMISED, subject(ROOT), message)
     for owner, times in sorted(memory.slice_repairs.items()):
         if len(times) >= CONTESTED:
             message = (

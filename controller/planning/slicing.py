@@ -23,6 +23,7 @@ from controller.planning.case import Blueprint, Ours, Rules, Scene, Within
 from controller.planning.drafts import Grounds
 from controller.planning.standing import Standing
 
+_NOBODY: Final = "the Engine makes no cgroups that a slice could be above (its CgroupDriver is {})"
 NOWHERE: Final = Within()
 """The Engine's own choice."""
 
@@ -104,11 +105,13 @@ class Slicing:
     ) -> SlicesStatus:
         """Return how all of them stand; nothing where nobody makes any."""
         driver, view, memory = driver_of(self._rules, scene.view), scene.view, scene.memory
-        if driver is SliceDriver.NONE:
+        if self._rules.slice_driver is SliceDriver.NONE:
             return slicestatus.NONE
         self._tenants.enter(specs, designs, standing)
+        if driver is SliceDriver.NONE:
+            return ownerslices.unmade(self._tenants, _NOBODY.format(view.cgroup_driver or "none"))
         tenancy = self._tenants.tenancy(designs, index, memory, scene.beyond, view.total_memory)
-        sight = ownerslices.Sight(driver, self._rules.slice_root, seen, view, standing, memory)
+        sight = ownerslices.Sight(driver, self._rules.slice_root, seen, view, standing, memory, scene.now)
         return ownerslices.status(sight, self._tenants, tenancy)
 
     def upkeep(
@@ -118,12 +121,10 @@ class Slicing:
         owner_of = {spec.name: owner for owner, theirs in self._tenants.owned.items() for spec in theirs}
         return sliceupkeep.upkeep(status, owner_of, memory, now, fresh=fresh)
 
-    def findings(
-        self, status: SlicesStatus, seen: Seen[SliceView] | Unseen, memory: Memory
-    ) -> Iterator[HostFinding]:
+    def findings(self, scene: Scene, seen: Seen[SliceView] | Unseen) -> Iterator[HostFinding]:
         """Yield what a person should know of slices."""
+        status = scene.slices
         if status.driver is not SliceDriver.NONE:
             view = seen.value if isinstance(seen, Seen) else SliceView()
-            yield from sliceupkeep.findings(
-                view, memory, slicenames.parent(status.driver, self._rules.slice_root, ROOT)
-            )
+            root = slicenames.parent(status.driver, self._rules.slice_root, ROOT)
+            yield from sliceupkeep.findings(status, view, scene.memory, root, scene.view.total_memory)

@@ -123,7 +123,8 @@ def weighed(case: Case) -> Case:
         drifts = soften(drifts, _subject(case, by_hook, now.limits), now.limits)
     if by_hook:
         drifts = tuple(map(_at_next_start, drifts))
-    waits = _tightened(case, drifts, by_hook, now.soon if now is not None else frozenset())
+    drifts = _told(case, drifts, by_hook, now.soon if now is not None else frozenset())
+    waits = _tightened(case, drifts)
     excess = (case.beyond.message if case.beyond is not None else "", waits)
     notes = [*_noted(case, drifts, by_hook)]
     if now is not None:
@@ -180,17 +181,34 @@ def _noted(case: Case, drifts: tuple[Drift, ...], by_hook: bool) -> Iterator[Not
         yield Note(Reason.UPDATE_WAITS, message)
 
 
-def _tightened(case: Case, drifts: tuple[Drift, ...], by_hook: bool, soon: frozenset[str]) -> str:  # noqa: FBT001
-    """Say which limits wait for the next start, and who tightened them; the sum with swap follows memory.
+def _told(
+    case: Case,
+    drifts: tuple[Drift, ...],
+    by_hook: bool,  # noqa: FBT001 - it is a fact
+    soon: frozenset[str],
+) -> tuple[Drift, ...]:
+    """Return the differences, those only reported that wait for no start.
 
-    What waits for something else (`soon`) does not, nor does what only the Engine has not heard of.
+    These are what is changed as soon as something else is (`soon`), and what the kernel has already and only
+    the Engine has not heard of.
     """
-    uncovered = case.beyond.uncovered if case.beyond is not None else frozenset()
-    found = (one for one in drifts if one.remedy is Remedy.RESTART and one.field in PATHS)
-    waits = {one.field: one for one in found if one.field not in soon}
-    if by_hook and waits:
+    unmet = set(PATHS)
+    if by_hook and any(one.remedy is Remedy.RESTART and one.field in PATHS for one in drifts):
         unmet = {one.field for one in drift.detect(_subject(case, by_hook, case.design.template.limits))}
-        waits = {field: one for field, one in waits.items() if field in unmet}
+        unmet = unmet if isinstance(case.container.kernel_limits, Limits) else set(PATHS)
+    waits = unmet - soon
+    return tuple(
+        replace(one, remedy=Remedy.REPORT)
+        if one.remedy is Remedy.RESTART and one.field in PATHS and one.field not in waits
+        else one
+        for one in drifts
+    )
+
+
+def _tightened(case: Case, drifts: tuple[Drift, ...]) -> str:
+    """Say which limits wait for the next start, and who tightened them; the sum with swap follows memory."""
+    uncovered = case.beyond.uncovered if case.beyond is not None else frozenset()
+    waits = {one.field: one for one in drifts if one.remedy is Remedy.RESTART and one.field in PATHS}
     if "memory" in waits:
         waits.pop("memory_swap", None)
     waiting = [

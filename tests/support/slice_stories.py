@@ -50,6 +50,12 @@ def _slice(world: World, owner: str, rest: dict[str, Any]) -> None:
     world.slices.by_hand(owner, **said)
 
 
+def _elsewhere(world: World, name: str, _: dict[str, Any]) -> None:
+    found = world.main(name)
+    assert found is not None
+    world.slices.elsewhere.add(found.id)
+
+
 def _use(world: World, name: str, rest: dict[str, Any]) -> None:
     """What the container of a workspace uses."""
     found = world.main(name)
@@ -68,5 +74,6 @@ VERBS: dict[str, Callable[[World, Any, dict[str, Any]], None]] = {
     "slices": _slices,
     "slice": _slice,
     "uses": _use,
+    "in no slice": _elsewhere,
     "slice repaired": _repaired,
 }

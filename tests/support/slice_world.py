@@ -21,6 +21,7 @@ from controller.model.slices import (
     SliceView,
     Use,
 )
+from tests.support import builders
 
 BELOW = "write error: the container has more than its slice may have"
 
@@ -42,6 +43,9 @@ class Slices:
     high: dict[str, int] = field(default_factory=dict)
     """What was written to memory.high of a container, by id."""
 
+    elsewhere: set[str] = field(default_factory=set)
+    """Ids of containers that the kernel has in no slice, whatever the Engine says."""
+
     def view(self, containers: Mapping[str, Container]) -> SliceView:
         """What a look finds."""
         if self.driver is SliceDriver.NONE:
@@ -53,10 +57,15 @@ class Slices:
             version=self.version,
             cannot=dict(self.cannot),
             no_device=dict(self.no_device),
+            processors=f"0-{builders.HOST_CPUS - 1}",
             grain={SliceLimit.MEMORY: 4096, SliceLimit.CPUS: 10_000},
             slices=found,
             containers={
-                c.id: ContainerUse(Use(memory=self._used(c)), self.owner(c), self.high.get(c.id))
+                c.id: ContainerUse(
+                    Use(memory=self._used(c)),
+                    None if c.id in self.elsewhere else self.owner(c),
+                    self.high.get(c.id),
+                )
                 for c in containers.values()
                 if c.running
             },
@@ -99,7 +108,9 @@ class Slices:
 
     def refusal(self, container: Container, limits: Limits) -> str:
         """Why a container cannot run with these limits in its slice, or nothing."""
-        owner = self.owner(container)
+        owner, parent = self.owner(container), container.configuration.cgroup_parent
+        if self.driver is SliceDriver.SYSTEMD and parent and not parent.endswith(".slice"):
+            return 'cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"'
         slice_ = self.limits.get(owner, UNLIMITED) if owner is not None else UNLIMITED
         return BELOW if self.version == 1 and _exceed(limits, slice_) else ""
 
