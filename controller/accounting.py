@@ -26,7 +26,7 @@ def look(report: PassReport, around: Slices, root: str, now: datetime) -> slices
         return slices.usage_object(report, now)
     seen = around.observe(_question(report, root), now)
     if isinstance(seen, Unseen):
-        return slices.usage_object(replace(report, slices=replace(known, unseen=seen)), now)
+        return slices.usage_object(replace(report, slices=_refreshed(known, SliceView(), seen)), now)
     return slices.usage_object(replace(report, slices=_refreshed(known, seen.value)), seen.at)
 
 
@@ -36,14 +36,14 @@ def _question(report: PassReport, root: str) -> Question:
     return Question(report.slices.driver, root, running=pids)
 
 
-def _refreshed(known: SlicesStatus, view: SliceView) -> SlicesStatus:
-    """What was known of the slices, with what they use now; new ones are taken as they are."""
+def _refreshed(known: SlicesStatus, view: SliceView, unseen: Unseen | None = None) -> SlicesStatus:
+    """What was known of the slices, with what they use now, if anything; new ones are taken as they are."""
     owners = {name: replace(one, found=view.slices.get(name)) for name, one in known.owners.items()}
     for name, found in view.slices.items():
         if name and name not in owners:
             owners[name] = OwnerSlice(name, found.name, found=found)
     root = None if known.root is None else replace(known.root, found=view.slices.get(known.root.owner))
-    return replace(known, unseen=None, owners=owners, root=root, uses=view.containers)
+    return replace(known, unseen=unseen, owners=owners, root=root, uses=view.containers)
 
 
 class Shares:
@@ -56,18 +56,20 @@ class Shares:
     def note(self, report: PassReport) -> None:
         """Take what a pass saw."""
         if report.slices.unseen is not None:
+            self._before = self._last = None
             return
         if self._last is not None and report.at - self._last[0] < SAMPLED:
             return
         self._before, self._last = self._last, (report.at, _seconds(report))
 
     def cpus(self) -> dict[str, float]:
-        """Return processors in use by owner, of those who were seen twice; a new cgroup counts from 0."""
+        """Return processors in use by owner, of those whose cgroup was seen twice."""
         if self._before is None or self._last is None:
             return {}
         (then, had), (now, have) = self._before, self._last
         length = (now - then).total_seconds()
-        return {owner: max(0.0, have[owner] - had[owner]) / length for owner in had.keys() & have.keys()}
+        same = (owner for owner in had.keys() & have.keys() if have[owner] >= had[owner])
+        return {owner: (have[owner] - had[owner]) / length for owner in same}
 
 
 def _seconds(report: PassReport) -> dict[str, float]:

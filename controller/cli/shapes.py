@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from controller.api import workspace
 from controller.cli import gpus, slices, tables, trees
+from controller.model import slices as slices_model
 from controller.status import wording
 
 if TYPE_CHECKING:
@@ -67,6 +68,12 @@ def _host_ports(item: trees.Object) -> str:
     return ",".join(filter(None, ports)) or trees.NONE
 
 
+def _subject(item: trees.Object) -> str:
+    """What an event is about; the slice above all owners' slices has no name of its own."""
+    subject = trees.text(item, "subject")
+    return f"{subject} (all owners)" if subject == slices_model.subject(slices_model.ROOT) else subject
+
+
 def _events(now: datetime) -> tables.Kind:
     columns = [
         _age("LAST", now, "time"),
@@ -74,7 +81,7 @@ def _events(now: datetime) -> tables.Kind:
         _column("TIME", "time", wide=True),
         _column("TYPE", "type"),
         _column("REASON", "reason"),
-        _column("SUBJECT", "subject"),
+        tables.Column("SUBJECT", _subject),
         _column("COUNT", "count"),
         _column("MESSAGE", "message"),
     ]

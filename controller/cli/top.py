@@ -19,6 +19,8 @@ INTERVAL: Final = 2.0
 """Seconds between two looks."""
 _BY: Final = ("owner", "workspace")
 _SORTS: Final = ("cpu", "memory", "io")
+_DISPENSABLE: Final = ("OOM", "SWAP", "WAITS cpu/mem/io", "PIDS", "WRITE/s", "READ/s")
+"""Columns that a narrow terminal does without, the first of them first."""
 _Row = Mapping[str, trees.Json]
 
 
@@ -71,7 +73,11 @@ def top(this: session.Session, /, **asked: str | bool | tuple[str, ...]) -> int:
         raise views.not_found("owner", missing)
     looks = _looks(view, first)
     if request.once or request.form == "json" or not _is_live():
-        click.echo(_text(request, next(looks)), nl=False)
+        pair = next(looks)
+        slices.say_unseen(pair[1])
+        if trees.text(pair[1], "unseen", default=""):
+            return exits.ExitCode.UNREACHABLE
+        click.echo(_text(request, pair), nl=False)
         return exits.ExitCode.OK
     return _watch(request, looks)
 
@@ -105,23 +111,34 @@ def _text(request: _Request, looks: tuple[trees.Json, trees.Json]) -> str:
 
 
 def _watch(request: _Request, looks: Iterator[tuple[trees.Json, trees.Json]]) -> int:
-    from rich import console, live, table, text  # noqa: PLC0415 - only who watches waits for it
+    from rich import console, live, text  # noqa: PLC0415 - only who watches waits for it
 
-    def drawn(found: Sequence[_Row]) -> table.Table:
-        headers, cells = tables.cells(_kind(request.by), found, "table")
-        made = table.Table(*headers, box=None, pad_edge=False, header_style="bold")
-        for row in cells:
-            made.add_row(*map(text.Text, row))
-        return made
-
-    with live.Live(console=console.Console(), auto_refresh=False, screen=True) as screen:
+    terminal = console.Console()
+    with live.Live(console=terminal, auto_refresh=False, screen=True) as screen:
         try:
             screen.update(text.Text("looking for two seconds …"), refresh=True)
             for pair in looks:
-                screen.update(drawn(_rows(request, pair)), refresh=True)
+                lines = drawn(request.by, _rows(request, pair), terminal.width, terminal.height)
+                unseen = trees.text(pair[1], "unseen", default="")
+                shown = [f"the slices could not be looked at: {unseen}"] if unseen else lines
+                screen.update(text.Text("\n".join(shown), no_wrap=True, overflow="crop"), refresh=True)
         except KeyboardInterrupt:  # how one ends such a view, as with top(1)
             return exits.ExitCode.OK
     return exits.ExitCode.OK
+
+
+def drawn(by: str, found: Sequence[_Row], width: int, height: int) -> list[str]:
+    """The table as lines that fit: without its less telling columns where it is narrow, and short of rows."""
+    kind = _kind(by)
+    room = max(1, height - 2)
+    rest = len(found) - room
+    for dropped in range(len(_DISPENSABLE) + 1):
+        columns = [one for one in kind.columns if one.header not in _DISPENSABLE[:dropped]]
+        headers, cells = tables.cells(tables.Kind(kind.name, kind.title, columns), found[:room], "table")
+        lines = tables.render(headers, cells, header=True, colour=False)
+        if max(map(len, lines)) <= width:
+            break
+    return [*lines, f"… and {rest} more"] if rest > 0 else lines
 
 
 def _kind(by: str) -> tables.Kind:

@@ -37,6 +37,8 @@ _TOLD_OF_NOTES: Final = frozenset(
         Reason.MEMORY_LOWERING,
     }
 )
+_ONCE: Final = frozenset({Reason.SLICE_CONTESTED, Reason.SLICE_STRANGER})
+"""Reasons of findings whose words have numbers of processes, or of times."""
 _TROUBLE: Final = frozenset({Reason.CRASH_LOOP, Reason.BACKING_OFF, Reason.ROLLING_BACK})
 
 
@@ -47,7 +49,7 @@ def derive(report_before: PassReport | None, report: PassReport) -> tuple[Event,
 
 def _derive(before: PassReport | None, report: PassReport) -> Iterator[Event]:
     yield from _parts(before, report)
-    for found in sorted(_host_findings(report) - (_host_findings(before) if before else set()), key=str):
+    for found in sorted(_new_findings(before, report), key=str):
         yield _event(report.at, HOST, found.reason, f"{found.subject}: {found.message}", warning=True)
     yield from _files(before, report)
     yield from _fences(before, report)
@@ -81,6 +83,13 @@ def _parts(before: PassReport | None, report: PassReport) -> Iterator[Event]:
     lost = {part for part, _, _ in report.unseen}
     for part in sorted(lost_before.keys() - lost):
         yield _event(report.at, HOST, Reason.AS_SPECIFIED, f"{part} can be seen again", warning=False)
+
+
+def _new_findings(before: PassReport | None, report: PassReport) -> Iterator[HostFinding]:
+    """What was not found in the pass before, in other words; of some it is no news that the words differ."""
+    known = _host_findings(before) if before else set()
+    same = {(one.reason, one.subject) for one in known if one.reason in _ONCE}
+    return (one for one in _host_findings(report) - known if (one.reason, one.subject) not in same)
 
 
 def _host_findings(report: PassReport) -> set[HostFinding]:

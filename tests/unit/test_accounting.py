@@ -51,8 +51,12 @@ def test_who_is_known_is_told_with_what_is_used_now() -> None:
 
 def test_what_cannot_be_looked_at_now_is_said() -> None:
     room = Room(Unseen(Reason.NOT_SEEN, "no cgroups", reports.NOW))
-    told = accounting.look(sliced.report([], [sliced.owned()]), room, "wharf", reports.later(3))
+    used = {"vision": ContainerUse(sliced.USE, "alice")}
+    report = sliced.report([sliced.running("vision")], [sliced.owned()], used)
+    told = accounting.look(report, room, "wharf", reports.later(3))
     assert told["unseen"] == "NotSeen: no cgroups"
+    assert told["workspaces"] == []
+    assert "use" not in told["items"][0], "what was used before is not what is used now"
 
 
 def test_where_nobody_makes_slices_nobody_is_asked() -> None:
@@ -76,7 +80,7 @@ def test_processors_in_use_are_measured_between_two_passes() -> None:
     shares.note(used(10, alice=15, bob=5, carol=7))
     assert shares.cpus() == {"alice": 0.5, "bob": 0.0}
     shares.note(used(20, alice=1, carol=17))
-    assert shares.cpus() == {"alice": 0.0, "carol": 1.0}, "a new cgroup counts from nothing"
+    assert shares.cpus() == {"carol": 1.0}, "a new cgroup was not seen twice"
     blind = replace(used(30).slices, unseen=Unseen(Reason.NOT_SEEN, "x", reports.NOW))
     shares.note(replace(used(30), slices=blind))
-    assert shares.cpus() == {"alice": 0.0, "carol": 1.0}
+    assert shares.cpus() == {}

@@ -234,6 +234,31 @@ def test_top_is_live_until_it_is_interrupted_and_that_is_no_failure(
     assert "1.25/1" in result.out
 
 
+def test_what_is_drawn_fits_the_terminal_and_says_what_does_not() -> None:
+    found: list[dict[str, Any]] = [{"name": f"user{n}", "memory": sliced.MEBI} for n in range(200)]
+    wide, narrow = top.drawn("owner", found, 120, 30), top.drawn("owner", found, 50, 30)
+    assert "OOM" in wide[0]
+    assert "OOM" not in narrow[0]
+    assert narrow[0].split()[:3] == ["OWNER", "CPU", "MEMORY"]
+    for lines in (wide, narrow):
+        assert len(lines) == 30
+        assert lines[-1] == "… and 172 more"
+        assert lines[-2].startswith("user27 ")
+    assert max(map(len, narrow)) <= 50
+    assert len(top.drawn("owner", found[:2], 120, 30)) == 3
+
+
+def test_top_shows_nothing_that_the_second_look_could_not_see(world: World, wharf: Wharf) -> None:
+    unseen = Unseen(Reason.NOT_SEEN, "no cgroups", reports.NOW)
+    world.answers["usage"] = FIRST
+    blind = json.loads(json.dumps(slices.usage_object(sliced.report(unseen=unseen), reports.later(2))))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("controller.cli.top.time.sleep", lambda _: world.answers.update(usage=blind))
+        result = wharf("top", "--once")
+    assert (result.code, result.out) == (7, "")
+    assert "no cgroups" in result.err
+
+
 @pytest.mark.usefixtures("looks")
 def test_top_knows_no_owner_of_whom_nothing_is_known(wharf: Wharf) -> None:
     missing = wharf("top", "zoe")

@@ -71,6 +71,18 @@ def test_what_runs_with_more_than_it_may_is_told_once_and_its_end_too() -> None:
     assert told(over, QUIET) == [("alice", Reason.AS_SPECIFIED, False)]
 
 
+def test_other_numbers_in_what_was_found_of_a_slice_are_no_news() -> None:
+    def found(*findings: HostFinding) -> PassReport:
+        return reports.report(findings=findings)
+
+    three, four = (HostFinding(Reason.SLICE_CONTESTED, "slice/alice", f"{n} times") for n in (3, 4))
+    pids = [HostFinding(Reason.SLICE_STRANGER, "slice/alice", f"process {pid}") for pid in (1, 2)]
+    assert told(found(), found(three)) == [("host", Reason.SLICE_CONTESTED, True)]
+    assert told(found(three, pids[0]), found(four, pids[1])) == []
+    other = HostFinding(Reason.SLICE_CONTESTED, "slice/bob", "3 times")
+    assert told(found(three), found(three, other)) == [("host", Reason.SLICE_CONTESTED, True)]
+
+
 def test_a_limit_that_cannot_be_lowered_yet_is_told_once() -> None:
     notes = (Note(Reason.MEMORY_LOWERING, "300m are in use, above the new limit of 200m"),)
     lowering = decided(Verdict.KEEP, Reason.AS_SPECIFIED, notes=notes)
