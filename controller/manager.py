@@ -18,6 +18,7 @@ from pathlib import Path
 import structlog
 
 from controller import __version__, assembly, footprint, loop
+from controller.api.config import SliceDriver
 from controller.engine import events as engine_events
 from controller.engine import executor as engine_executor
 from controller.gate import Gate, Occupied
@@ -294,6 +295,11 @@ class Controller:
         if isinstance(answer, lock.HeldBy):
             raise Occupied(str(answer))
         locks.callback(answer.release)
+        if self._settings.config.slices.driver is not SliceDriver.NONE:
+            slices = lock.SlicesLock(LOCK_DIR, self._settings.config.slices.root).acquire(holder)
+            if isinstance(slices, lock.HeldBy):
+                raise Occupied(str(slices))
+            locks.callback(slices.release)
         epoch = self.ledger.next_epoch(engine_id, clock())
         answer.describe(lock.Holder(holder.pid, holder.host, epoch, holder.since, holder.config))
 

@@ -1,4 +1,4 @@
-"""One controller for one Engine: a lock file that is held for life, and who holds it.
+"""One controller for one Engine, and for one tree of slices: lock files held for life, and who holds them.
 
 It refuses to break a lock, to wait for one and to delete its file: the kernel frees it when its holder ends.
 """
@@ -58,18 +58,24 @@ class Held:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HeldBy:
-    """Somebody else has the lock; `holder` is None while that one has not said who it is."""
+    """Somebody else has the lock.
+
+    Attributes:
+        holder: None while that one has not said who it is.
+        what: the lock is of.
+    """
 
     path: Path
     holder: Holder | None
+    what: str = "this Engine"
 
     def __str__(self) -> str:
         """A sentence for those who wanted it."""
         holder = self.holder
         if holder is None:
-            return f"another controller has this Engine ({self.path}) and has not said which"
+            return f"another controller has {self.what} ({self.path}) and has not said which"
         return (
-            f"another controller has this Engine: process {holder.pid} on {holder.host} since "
+            f"another controller has {self.what}: process {holder.pid} on {holder.host} since "
             f"{holder.since:%Y-%m-%d %H:%M:%S} UTC, configuration {holder.config or 'default'} ({self.path})"
         )
 
@@ -79,6 +85,8 @@ Answer: TypeAlias = Held | HeldBy
 
 class EngineLock:
     """The lock of one Engine, whatever the configuration of those who want it."""
+
+    what = "this Engine"
 
     def __init__(self, lock_dir: Path, engine_id: str) -> None:
         self.path = lock_dir / f"wharfinger-{re.sub(r'[^A-Za-z0-9:._-]', '_', engine_id)}.lock"
@@ -96,7 +104,7 @@ class EngineLock:
         except OSError as error:
             raise _unusable(self.path, error) from error
         if not try_lock(descriptor):
-            answer = HeldBy(self.path, _read(descriptor))
+            answer = HeldBy(self.path, _read(descriptor), self.what)
             os.close(descriptor)
             return answer
         try:
@@ -119,9 +127,17 @@ class EngineLock:
             inode = f":{os.fstat(descriptor).st_ino}"
             rows = [row.split() for row in _LOCKS.read_text(encoding="ascii").splitlines()]
             held = any("FLOCK" in row and any(cell.endswith(inode) for cell in row) for row in rows)
-            return HeldBy(self.path, _read(descriptor)) if held else None
+            return HeldBy(self.path, _read(descriptor), self.what) if held else None
         finally:
             os.close(descriptor)
+
+
+class SlicesLock(EngineLock):
+    """The lock of the slices below one root: all Engines of a host share its cgroups."""
+
+    def __init__(self, lock_dir: Path, root: str) -> None:
+        super().__init__(lock_dir, f"slices-{root}")
+        self.what = f"the slices below {root}, so that this one needs another slices.root"
 
 
 def try_lock(descriptor: int) -> bool:

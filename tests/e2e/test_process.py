@@ -5,9 +5,12 @@ import json
 import socket
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from controller import manager
+from controller.ledger import lock
 from tests.support import dockerd as dockerd_support
 from tests.support import process
 
@@ -211,6 +214,21 @@ def test_a_second_controller_for_the_same_engine_says_who_has_it(
     assert str(first.process.pid) in once.err
     assert changes(engine, began) == []
     assert first.get("/readyz")[0] == 200
+
+
+def test_slices_of_another_controller_are_left_to_it(site: process.Site) -> None:
+    """Two Engines of one host have different locks, and the same cgroups."""
+    other = lock.Holder(1, "elsewhere", 1, datetime.now(UTC), "theirs.yaml")
+    held = lock.SlicesLock(manager.LOCK_DIR, site.slices).acquire(other)
+    assert isinstance(held, lock.Held)
+    refused = site.wharf("run", "--once")
+    alone = site.wharf("run", "--once", WHARF_SLICES_DRIVER="None")
+    held.release()
+    assert refused.code == 5, refused
+    assert f"the slices below {site.slices}" in refused.err
+    assert "theirs.yaml" in refused.err
+    assert "slices.root" in refused.err
+    assert alone.code == 0, alone
 
 
 def test_a_wrong_configuration_is_one_clear_message(site: process.Site) -> None:

@@ -61,6 +61,18 @@ def test_another_engine_has_another_lock(tmp_path: Path) -> None:
         one.release()
 
 
+def test_the_slices_below_one_root_are_one_controller_s_whatever_its_engine_is(tmp_path: Path) -> None:
+    ours = [acquire(tmp_path), lock.SlicesLock(tmp_path, "wharf").acquire(ME)]
+    answer = lock.SlicesLock(tmp_path, "wharf").acquire(ME)
+    assert isinstance(answer, lock.HeldBy)
+    assert "the slices below wharf" in str(answer)
+    assert "slices.root" in str(answer)
+    ours.append(lock.SlicesLock(tmp_path, "labs").acquire(ME))
+    for one in ours:
+        assert isinstance(one, lock.Held)
+        one.release()
+
+
 def test_a_holder_that_has_not_said_who_it_is(tmp_path: Path) -> None:
     held = acquire(tmp_path)
     held.path.write_text('{"pid": 1, "ho')
