@@ -17,6 +17,9 @@ from controller.slices.reading import GONE
 
 _STAYS: Final = frozenset({errno.EBUSY, errno.ENOTEMPTY})
 _MODE: Final = 0o755
+"""Whatever our umask: those who watch the host may look."""
+_WISHED: Final = "io"
+"""A controller of whose limits none is hard."""
 
 
 def make(top: Group, path: str) -> Group:
@@ -32,24 +35,35 @@ def make(top: Group, path: str) -> Group:
         group = Group(group.version, {of: f"{folder}/{name}" for of, folder in group.folders.items()})
         for controller, folder in group.folders.items():
             with contextlib.suppress(FileExistsError):
-                Path(folder).mkdir(mode=_MODE)
+                Path(folder).mkdir()
+                Path(folder).chmod(_MODE)
             if group.version == 1:
                 _prepare_v1(controller, folder)
     return group
 
 
 def hand_on(group: Group) -> None:
-    """Let the cgroups below this one have its controllers; in version 1 they have."""
+    """Let the cgroups below this one have its controllers; in version 1 they have.
+
+    Raises:
+        OSError: one is refused, when all others are handed on. That of IO alone is a wish.
+    """
     if group.version == 1:
         return
     folder = group.folders[CONTROLLERS[0]]
     offered = (reading.read(f"{folder}/cgroup.controllers") or "").split()
     switch = f"{folder}/cgroup.subtree_control"
     handed_on = (reading.read(switch) or "").split()
+    refused = None
     for controller in CONTROLLERS:
         name = kernel.NAMES_V2.get(controller, controller)
         if name in offered and name not in handed_on:
-            reading.write(switch, f"+{name}")
+            try:
+                reading.write(switch, f"+{name}")
+            except OSError as error:
+                refused = refused or (None if name == _WISHED else error)
+    if refused is not None:
+        raise refused
 
 
 def remove(folders: list[str], *, deep: bool) -> str:
@@ -78,10 +92,23 @@ def remove(folders: list[str], *, deep: bool) -> str:
 
 
 def populated(folder: str) -> bool:
-    """Whether a process is in a cgroup or below it; one that is not there has none."""
-    if reading.read(f"{folder}/cgroup.procs"):
-        return True
-    return any(populated(child) for child in children(folder))
+    """Whether a process is in a cgroup or below it; one that is not there has none.
+
+    Version 2 says so itself. Where a list cannot be read, something may be on it.
+    """
+    told = reading.table(reading.read(f"{folder}/cgroup.events")).get("populated")
+    if told is not None:
+        return told > 0
+    left = [folder]
+    while left:
+        here = left.pop()
+        try:
+            if reading.read(f"{here}/cgroup.procs"):
+                return True
+            left += children(here)
+        except OSError:
+            return True
+    return False
 
 
 def children(folder: str) -> list[str]:
@@ -96,16 +123,19 @@ def children(folder: str) -> list[str]:
 
 
 def _remove_below(folder: str) -> None:
-    for child in children(folder):
-        _remove_below(child)
-        _rmdir(child)
+    found = [folder]
+    for here in found:
+        found += children(here)
+    for here in reversed(found[1:]):
+        _rmdir(here)
 
 
 def _rmdir(folder: str) -> None:
+    """Remove a folder. On what is mounted read-only the kernel refuses that also of what is not there."""
     try:
         Path(folder).rmdir()
     except OSError as error:
-        if error.errno not in GONE:
+        if error.errno not in GONE and Path(folder).exists():
             raise
 
 

@@ -11,7 +11,7 @@ from controller.api.conditions import Reason
 from controller.model import errors
 from controller.model.actions import LimitCgroup
 from controller.model.observed import Limits
-from controller.model.slices import SliceLimit, SliceLimits, differing
+from controller.model.slices import FIELDS, HARD, SliceLimit, SliceLimits, differing
 from controller.slices import cpusets, files, guards, reading, words, writing
 from controller.slices.groups import Group
 from controller.slices.kernel import Kernel
@@ -28,7 +28,8 @@ _OF_A_CONTAINER: Final = frozenset(
     }
 )
 """What the Engine would set by an update."""
-_NO_HIGH: Final = "version 1 of the cgroups has no memory.high"
+_MUST: Final = HARD - {SliceLimit.SWAP} | {SliceLimit.MEMORY_HIGH}
+"""What is not left out in silence. The Engine itself leaves out swap where the kernel counts none."""
 
 
 def limit(action: LimitCgroup, group: Group, kernel: Kernel) -> bool:
@@ -46,12 +47,15 @@ def limit(action: LimitCgroup, group: Group, kernel: Kernel) -> bool:
     """
     if not group.folders:
         raise NotNowError("the container is not as expected: its process is gone")
-    if group.version == 1 and action.memory_high is not None:
-        raise errors.Terminal(Reason.NOT_APPLIED, _NO_HIGH)
     own = _as_seen_from(group, kernel)
     found = files.read_limits(reading.read, group, own.terms)
     which, wanted = _wanted(action, found)
-    which -= frozenset(own.view.cannot) | own.view.held
+    lacking = files.lacking(reading.read, group)
+    for one in sorted(which & lacking & _MUST):
+        if getattr(wanted, FIELDS[one]) is not None:
+            message = f"{one}: the container's cgroup has no file for it, so it cannot be limited"
+            raise errors.Terminal(Reason.NOT_APPLIED, message)
+    which -= lacking
     differs = which & frozenset(differing(wanted, found, own.view.grain))
     guards.memory(reading.read, group, wanted, found, differs)
     writing.write_limits(group, wanted, differs, own.terms)

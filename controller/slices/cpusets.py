@@ -5,6 +5,7 @@ Source: the kernel's admin-guide on cgroup-v1 (cpusets).
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -28,21 +29,31 @@ def all_of(folder: str) -> str:
 
 
 def write(folder: str, cpuset: str | None) -> None:
-    """Set the processors of a cgroup, and right below it of those that had all of them, or others.
+    """Set the processors of a cgroup, and of all below it that had all of them, or others.
+
+    Whoever is to have more has it before those below, and whoever is to have less after them.
 
     Raises:
         OSError: the kernel refuses it; it names the file.
     """
-    before, after = _of(folder), cpuset or all_of(folder)
-    children = [entry.path for entry in os.scandir(folder) if entry.is_dir()]
-    if before and children:
-        _set(folder, _either(before, after))
-    for child in children:
-        has = _of(child)
-        wants = after if has in {before, ""} else _both(has, after) or after
-        if wants != has:
-            _set(child, wants)
-    _set(folder, after)
+    steps = list(_steps(folder, cpuset or all_of(folder)))
+    for path, before, after in steps:
+        if before and _either(before, after) != before:
+            _set(path, _either(before, after))
+    for path, before, after in reversed(steps):
+        if before != after:
+            _set(path, after)
+
+
+def _steps(folder: str, wanted: str) -> Iterator[tuple[str, str, str]]:
+    """Yield folder, processors before and after: of a cgroup, then of those below it."""
+    left = [(folder, _of(folder), wanted)]
+    while left:
+        here, before, after = left.pop()
+        yield here, before, after
+        for child in (entry.path for entry in os.scandir(here) if entry.is_dir(follow_symlinks=False)):
+            has = _of(child)
+            left.append((child, has, after if has in {before, ""} else _both(has, after) or after))
 
 
 def members(cpuset: str) -> frozenset[int]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from controller.api import quantities
-from controller.model.slices import UNLIMITED, USUAL_WEIGHT, IoLimit, SliceLimits
+from controller.model.slices import UNLIMITED, USUAL_WEIGHT, IoLimit, SliceLimit, SliceLimits
+from controller.slices import cpusets
 from controller.slices.groups import Group
 from controller.slices.reading import number
 
@@ -26,6 +27,16 @@ IO_WEIGHT: Final = "io.weight"
 BFQ_WEIGHTS: Final = {1: "blkio.bfq.weight", 2: "io.bfq.weight"}
 BFQ_STEP: Final = 11
 """BFQ keeps weights of 100 to 10000 as 100 to 1000."""
+_FILES: Final[Mapping[SliceLimit, tuple[str, str, str]]] = {
+    SliceLimit.CPUS: ("cpu", "cpu.cfs_quota_us", "cpu.max"),
+    SliceLimit.CPUSET: ("cpuset", "cpuset.cpus", "cpuset.cpus"),
+    SliceLimit.MEMORY: ("memory", "memory.limit_in_bytes", "memory.max"),
+    SliceLimit.MEMORY_HIGH: ("memory", "", "memory.high"),
+    SliceLimit.MEMORY_LOW: ("memory", "", "memory.low"),
+    SliceLimit.SWAP: ("memory", "memory.memsw.limit_in_bytes", "memory.swap.max"),
+    SliceLimit.PIDS: ("pids", "pids.max", "pids.max"),
+}
+"""Controller and file of what containers are limited in, in version 1 and 2."""
 _BYTES: Final = ("read", "write", "read_ops", "write_ops")
 _IO_MAX: Final = dict(zip(("rbps", "wbps", "riops", "wiops"), _BYTES, strict=True))
 
@@ -84,7 +95,7 @@ def _read_v2(read: Read, group: Group, terms: Terms) -> SliceLimits:
     weight = number(read(group.file("cpu", "cpu.weight")))
     return SliceLimits(
         nano_cpus=_quota(quota, period),
-        cpuset=_cpuset(read(group.file("cpuset", "cpuset.cpus")), terms),
+        cpuset=_cpuset(_processors_v2(read, group), terms),
         cpu_weight=USUAL_WEIGHT if weight is None else weight,
         memory=_limit(read(group.file("memory", "memory.max"))),
         memory_high=_limit(read(group.file("memory", "memory.high"))),
@@ -93,6 +104,23 @@ def _read_v2(read: Read, group: Group, terms: Terms) -> SliceLimits:
         pids=_limit(read(group.file("pids", "pids.max"))),
         io_weight=_io_weight(read, group, terms),
         io=_io(read(group.file("blkio", "io.max")), terms),
+    )
+
+
+def _processors_v2(read: Read, group: Group) -> str | None:
+    """Return what a cgroup asks for, or what it has: that may be others, if none of its own are there."""
+    asked = read(group.file("cpuset", "cpuset.cpus"))
+    if not asked:
+        return None
+    has = read(group.file("cpuset", "cpuset.cpus.effective"))
+    return has if has and not cpusets.members(has) <= cpusets.members(asked) else asked
+
+
+def lacking(read: Read, group: Group) -> frozenset[SliceLimit]:
+    """Return which limits of containers a cgroup has no file for."""
+    named = {limit: (one[0], one[group.version]) for limit, one in _FILES.items()}
+    return frozenset(
+        limit for limit, (of, name) in named.items() if not name or read(group.file(of, name)) is None
     )
 
 
@@ -121,8 +149,9 @@ def devices_in(io_max: str | None) -> Mapping[str, Mapping[str, int]]:
     found = {}
     for line in (io_max or "").splitlines():
         device, *said = line.split()
-        pairs = (one.split("=", 1) for one in said)
-        found[device] = {_IO_MAX[key]: int(value) for key, value in pairs if value != "max"}
+        pairs = (one.partition("=")[::2] for one in said)
+        limits = {_IO_MAX[key]: value for key, value in pairs if key in _IO_MAX}
+        found[device] = {name: int(value) for name, value in limits.items() if value != "max"}
     return {device: limits for device, limits in found.items() if limits}
 
 

@@ -35,7 +35,11 @@ class Group:
 
     def file(self, controller: str, name: str) -> str:
         """Return the path of one of its files; a controller that is not mounted has none that is there."""
-        return f"{self.folders.get(controller, NOWHERE)}/{name}"
+        return f"{self.folder(controller)}/{name}"
+
+    def folder(self, controller: str) -> str:
+        """Return its folder for a controller."""
+        return self.folders.get(controller, NOWHERE)
 
     def main(self) -> str:
         """Return the folder that tells what is in it: of memory, where there are several."""

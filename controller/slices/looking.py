@@ -46,6 +46,7 @@ class Look:
         self._above: Mapping[str, str] = {}
         self._known: dict[str, _Known] = {}
         self._groups: dict[str, Group] = {}
+        self._place: tuple[SliceDriver, str] | None = None
         self._kernel: Kernel | None = None
         self._asked: tuple[object, ...] = ()
         self._examined_at = datetime.min.replace(tzinfo=UTC)
@@ -87,6 +88,9 @@ class Look:
 
     def _locate(self, question: Question) -> None:
         """Find out in which cgroup each container is, and what is above the slices."""
+        if (question.driver, question.root) != self._place:
+            self._place = (question.driver, question.root)
+            self._known, self._groups, self._above, self._kernel = {}, {}, {}, None
         hierarchies, before = self.hierarchies(), self._known
         self._known, above = {}, None
         for container, pid in question.running.items():

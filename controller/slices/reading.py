@@ -5,6 +5,7 @@ Opening costs ten times what reading does, and a look reads thousands of files. 
 was removed says so at the next read, whatever has its name by then.
 """
 
+import contextlib
 import errno
 import os
 import resource
@@ -36,8 +37,9 @@ class Reader:
         """A look begins."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if hard != resource.RLIM_INFINITY and soft < min(hard, _ENOUGH):
-            soft = min(hard, _ENOUGH)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            with contextlib.suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, _ENOUGH), hard))
+                soft = min(hard, _ENOUGH)
         self._most = soft - _SPARED
         self._before, self._kept = self._kept, {}
 

@@ -72,7 +72,7 @@ class Room:
             return Skipped(action, time.monotonic() - begin, str(error))
         except OSError as error:
             return _fail(action, time.monotonic() - begin, refusals.translate(error))
-        except ValueError as error:
+        except (ValueError, LookupError) as error:
             return _fail(action, time.monotonic() - begin, _not_understood(error))
         except errors.EffectError as error:
             return _fail(action, time.monotonic() - begin, error)
@@ -97,10 +97,13 @@ class Room:
             return error.message
 
     def _observe(self, question: Question, now: datetime) -> Seen[SliceView] | Unseen:
+        failure: errors.EffectError
         try:
             return Seen(self._look.look(question, now), now)
-        except (OSError, ValueError) as error:
-            failure = _not_understood(error) if isinstance(error, ValueError) else refusals.translate(error)
+        except OSError as error:
+            failure = refusals.translate(error)
+        except (ValueError, LookupError) as error:
+            failure = _not_understood(error)
         except errors.EffectError as error:
             failure = error
         self._look.forget()
@@ -118,7 +121,7 @@ class Room:
             self._done += 1
 
 
-def _not_understood(error: ValueError) -> errors.EffectError:
+def _not_understood(error: ValueError | LookupError) -> errors.EffectError:
     return errors.Retryable(Reason.SLICE_REFUSED, f"a file of the kernel's is not understood: {error}")
 
 

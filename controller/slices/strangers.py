@@ -52,9 +52,11 @@ def within(folder: str, known: Collection[str], proc: Path = PROC) -> list[str]:
     Raises:
         OSError: it cannot be looked at.
     """
-    found = [
-        _process(pid, proc) for pid in (reading.read(f"{folder}/cgroup.procs") or "").split()[: _MOST + 1]
-    ]
+    try:
+        pids = (reading.read(f"{folder}/cgroup.procs") or "").split()[: _MOST + 1]
+        found = [_process(pid, proc) for pid in pids]
+    except OSError:  # somebody made it a cgroup of threads
+        found = ["processes that cannot be listed"]
     if _count(folder) != len(known):
         strange = [one for one in cgroupfs.children(folder) if Path(one).name not in known]
         found += [_group(Path(one).name) for one in strange if cgroupfs.populated(one)]
@@ -71,10 +73,14 @@ def _count(folder: str) -> int | None:
 
 
 def _process(pid: str, proc: Path) -> str:
-    name = reading.read(f"{proc}/{pid}/comm") or "?"
-    return f"process {pid} ({''.join(sign if sign.isprintable() else '?' for sign in name)})"
+    return f"process {pid} ({_plain(reading.read(f'{proc}/{pid}/comm') or '?')})"
 
 
 def _group(name: str) -> str:
     found = _ID.search(name)
-    return f"container {found[0][:12]}" if found else f"cgroup {name}"
+    return f"container {found[0][:12]}" if found else f"cgroup {_plain(name)}"
+
+
+def _plain(name: str) -> str:
+    """Return a name without what a terminal obeys: whoever is in there chose it."""
+    return "".join(sign if sign.isprintable() else "?" for sign in name)

@@ -96,12 +96,20 @@ def _sum_v1(text: str | None, kind: str, stacked: frozenset[str]) -> int | None:
 
 
 def _sum_v2(text: str | None, kind: str, stacked: frozenset[str]) -> int | None:
-    """Add up lines such as `8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0`."""
+    """Add up lines such as `8:0 rbytes=4096 wbytes=0 rios=1 wios=0 dbytes=0 dios=0`.
+
+    Some kernels leave out the end of a line that has nothing to say but its device.
+    """
     if text is None:
         return None
-    lines = (line.split() for line in text.splitlines())
-    pairs = (one.split("=", 1) for line in lines if line[0] not in stacked for one in line[1:])
-    return sum(int(value) for key, value in pairs if key == kind)
+    found, device = 0, ""
+    for word in text.split():
+        key, is_said, value = word.partition("=")
+        if not is_said:
+            device = word
+        elif key == kind and device not in stacked:
+            found += int(value)
+    return found
 
 
 def _pressure(read: Read, group: Group) -> Iterator[tuple[str, float]]:

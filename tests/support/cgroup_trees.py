@@ -90,7 +90,8 @@ class Tree:
 
     def _mounts(self) -> list[str]:
         names = V1_CONTROLLERS if self.version == 1 else ()
-        lines = [f"30 23 0:26 / {self.groups}/{one} rw - cgroup cgroup rw,{one}" for one in names]
+        lines = ["22 1 8:0 / / rw - ext4 /dev/sda rw"]
+        lines += [f"30 23 0:26 / {self.groups}/{one} rw - cgroup cgroup rw,{one}" for one in names]
         unified = self.groups if self.version == 2 else self.groups / "unified"  # noqa: PLR2004
         return [*lines, f"31 23 0:27 / {unified} rw - cgroup2 cgroup2 rw"]
 

@@ -9,26 +9,17 @@ from controller.slices import disks
 
 
 class Disks:
-    """A /sys and a /proc for a path whose file system has this number of a device."""
+    """A /sys and a /proc, and a directory that file systems are mounted in."""
 
-    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, root: Path) -> None:
         self.root, self.sys, self.proc = root, root / "sys", root / "proc"
-        self.numbers: dict[str, tuple[int, int]] = {}
+        self.mounts: list[str] = []
         (self.proc / "self").mkdir(parents=True)
         (self.sys / "dev/block").mkdir(parents=True)
-        real = Path.stat
+        self.mount("/", "8:1", "ext4", "/dev/sda1")
+        self.mount("/dev", "0:6", "devtmpfs", "devtmpfs")
 
-        def stat(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
-            told = self.numbers.get(str(path))
-            if told is None:
-                return real(path, follow_symlinks=follow_symlinks)
-            device, node = told
-            mode = 0o060600 if node else 0o100600
-            return os.stat_result((mode, 1, device, 1, 0, 0, 0, 0, 0, 0), {"st_rdev": node})
-
-        monkeypatch.setattr(Path, "stat", stat)
-
-    def block(self, disk: str, number: str, partition: str = "", of: str = "") -> None:
+    def block(self, disk: str, number: str, partition: str = "") -> None:
         folder = self.sys / "devices" / disk / partition
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "dev").write_text(number + "\n")
@@ -36,19 +27,18 @@ class Disks:
             (folder / "partition").write_text("1\n")
         (self.sys / "dev/block" / number).symlink_to(folder)
 
-    def put(self, name: str, device: int, node: int = 0) -> str:
-        path = self.root / name
-        path.touch()
-        self.numbers[str(path)] = (device, node)
-        return str(path)
+    def mount(self, point: str, number: str, kind: str, source: str) -> None:
+        point = point.replace(" ", "\\040")
+        self.mounts.append(f"30 22 {number} / {point} rw shared:1 - {kind} {source} rw")
+        (self.proc / "self/mountinfo").write_text("\n".join(self.mounts) + "\n")
 
-    def of(self, path: str) -> str:
-        return disks.device_of(path, self.sys, self.proc)
+    def of(self, path: Path | str) -> str:
+        return disks.device_of(str(path), self.sys, self.proc)
 
 
 @pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disks:
-    made = Disks(tmp_path, monkeypatch)
+def host(tmp_path: Path) -> Disks:
+    made = Disks(tmp_path)
     made.block("sda", "8:0")
     made.block("sda", "8:1", "sda1")
     made.block("dm-0", "253:0")
@@ -56,47 +46,65 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disks:
 
 
 @pytest.mark.parametrize(
-    ("device", "disk"),
-    [((8, 1), "8:0"), ((8, 0), "8:0"), ((253, 0), "253:0"), ((259, 7), "259:7")],
+    ("number", "disk"), [("8:1", "8:0"), ("8:0", "8:0"), ("253:0", "253:0"), ("259:7", "259:7")]
 )
-def test_limits_are_of_the_whole_disk(host: Disks, device: tuple[int, int], disk: str) -> None:
-    assert host.of(host.put("home", os.makedev(*device))) == disk
+def test_limits_are_of_the_whole_disk(host: Disks, number: str, disk: str) -> None:
+    host.mount(f"{host.root}/a home", number, "ext4", "/dev/whatever")
+    (host.root / "a home/alice").mkdir(parents=True)
+    assert host.of(host.root / "a home/alice") == disk
+    assert host.of(host.root / "a home") == disk
+    assert host.of(host.root) == "8:0"
 
 
-def test_a_node_is_the_disk_that_it_stands_for(host: Disks) -> None:
-    assert host.of(host.put("node", os.makedev(0, 6), os.makedev(8, 1))) == "8:0"
+def test_links_are_followed(host: Disks) -> None:
+    host.mount(f"{host.root}/data", "253:0", "xfs", "/dev/mapper/data")
+    (host.root / "data/homes").mkdir(parents=True)
+    (host.root / "data/up").symlink_to("..")
+    (host.root / "home").symlink_to(host.root / "data/./homes")
+    (host.root / "relative").symlink_to("data/homes")
+    (host.root / "loop").symlink_to("loop")
+    assert host.of(host.root / "home") == host.of(host.root / "relative") == "253:0"
+    assert host.of(host.root / "data/up") == host.of(host.root / "data/..") == "8:0"
+    for path, words in (("loop", "Too many levels"), ("none", "No such file")):
+        with pytest.raises(disks.NoDeviceError, match=words):
+            host.of(host.root / path)
 
 
-def mounted(host: Disks, number: str, kind: str, source: str) -> None:
-    lines = [
-        "22 27 8:1 / / rw - ext4 /dev/sda1 rw",
-        f"30 22 {number} / {host.root} rw shared:1 - {kind} {source} rw",
-        f"31 22 0:99 / {host.root}/home/below rw - tmpfs tmpfs rw",
-    ]
-    (host.proc / "self/mountinfo").write_text("\n".join(lines) + "\n")
+def test_a_node_is_the_disk_that_it_stands_for(host: Disks, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = os.stat_result((0o060600, 1, 6, 1, 0, 0, 0, 0, 0, 0), {"st_rdev": os.makedev(8, 1)})
+    monkeypatch.setattr(Path, "stat", lambda _: node)
+    assert disks._node("/dev/sda1") == "8:1"
+    monkeypatch.undo()
+    with pytest.raises(disks.NoDeviceError, match="/dev/null is no disk"):
+        host.of("/dev/null")
 
 
-def test_what_is_on_no_disk_says_on_what_it_is(host: Disks) -> None:
-    mounted(host, "0:40", "nfs4", "server:/export")
+def test_a_file_system_that_may_not_answer_is_not_asked(host: Disks, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.mount(f"{host.root}/srv", "0:40", "nfs4", "server:/export")
+    asked, link = [], Path.readlink
+
+    def readlink(path: Path) -> Path:
+        asked.append(str(path))
+        return link(path)
+
+    monkeypatch.setattr(Path, "readlink", readlink)
     with pytest.raises(disks.NoDeviceError, match="is on nfs4, which is on no disk of its own"):
-        host.of(host.put("home", os.makedev(0, 40)))
+        host.of(host.root / "srv/homes/alice")
+    assert asked
+    assert not [path for path in asked if path.startswith(f"{host.root}/srv")]
 
 
-def test_btrfs_has_the_disk_that_it_was_mounted_from_if_there_is_one_alone(host: Disks) -> None:
-    mounted(host, "0:41", "btrfs", "/dev/sda1")
-    home = host.put("home", os.makedev(0, 42))
-    host.numbers["/dev/sda1"] = (os.makedev(0, 6), os.makedev(8, 1))
+def test_btrfs_has_the_disk_that_it_was_mounted_from_if_there_is_one_alone(
+    host: Disks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.mount(f"{host.root}/home", "0:41", "btrfs", "/dev/sda1")
+    monkeypatch.setattr(disks, "_node", lambda path: {"/dev/sda1": "8:1"}[path])
     devices = host.sys / "fs/btrfs/uuid/devices"
     (devices / "sda1").mkdir(parents=True)
-    assert host.of(home) == "8:0"
+    assert host.of(host.root / "home") == "8:0"
     (devices / "sdb1").mkdir()
     with pytest.raises(disks.NoDeviceError, match="is on btrfs over 2 disks"):
-        host.of(home)
-
-
-def test_a_path_that_is_not_there_has_none(host: Disks) -> None:
-    with pytest.raises(disks.NoDeviceError, match="No such file"):
-        host.of("/no/such/path")
+        host.of(host.root / "home")
 
 
 def test_disks_above_others_are_known(host: Disks) -> None:

@@ -50,6 +50,12 @@ def test_a_cgroup_without_files_has_no_limits(version: int) -> None:
         (1, {"pids.max": "0"}, SliceLimits(pids=0)),
         (2, {"cpu.max": "max 100000"}, UNLIMITED),
         (2, {"cpu.max": "150000 100000"}, SliceLimits(nano_cpus=1_500_000_000)),
+        (2, {"cpuset.cpus": "1", "cpuset.cpus.effective": "1"}, SliceLimits(cpuset="1")),
+        (2, {"cpuset.cpus": "1-2", "cpuset.cpus.effective": "1"}, SliceLimits(cpuset="1-2")),
+        (2, {"cpuset.cpus": "8", "cpuset.cpus.effective": "0-2"}, SliceLimits(cpuset="0-2")),
+        (2, {"cpuset.cpus": "8", "cpuset.cpus.effective": "0-3"}, UNLIMITED),
+        (2, {"cpuset.cpus": "", "cpuset.cpus.effective": "0-2"}, UNLIMITED),
+        (2, {"io.max": "8:0 rbps=max burst=5 wbps=max"}, UNLIMITED),
         (2, {"cpu.weight": "7"}, SliceLimits(cpu_weight=7)),
         (2, {"memory.max": "0"}, SliceLimits(memory=0)),
         (2, {"memory.low": "max"}, SliceLimits(memory_low=2**63 - 1)),
@@ -109,10 +115,10 @@ def test_a_line_of_io_max_says_all_four() -> None:
 def test_swap_cannot_be_limited_where_the_kernel_counts_none(tmp_path: Path) -> None:
     here = Group(1, dict.fromkeys(CONTROLLERS, str(tmp_path)))
     (tmp_path / "memory.limit_in_bytes").write_text("-1")
-    with pytest.raises(FileNotFoundError):
-        writing.write_limits(here, SliceLimits(memory=MIB, swap=0), {SliceLimit.MEMORY}, TERMS)
-    writing.write_limits(here, SliceLimits(memory=MIB), {SliceLimit.MEMORY}, TERMS)
+    asked = SliceLimits(memory=MIB, swap=0)
+    writing.write_limits(here, asked, {SliceLimit.MEMORY, SliceLimit.SWAP}, TERMS)
     assert (tmp_path / "memory.limit_in_bytes").read_text() == str(MIB)
+    assert files.read_limits(reading.read, here, TERMS) == SliceLimits(memory=MIB)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +141,45 @@ def test_who_has_no_processors_of_his_own_follows_his_slice(
     cpusets.write(str(tmp_path), after)
     assert (tmp_path / "cpuset.cpus").read_text() == after
     assert (tmp_path / "container/cpuset.cpus").read_text() == expected
+
+
+def test_what_is_further_below_follows_too(tmp_path: Path) -> None:
+    inner = tmp_path
+    for name in ("cpuset.cpus", "container/cpuset.cpus", "container/own/cpuset.cpus"):
+        inner = tmp_path / name
+        inner.parent.mkdir(exist_ok=True)
+        inner.write_text("0-3")
+    for after in ("1", "2-3", "0-3"):
+        cpusets.write(str(tmp_path), after)
+        assert {one.read_text() for one in tmp_path.rglob("cpuset.cpus")} == {after}
+
+
+def test_what_is_refused_keeps_no_other_limit_from_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, write = Group(2, dict.fromkeys(CONTROLLERS, str(tmp_path))), reading.write
+    for name in ("cpu.max", "memory.max", "memory.high", "pids.max", "cpuset.cpus", "cpu.weight"):
+        (tmp_path / name).write_text("max")
+    for name in ("memory.low", "memory.swap.max"):
+        (tmp_path / name).write_text("0")
+    (tmp_path / "io.max").write_text("8:0 rbps=5 wbps=max riops=max wiops=max")
+    refused = {"cpu.max": 22, "memory.high": 16, "io.max": 19}
+
+    def refuse(path: str, text: str) -> None:
+        if number := refused.get(Path(path).name):
+            raise OSError(number, "refused", path)
+        write(path, text)
+
+    monkeypatch.setattr(reading, "write", refuse)
+    asked = SliceLimits(nano_cpus=10**9, memory=MIB, memory_high=MIB, pids=5)
+    with pytest.raises(OSError, match=r"cpu\.max"):
+        writing.write_limits(here, asked, frozenset(SliceLimit), TERMS)
+    assert (tmp_path / "pids.max").read_text() == "5"
+    assert (tmp_path / "memory.max").read_text() == "max", "what comes before it failed"
+    del refused["memory.high"]
+    with pytest.raises(OSError, match=r"cpu\.max"):
+        writing.write_limits(here, asked, frozenset(SliceLimit), TERMS)
+    assert (tmp_path / "memory.max").read_text() == str(MIB)
 
 
 def test_a_cgroup_without_processors_gets_those_of_the_one_above(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A look at slices, and what is done to them, on files as both versions have them."""
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +25,7 @@ from controller.model.slices import (
     SliceView,
     Use,
 )
+from controller.slices import reading
 from controller.slices.room import Room
 from tests.support.cgroup_trees import Tree
 
@@ -227,6 +229,40 @@ def test_what_cannot_be_read_is_unseen_since_then_and_found_again(tmp_path: Path
     assert host.look(NOW + 6 * SECOND).slices["alice"].limits.cpuset == "1-2"
 
 
+def test_another_root_has_other_owners(tmp_path: Path) -> None:
+    host = v2(tmp_path)
+    host.container("alice")
+    assert host.look().containers[ID].owner == "alice"
+    other = host.room.observe(Question(host.driver, "labs", frozenset(), dict(host.running)), NOW)
+    assert isinstance(other, Seen)
+    assert other.value.containers[ID].owner is None
+    assert host.look().containers[ID].owner == "alice"
+
+
+def test_a_slice_of_threads_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = v2(tmp_path)
+    host.tree.add("/wharf/alice")
+    read = reading.read
+
+    def refuse(path: str) -> str | None:
+        if path.endswith("/alice/cgroup.procs"):
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported", path)
+        return read(path)
+
+    monkeypatch.setattr(reading, "read", refuse)
+    host.look()
+    found = host.look(NOW + 5 * SECOND).slices["alice"]
+    assert found.strangers == ("processes that cannot be listed",)
+
+
+def test_a_kernel_that_leaves_out_ends_of_lines_is_understood(tmp_path: Path) -> None:
+    host = v2(tmp_path)
+    host.tree.add("/wharf/alice")
+    host.tree.write(host.tree.file("/wharf/alice", "io.stat"), "7:0 7:1 8:0 rbytes=1 wbytes=2\n8:16")
+    found = host.look().slices["alice"].use
+    assert (found.io_read, found.io_written) == (1, 2)
+
+
 def test_without_cgroups_nothing_is_seen_or_done(tmp_path: Path) -> None:
     host = v2(tmp_path)
     host.tree.write(host.tree.proc / "self/mountinfo", "22 27 0:21 / /proc rw - proc proc rw")
@@ -264,6 +300,28 @@ def test_all_limits_of_version_2_are_set_and_only_those_that_differ(tmp_path: Pa
     assert host.look(NOW + SECOND).slices["alice"].limits == UNLIMITED
     assert host.tree.file("/wharf/alice", "cpu.max").read_text() == "max 100000"
     assert host.tree.file("/wharf/alice", "cpuset.cpus").read_text() == "0-3"
+
+
+def test_a_controller_that_is_not_handed_on_keeps_no_other_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, write = v2(tmp_path), reading.write
+    refused, asked = {"+io"}, []
+
+    def refuse(path: str, text: str) -> None:
+        asked.append(text)
+        if text in refused:
+            raise OSError(errno.EBUSY, "Device or resource busy", path)
+        write(path, text)
+
+    monkeypatch.setattr(reading, "write", refuse)
+    host.tree.add("/wharf/alice")
+    assert isinstance(done := host.set("alice", SliceLimits(pids=5)), Succeeded), done
+    assert {"+cpu", "+cpuset", "+memory", "+pids", "+io"} <= {*asked}
+    refused.add("+cpu")
+    failed = host.set("alice", SliceLimits(pids=6))
+    assert isinstance(failed, Skipped | Failed)
+    assert asked[-1] == "+io"
 
 
 def test_controllers_are_handed_on_from_above(tmp_path: Path) -> None:
@@ -321,6 +379,27 @@ def test_a_container_of_version_2_is_limited_by_hand(tmp_path: Path) -> None:
     for gone in (host.limit(wanted, of="b" * 64), host.limit(wanted, pid=8)):
         assert isinstance(gone, Skipped)
         assert "not as expected" in gone.message
+
+
+def test_where_swap_is_not_counted_the_rest_of_a_container_is_limited(tmp_path: Path) -> None:
+    host = Host(Tree(tmp_path, 1), SliceDriver.CGROUPFS)
+    host.tree.add(host.path("alice"))
+    path = host.container("alice")
+    host.tree.file(path, "memory.memsw.limit_in_bytes").unlink()
+    done = host.limit(Limits(memory=64 * MIB, memory_swap=128 * MIB, pids=10))
+    assert isinstance(done, Succeeded), done
+    assert host.tree.file(path, "memory.limit_in_bytes").read_text() == str(64 * MIB)
+
+
+def test_a_hard_limit_that_a_container_s_cgroup_has_no_file_for_is_never_called_done(tmp_path: Path) -> None:
+    host = v2(tmp_path)
+    path = host.container("alice")
+    host.tree.file(path, "memory.max").unlink()
+    failed = host.limit(Limits(memory=64 * MIB))
+    assert isinstance(failed, Failed)
+    assert not failed.retryable
+    assert failed.message.startswith("memory: ")
+    assert isinstance(host.limit(Limits(pids=5)), Succeeded)
 
 
 def test_version_1_has_no_reclaim_to_ask_for(tmp_path: Path) -> None:
