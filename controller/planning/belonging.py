@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from controller.api import labels
 from controller.api.conditions import DriftKind, Reason
 from controller.api.config import SliceDriver
 from controller.model import slicenames
@@ -31,7 +32,8 @@ def drifts(container: Container, template: Template, owner: str, status: SlicesS
         return ()
     if has != wanted:
         other = (Drift(DriftKind.SLICE, "parent", has, wanted, Remedy.REPLACE),)
-        return other if has and _is_ours(has, wanted, owner) else ()
+        made_by_us = labels.TEMPLATE_HASH in container.labels
+        return other if has and _is_ours(has, wanted, owner, made_by_us) else ()
     slice_ = status.owners.get(owner) if container.running else None
     if slice_ is None or not slice_.differences:
         return ()
@@ -41,11 +43,14 @@ def drifts(container: Container, template: Template, owner: str, status: SlicesS
     )
 
 
-def _is_ours(has: str, wanted: str, owner: str) -> bool:
-    """Tell whether a slice is the owner's by another driver or below another root, or another owner's."""
+def _is_ours(has: str, wanted: str, owner: str, made_by_us: bool) -> bool:  # noqa: FBT001 - it is a fact
+    """Tell whether a slice is the owner's by another driver or below another root, or another owner's.
+
+    A root of before is only believed where we made the container: an adopted one may be in `lab-alice.slice`.
+    """
     for driver, form in _ROOTS.items():
         found, now = form.fullmatch(has), form.fullmatch(wanted)
-        if found is not None and slicenames.parent(driver, found[1], owner) == has:
+        if found is not None and made_by_us and slicenames.parent(driver, found[1], owner) == has:
             return True
         if now is not None and slicenames.owner_of(driver, now[1], has) not in {None, ROOT}:
             return True

@@ -12,7 +12,7 @@ from controller.model.actions import RemoveContainer
 from controller.model.effective import Refusal
 from controller.model.memory import Pause
 from controller.model.observed import ContainerState
-from controller.model.plan import Decision, Verdict
+from controller.model.plan import Decision, Remedy, Verdict
 from controller.planning import (
     backoff,
     chains,
@@ -162,7 +162,8 @@ def _meanwhile(case: Case, decision: Decision) -> Decision:
     actions = (*repairs, *(action for one in others for action in chains.confine(case, one)))
     if not actions:
         return decision
-    message = f"what runs is brought within its owner's slice first; {decision.message}"
+    words = [str(found) for found in case.drifts if found.remedy is Remedy.LIVE] or ["what runs is confined"]
+    message = f"{'; '.join(words)}; then: {decision.message}"
     return case.decide(Verdict.UPDATE, Reason.DRIFTED, message, actions=actions)
 
 

@@ -187,7 +187,10 @@ class _Survey:
         for container in self._by_parent.get(slice_.name, ()):
             use = self._view.containers.get(container.id)
             if use is not None and use.owner != slice_.owner:
-                yield f"{container.name} was made in {slice_.name}, and the kernel has it elsewhere"
+                yield (
+                    f"{container.name} was made in {slice_.name}, and the kernel has it elsewhere; "
+                    "stop it or have it made anew"
+                )
 
     @cached_property
     def _by_parent(self) -> Mapping[str, list[Container]]:

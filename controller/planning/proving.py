@@ -89,8 +89,12 @@ def _failed(case: Case, begun: Replacement, message: str) -> FailedTemplate:
 
 
 def _give_up(case: Case, begun: Replacement, message: str, failed: FailedTemplate | None) -> Decision:
-    if not any(c.id == begun.old_id for c in case.ours.others):
+    old = next((c for c in case.ours.others if c.id == begun.old_id), None)
+    if old is None:
         return _end(case, f"{message}, and the container before it is gone", failed)
+    unfit = None if old.running else obstacles.parent(case, old)
+    if unfit is not None:
+        return _end(case, f"{message}, and the container before it stays kept: {unfit.message}", failed)
     text = f"{message}; the container before it comes back"
     back = rollback.begin(case, begun.old_id, failed)
     return case.decide(Verdict.REPLACE, Reason.ROLLING_BACK, text, actions=back)

@@ -30,6 +30,12 @@ def under_way(case: Case) -> Decision | None:
     if kept is None:
         end = (actions.EndRollback(case.name, None),)
         return case.decide(Verdict.UPDATE, Reason.ROLLING_BACK, "the kept container is gone", actions=end)
+    unfit = None if kept.running else obstacles.parent(case, kept)
+    if unfit is not None:
+        end = (actions.EndRollback(case.name, None),)
+        return case.decide(
+            Verdict.UPDATE, _reason(rollback)[0], f"it is given up: {unfit.message}", actions=end
+        )
     if kept is not case.ours.main:
         return _swap_names(case, rollback, kept)
     return _hand_over(case, rollback, kept)
@@ -64,7 +70,7 @@ def _hand_over(case: Case, rollback: Rollback, kept: Container) -> Decision:
         end = (*stops, actions.EndRollback(case.name, _pin(case, rollback, kept)))
         return case.decide(Verdict.UPDATE, reason, message, actions=end, disrupts=bool(others))
     hold = obstacles.kept(case, kept) if others and rollback.requested else None
-    hold = hold or obstacles.limits(case) or obstacles.parent(case, kept) or obstacles.own_devices(case)
+    hold = hold or obstacles.limits(case) or obstacles.own_devices(case)
     if hold is not None:
         return hold
     first = chains.sources(case, kept) if rollback.requested else ()

@@ -40,7 +40,7 @@ def not_running(case: Case) -> Decision | None:
         return kept or hold
     if replacement.needed(case.drifts) and _may_replace(case, container):
         return replacement.replace(case, container)
-    lacking = replacement.unequipped(case, container) or obstacles.parent(case, container)
+    lacking = replacement.unequipped(case, container) or _unfit(case, container)
     if lacking is not None:
         return lacking
     repairs = chains.repair(case)
@@ -56,6 +56,18 @@ def not_running(case: Case) -> Decision | None:
         actions = chains.start(case, 0, before=repairs)
         return case.decide(Verdict.START, Reason.CONTAINER_EXITED, message, actions=actions)
     return _restart(case, container, repairs)
+
+
+def _unfit(case: Case, container: Container) -> Decision | None:
+    """The Engine does not start it any more; what would take its place may have failed."""
+    unfit, failed = obstacles.parent(case, container), proving.has_failed(case)
+    if unfit is None or failed is None:
+        return unfit
+    message = (
+        f"{unfit.message}, but that failed at {failed.at:%H:%M:%S}: {failed.message}; "
+        f"`wharf restart {case.name}` tries it again"
+    )
+    return case.decide(Verdict.HOLD, Reason.REPLACEMENT_FAILED, message)
 
 
 def _restart(case: Case, container: Container, repairs: tuple[Action, ...]) -> Decision:

@@ -87,7 +87,8 @@ class Tenants:
                 if not (runs or wanted):
                     continue
                 active.add(owner)
-                if owner in self.reserving and (runs or spec.name not in beyond):
+                held = spec.name in beyond or spec.name in memory.pauses
+                if owner in self.reserving and (runs or not held):
                     members.setdefault(owner, []).append(Member(spec, design, ours, runs, wanted))
         if not members:
             return Tenancy(frozenset(active))
@@ -124,6 +125,7 @@ class _Promises:
     total: int
     given: dict[str, int] = field(default_factory=dict)
     _reserved: dict[str, int] = field(default_factory=dict)
+    _running: set[str] = field(default_factory=set)
 
     def enter(self, members: Iterable[Member]) -> Iterator[tuple[str, str]]:
         """Promise to one after another; yield who has to wait, with the numbers."""
@@ -138,13 +140,19 @@ class _Promises:
                 yield member.spec.name, self._words(owner, after, sum_)
                 continue
             self.given[owner], self._reserved[owner] = after, reserved
+            if member.runs:
+                self._running.add(owner)
 
     def _words(self, owner: str, after: int, sum_: int) -> str:
         rest = sorted(self.given.items(), key=lambda one: (-one[1], one[0]))
-        held = ", ".join(f"{name} {quantities.format_bytes(amount)}" for name, amount in rest[:5] if amount)
+        held = ", ".join(f"{name} {self._amount(name, amount)}" for name, amount in rest[:5] if amount)
         more = ", ..." if len(rest) > 5 else ""  # noqa: PLR2004 - who has most is named
         return (
             f"with it {quantities.format_bytes(after)} would be guaranteed to {owner} and "
             f"{quantities.format_bytes(sum_)} in all, and the host has "
             f"{quantities.format_bytes(self.total)} (guaranteed now: {held or 'nothing'}{more})"
         )
+
+    def _amount(self, owner: str, amount: int) -> str:
+        idle = "" if owner in self._running else ", who does not run and comes first"
+        return quantities.format_bytes(amount) + idle

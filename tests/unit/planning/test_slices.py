@@ -11,9 +11,10 @@ from controller.api.config import SliceDriver
 from controller.model import actions
 from controller.model.memory import Intent
 from controller.model.observed import Limits, Seen
-from controller.model.plan import Remedy
+from controller.model.plan import Remedy, Verdict
 from controller.model.slices import UNLIMITED, IoLimit, Slice, SliceLimit, SliceLimits, SliceView, Use
-from controller.planning import aggregates, lowering, slicing
+from controller.planning import aggregates, belonging, lowering, slicing
+from controller.planning.case import Blueprint
 from controller.planning.planner import Planner
 from controller.planning.standing import Profile
 from tests.support import builders, stories
@@ -186,6 +187,33 @@ def test_only_a_slice_of_ours_needs_another_container(parent: str, ours: bool) -
     moved = [one for one in plan.decisions["alice"].drifts if one.field == "parent"]
     assert [one.remedy for one in moved] == ([Remedy.REPLACE] if ours else [])
     assert any(one.reason is Reason.LIMIT_NOT_ENFORCED for one in plan.decisions["alice"].notes)
+
+
+def test_a_container_that_was_adopted_may_be_in_a_slice_that_is_called_alike() -> None:
+    world = stories.tell([*LIMITED, {"container": "alice", "slice": "lab-alice.slice"}])
+    planner = Planner(world.rules)
+    world.plan(planner)
+    design, found = planner.designs["alice"], world.main("alice")
+    assert isinstance(design, Blueprint)
+    assert found is not None
+    assert belonging.drifts(found, design.template, "alice", planner.slices)
+    adopted = replace(found, labels={})
+    assert not belonging.drifts(adopted, design.template, "alice", planner.slices)
+
+
+def test_a_paused_workspace_is_promised_nothing_while_it_does_not_run() -> None:
+    big = {"resources": {"memory": "40g", "memoryReservation": "40g"}}
+    world = stories.tell(
+        [
+            {"slices": "systemd"},
+            {"workspace": "alice", "spec": big, "container": "exited"},
+            {"workspace": "bob", "spec": big, "container": "created"},
+        ]
+    )
+    assert world.plan().decisions["bob"].reason is Reason.MEMORY_PROMISED
+    assert "alice 40g, who does not run and comes first" in world.plan().decisions["bob"].message
+    stories.tell_more(world, [{"pause": "alice"}])
+    assert world.plan().decisions["bob"].verdict is Verdict.START
 
 
 def test_a_look_asks_for_paths_and_for_what_runs() -> None:
