@@ -53,10 +53,10 @@ print(len(ledger.recall(NONCE, NOW).accepted), len(ledger.intents(None, 10**6)))
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB of its own."""
+    """A file system of 2 MiB of its own: room for a small ledger and what it writes ahead."""
     path = tmp_path / "disk"
     path.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0755", "tmpfs", str(path)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=0755", "tmpfs", str(path)], check=True)
     try:
         yield path
     finally:
