@@ -22,9 +22,13 @@ SYSTEM_BUS: Final = Path("/run/dbus/system_bus_socket")
 PRIVATE: Final = Path("/run/systemd/private")
 """systemd's own socket for root, where no bus runs; it answers processes of its own PID namespace only."""
 DEADLINE: Final = 10.0
+REST: Final = 5.0
+"""Seconds after a time-out in which nobody asks again: many that wait in line would wait for each other."""
 _NAME: Final = "org.freedesktop.systemd1"
 _MANAGER: Final = jeepney.DBusAddress("/org/freedesktop/systemd1", _NAME, f"{_NAME}.Manager")
 _CHUNK: Final = 65536
+_JUST: Final = 0.01
+"""Seconds by which a time-out may come early."""
 
 
 class Refused(Exception):  # noqa: N818 - what it says of a call
@@ -48,12 +52,22 @@ class Unanswered(Exception):  # noqa: N818 - what it says of a call
 class Bus:
     """A way to systemd's manager, from any thread, one call at a time; it connects as often as it must."""
 
-    def __init__(self, sockets: Sequence[Path] = (SYSTEM_BUS, PRIVATE), deadline: float = DEADLINE) -> None:
-        """Take the first of the sockets that lets us in; each call has `deadline` seconds."""
+    def __init__(
+        self, sockets: Sequence[Path] = (SYSTEM_BUS, PRIVATE), deadline: float = DEADLINE, rest: float = REST
+    ) -> None:
+        """Take the first of the sockets that lets us in.
+
+        Args:
+            sockets: of the bus, or systemd's own.
+            deadline: seconds for each call, waiting for those of other threads included.
+            rest: seconds after a call that came to no end in time, in which others fail at once.
+        """
         self._sockets = sockets
         self._deadline = deadline
+        self._rest = rest
         self._lock = threading.Lock()
         self._line: _Line | None = None
+        self._silent: tuple[float, str] | None = None
 
     def call(self, method: str, signature: str = "", body: tuple[Any, ...] = ()) -> tuple[Any, ...]:
         """Call a method of the manager; variants are pairs of signature and value.
@@ -76,16 +90,30 @@ class Bus:
             self._hang_up()
 
     def _ask(self, message: jeepney.Message) -> tuple[Any, ...]:
-        with self._lock:
-            ends = time.monotonic() + self._deadline
+        ends = time.monotonic() + self._deadline
+        if not self._lock.acquire(timeout=self._deadline):
+            raise Unanswered(f"others wait for systemd since {self._deadline:g} s", taken=False)
+        try:
+            self._unless_resting()
             if self._line is None or not self._line.alive():
                 self._hang_up()
                 self._line = self._connect(ends)
-            try:
-                return self._line.ask(message, ends)
-            except Unanswered:
-                self._hang_up()
-                raise
+            return self._line.ask(message, ends)
+        except Unanswered as error:
+            self._hang_up()
+            if time.monotonic() > ends - _JUST:
+                self._silent = (time.monotonic(), error.text)
+            raise
+        finally:
+            self._lock.release()
+
+    def _unless_resting(self) -> None:
+        if self._silent is not None:
+            since, text = self._silent
+            ago = time.monotonic() - since
+            if ago < self._rest:
+                raise Unanswered(f"systemd was asked {ago:.1f} s ago: {text}", taken=False)
+            self._silent = None
 
     def _connect(self, ends: float) -> "_Line":
         failures = []

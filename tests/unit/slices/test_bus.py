@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -11,6 +12,7 @@ import jeepney
 import pytest
 
 from controller.slices.bus import Bus, Refused, Unanswered
+from deploy.dev import host
 
 Answer: TypeAlias = Callable[[socket.socket, jeepney.Message], bool]
 """Answers one call on a connection; whether it stays open."""
@@ -106,8 +108,8 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 
 @contextlib.contextmanager
-def opened(*paths: Path, deadline: float = 5.0) -> Iterator[Bus]:
-    bus = Bus(paths, deadline)
+def opened(*paths: Path, deadline: float = 5.0, rest: float = 0.0) -> Iterator[Bus]:
+    bus = Bus(paths, deadline, rest)
     try:
         yield bus
     finally:
@@ -153,6 +155,48 @@ def test_who_never_answers_may_have_heard_and_the_late_answer_is_not_taken_for_t
         assert bus.call("GetUnit", "s", ("a.slice",)) == ("in time",)
 
 
+def test_while_systemd_is_silent_many_callers_wait_no_longer_than_one(serve: Serve) -> None:
+    server = serve(lambda connection, call: True)
+    words: list[str] = []
+
+    def ask(bus: Bus) -> None:
+        with pytest.raises(Unanswered) as caught:
+            bus.call("SetUnitProperties")
+        words.append(caught.value.text)
+
+    with opened(server.path, deadline=SILENCE, rest=60.0) as bus:
+        callers = [threading.Thread(target=ask, args=(bus,)) for _ in range(8)]
+        begin = time.monotonic()
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        assert time.monotonic() - begin < 4 * SILENCE
+        ask(bus)
+    assert server.heard == ["Hello", "SetUnitProperties"]
+    assert "was asked" in words[-1]
+
+
+def test_after_a_rest_systemd_is_asked_again(serve: Serve) -> None:
+    silent = [True]
+
+    def answer(connection: socket.socket, call: jeepney.Message) -> bool:
+        return bool(silent and silent.pop()) or reply(connection, call, "here")
+
+    with opened(serve(answer).path, deadline=SILENCE, rest=0.05) as bus:
+        with pytest.raises(Unanswered):
+            bus.call("GetUnit", "s", ("a.slice",))
+        found = []
+
+        def answered() -> bool:
+            with contextlib.suppress(Unanswered):
+                found.append(bus.call("GetUnit", "s", ("a.slice",)))
+            return bool(found)
+
+        assert host.wait_until(answered, 5.0)
+    assert found == [("here",)]
+
+
 def test_a_connection_that_ends_before_the_answer_leaves_it_open_and_the_next_call_makes_another(
     serve: Serve,
 ) -> None:
@@ -194,9 +238,11 @@ def test_without_any_way_it_was_certainly_not_heard_and_each_way_is_named(tmp_pa
 
 def test_who_lets_nobody_in_is_no_way(tmp_path: Path) -> None:
     path = tmp_path / "bus"
-    with socket.socket(socket.AF_UNIX) as listener, opened(path, deadline=SILENCE) as bus:
+    with socket.socket(socket.AF_UNIX) as listener, opened(path, deadline=SILENCE, rest=60.0) as bus:
         listener.bind(str(path))
         listener.listen()
         with pytest.raises(Unanswered, match="no way to systemd") as caught:
+            bus.call("GetUnit", "s", ("a.slice",))
+        with pytest.raises(Unanswered, match="was asked"):
             bus.call("GetUnit", "s", ("a.slice",))
     assert not caught.value.taken
