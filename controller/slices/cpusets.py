@@ -4,6 +4,7 @@ Refuses to leave a container of the slice without any: one that has none of the 
 Source: the kernel's admin-guide on cgroup-v1 (cpusets).
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,8 @@ def write(folder: str, cpuset: str | None) -> None:
     Raises:
         OSError: the kernel refuses it; it names the file.
     """
+    if reading.read(f"{folder}/{_CPUS}") is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), f"{folder}/{_CPUS}")
     steps = list(_steps(folder, cpuset or all_of(folder)))
     for path, before, after in steps:
         if before and _either(before, after) != before:

@@ -167,11 +167,15 @@ class Look:
 
     def _slice(self, question: Question, owner: str, group: Group, kernel: Kernel) -> Slice:
         used = use.read_use(self._reader.read, group, kernel.stacked, inner=True)
-        populated = any(map(cgroupfs.populated, group.all())) if used.pids is None else used.pids > 0
+        name = slicenames.parent(question.driver, question.root, owner)
         return Slice(
             owner=owner,
-            name=slicenames.parent(question.driver, question.root, owner),
+            name=name,
             limits=files.read_limits(self._reader.read, group, kernel.terms),
             use=used,
-            populated=populated,
+            populated=bool(used.pids) or self._populated(groups.path_of(question.driver, name)),
         )
+
+    def _populated(self, path: str) -> bool:
+        """Whether something is in any of a slice's cgroups, one that no process is counted in included."""
+        return any(map(cgroupfs.populated, self.hierarchies().everywhere(self._above, path)))

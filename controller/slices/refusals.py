@@ -63,7 +63,7 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(errno.EACCES, "the cgroup above has not all of these processors", "cpuset.cpus"),
     Row(errno.EBUSY, "what is below has processors that would be taken away", "cpuset.cpus"),
     Row(errno.ENOSPC, "no processors would be left to what runs", "cpuset.cpus"),
-    Row(errno.EBUSY, "as much is in use", "_in_bytes", Reason.CHANGED_MEANWHILE),
+    Row(errno.EBUSY, "more is in use, and the kernel cannot take it back", "_in_bytes"),
     Row(errno.EINVAL, "less memory and swap together than memory", "memsw.limit_in_bytes"),
     Row(errno.ENODEV, "no such disk, or it cannot be limited", "io.max"),
     Row(errno.EBUSY, "what is above has processes of its own", "subtree_control"),

@@ -274,8 +274,14 @@ def test_an_empty_slice_is_lowered_whatever_is_left_in_it(host: Host, tmp_path: 
     assert isinstance(host.set("alice", SliceLimits(memory=400 * MIB)), Succeeded)
     with host.container("alice", f"open({str(tmp_path / 'file')!r}, 'wb').write(bytes(32 << 20))"):
         pass
-    assert isinstance(outcome := host.set("alice", SliceLimits(memory=16 * MIB)), Succeeded), outcome
-    assert host.look().slices["alice"].limits.memory == 16 * MIB
+    outcome = host.set("alice", SliceLimits(memory=16 * MIB))
+    try:
+        disks.device_of(str(tmp_path))
+    except disks.NoDeviceError:  # what is in memory alone cannot be written back; version 2 takes the limit
+        assert isinstance(outcome, Failed) is (host.look().version == 1), outcome
+    else:
+        assert isinstance(outcome, Succeeded), outcome
+        assert host.look().slices["alice"].limits.memory == 16 * MIB
 
 
 def limit_of(pid: int, wanted: Limits | None, container: str = CONTAINER) -> LimitCgroup:

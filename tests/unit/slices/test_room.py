@@ -183,6 +183,17 @@ def test_what_the_kernel_does_not_tell_is_not_nothing(tmp_path: Path) -> None:
     assert host.look(NOW + SECOND).slices["alice"].populated
 
 
+def test_a_slice_with_a_process_in_one_hierarchy_alone_is_not_empty(tmp_path: Path) -> None:
+    host = Host(Tree(tmp_path, 1), SliceDriver.CGROUPFS)
+    host.tree.add("/wharf/alice")
+    assert not host.look().slices["alice"].populated
+    host.tree.write(host.tree.groups / "blkio/wharf/alice/x/cgroup.procs", "7")
+    assert host.look(NOW + SECOND).slices["alice"].populated
+    kept = host.remove("alice")
+    assert isinstance(kept, Skipped)
+    assert kept.message.endswith("is not empty: processes")
+
+
 def test_a_container_with_cgroups_of_its_own_counts_as_a_whole(tmp_path: Path) -> None:
     host = v2(tmp_path)
     path = host.container("alice", memory_high="max")
