@@ -56,7 +56,7 @@ class Look:
     wanted: Mapping[str, str] | Unseen
 
     def unseen(self) -> tuple[tuple[str, Reason, str], ...]:
-        """Return each part that could not be seen; GPUs are none: they hold only who wants or has any."""
+        """Return each part that could not be seen; GPUs and slices are none: they hold who needs them."""
         parts: dict[str, object] = {
             "specs": self.desired.scan,
             "policy": self.desired.policy,

@@ -77,9 +77,11 @@ def notes(
 
 def _outside(container: Container, template: Template, slice_: OwnerSlice) -> str:
     """Say that a container was not made in its owner's slice, where that has any limits."""
-    limits = () if slice_.wanted is None else aggregates.asked_for(slice_.wanted)
     has = container.configuration.cgroup_parent
-    if not limits or has == template.cgroup_parent:
+    if has == template.cgroup_parent or slice_.wanted is None:
+        return ""
+    limits = aggregates.asked_for(slice_.wanted)
+    if not limits:
         return ""
     where = f"in {has}" if has else "without a slice"
     return (

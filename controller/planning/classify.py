@@ -25,12 +25,24 @@ from controller.planning import (
     running,
     stops,
 )
-from controller.planning.case import Case
+from controller.planning.case import Blueprint, Case
 
 Rule = Callable[[Case], Decision | None]
 
 OLD = timedelta(seconds=30)
 """Nothing that runs is stopped on evidence older than this."""
+_HANDS_OFF = frozenset(
+    {
+        Reason.IN_PROGRESS,
+        Reason.PAUSED,
+        Reason.OWNER_CHANGED,
+        Reason.NAME_TAKEN,
+        Reason.CONTAINER_BUSY,
+        Reason.REMOVALS_HELD,
+        Reason.DELETION_GRACE,
+    }
+)
+"""Reasons for which nothing at all is done to what runs."""
 _ENDING = frozenset({ContainerState.REMOVING, ContainerState.DEAD})
 
 
@@ -153,13 +165,16 @@ def classify(case: Case) -> Decision:
 
 
 def _meanwhile(case: Case, decision: Decision) -> Decision:
-    """What waits for its owner's slice is brought within that: the slice may wait for just this."""
-    if decision.reason is not Reason.SLICE_PENDING:
+    """What runs is brought within its slice, whatever it waits for: the slice waits for just that."""
+    if decision.actions or decision.reason in _HANDS_OFF or not isinstance(case.blueprint, Blueprint):
         return decision
-    main = case.ours.main
-    repairs = chains.repair(case) if main is not None and main.running else ()
-    others = (one for one in case.ours.running() if one is not main)
-    actions = (*repairs, *(action for one in others for action in chains.confine(case, one)))
+    slice_ = case.scene.slices.owners.get(case.design.effective.owner)
+    if slice_ is None or not slice_.waits:
+        return decision
+    main, whole = case.ours.main, decision.reason is Reason.SLICE_PENDING
+    repairs = chains.repair(case) if whole and main is not None and main.running else ()
+    rest = [one for one in case.ours.running() if one is not main or not whole]
+    actions = (*repairs, *(action for one in rest for action in chains.confine(case, one)))
     if not actions:
         return decision
     words = [str(found) for found in case.drifts if found.remedy is Remedy.LIVE] or ["what runs is confined"]

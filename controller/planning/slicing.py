@@ -118,8 +118,7 @@ class Slicing:
         self, status: SlicesStatus, memory: Memory, now: datetime, *, fresh: bool
     ) -> Iterator[Decision]:
         """Yield what is done to slices."""
-        owner_of = {spec.name: owner for owner, theirs in self._tenants.owned.items() for spec in theirs}
-        return sliceupkeep.upkeep(status, owner_of, memory, now, fresh=fresh)
+        return sliceupkeep.upkeep(status, self._tenants.owner_of, memory, now, fresh=fresh)
 
     def findings(self, scene: Scene, seen: Seen[SliceView] | Unseen) -> Iterator[HostFinding]:
         """Yield what a person should know of slices."""

@@ -44,6 +44,8 @@ class Tenants:
         self._designs: Designs | None = None
         self.owned: Mapping[str, tuple[AcceptedSpec, ...]] = {}
         """Every owner's specs."""
+        self.owner_of: Mapping[str, str] = {}
+        """Whose each workspace is."""
         self.limits: Mapping[str, SliceLimits | None] = {}
         """What the policy asks of the owners whom it limits; None while that is not known."""
         self.reserving: frozenset[str] = frozenset()
@@ -62,6 +64,7 @@ class Tenants:
                 reserving.add(owner)
         self._designs = designs
         self.owned = {owner: tuple(theirs) for owner, theirs in owned.items()}
+        self.owner_of = {spec.name: owner for owner, theirs in owned.items() for spec in theirs}
         asked = ((owner, None if standing is None else limits_of(standing, owner)) for owner in owned)
         self.limits = {owner: found for owner, found in asked if found is not UNLIMITED}
         guaranteed = {owner for owner, found in self.limits.items() if found is not None and found.memory_low}
