@@ -200,7 +200,10 @@ class EngineExecutor:
         return True
 
     def _refuse_to_kill(self, limits: observed.Limits, pid: int) -> None:
-        """Raise if memory would be limited to less than is in use: version 2 of the cgroups kills then."""
+        """Raise if memory would be limited to less than is in use: version 2 of the cgroups kills then.
+
+        It is an error and no change meanwhile: where nobody else sees the use, it would be tried for ever.
+        """
         had = self._read_limits(pid).memory
         if limits.memory is None or (had is not None and had <= limits.memory):
             return
@@ -209,7 +212,8 @@ class EngineExecutor:
             raise errors.Retryable(Reason.NOT_SEEN, f"what process {pid} uses of memory cannot be read")
         if use >= limits.memory:
             used, least = (quantities.format_bytes(value) for value in (use, limits.memory))
-            raise _ChangedError(f"{used} of memory are in use, which is not less than {least}")
+            message = f"{used} of memory are in use, which is not less than {least}"
+            raise errors.Retryable(Reason.MEMORY_LOWERING, message)
 
     def _read_back(self, container_id: str) -> observed.Limits:
         """What the kernel enforces, or, where nothing runs, what the Engine will ask of it."""

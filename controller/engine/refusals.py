@@ -53,7 +53,7 @@ TABLE: tuple[Row, ...] = (
     Row(0, r"CDI device injection|inject CDI devices|GPU vendor from CDI", Reason.GPU_NOT_ATTACHED),
     Row(0, r"nvidia-(container-(cli|runtime)|ctk|cdi-hook)", Reason.GPU_NOT_ATTACHED),
     # what a limit of memory is to be, and more is in use: version 1 of the cgroups
-    Row(0, r"unable to set memory limit to", Reason.CHANGED_MEANWHILE),
+    Row(0, r"unable to set memory limit to", Reason.MEMORY_LOWERING),
     # what a container is to be in: slices.driver of the configuration is not the Engine's
     Row(400, r"cgroup-parent for systemd cgroup", Reason.LIMIT_UNENFORCEABLE, terminal=True),
     # what the kernel says of a limit that does not fit into the slice above, until that is put right

@@ -145,7 +145,9 @@ def test_memory_is_not_limited_to_less_than_is_in_use(world: World, use: int, be
     container = holding(world, use * MIB, before * MIB if before else None)
     least = observed.Limits(memory=64 * MIB, memory_swap=64 * MIB)
     outcome = world.do(act.update(container, least))
-    assert isinstance(outcome, outcomes.Skipped)
+    assert failed(outcome) == (Reason.MEMORY_LOWERING, False)
+    assert isinstance(outcome, outcomes.Failed)
+    assert outcome.retryable
     assert (f"{use}m of memory are in use" in outcome.message, "64m" in outcome.message) == (True, True)
     assert "update" not in world.engine.calls
 
@@ -181,7 +183,7 @@ def test_of_what_does_not_run_memory_is_limited_as_it_is_asked_for(world: World)
     assert isinstance(world.do(act.update(world.only(), least)), outcomes.Succeeded)
 
 
-def test_use_that_grew_since_it_was_compared_is_a_change_meanwhile(world: World) -> None:
+def test_use_that_grew_since_it_was_compared_is_told_in_the_same_way(world: World) -> None:
     container = holding(world, 0, 256 * MIB)
 
     def grows(pid: int) -> int | None:
@@ -192,7 +194,8 @@ def test_use_that_grew_since_it_was_compared_is_a_change_meanwhile(world: World)
     world.executor = executor.EngineExecutor(world.client, world.engine.read_limits, grows, act.owns)
     least = observed.Limits(memory=64 * MIB, memory_swap=64 * MIB)
     outcome = world.do(act.update(container, least))
-    assert isinstance(outcome, outcomes.Skipped)
+    assert failed(outcome) == (Reason.MEMORY_LOWERING, False)
+    assert isinstance(outcome, outcomes.Failed)
     assert "unable to set memory limit" in outcome.message
     assert world.engine.read_limits(container.pid).memory == 256 * MIB
 
