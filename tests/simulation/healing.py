@@ -6,7 +6,6 @@ It refuses to wait for what a person must do: the healing is where people do it;
 
 import hashlib
 import random
-from dataclasses import replace
 from typing import Final
 
 from controller.api import labels
@@ -71,7 +70,8 @@ class Healed:
         world = self.world
         world.calm()
         faults.heal(world)
-        world.law = self._law()
+        gpus, slices = world.board is not None, world.slices is not None
+        world.law = laws.at_first(world.scenario.seed, gpus=gpus, slices=slices, hold="1s")
         world.put_policy()
         for file in world.files.names():
             workspace = file.removesuffix(".yaml")
@@ -85,16 +85,6 @@ class Healed:
             world.write_spec(f"{name}.yaml", name, text, how="rename")
         self._tidy()
         world.boot_controller()
-
-    def _law(self) -> laws.Law:
-        """What the policy says from now on."""
-        world = self.world
-        law = laws.Law(gpus=laws.GPUS[0], hold="1s") if world.board is not None else laws.Law()
-        if world.slices is None:
-            return law
-        chance = random.Random(f"together/{world.scenario.seed}")
-        together, reserved = chance.choice(laws.AGGREGATES), chance.choice(laws.RESERVED)
-        return replace(law, aggregate=together, reserved=reserved)
 
     def _tidy(self) -> None:
         """An admin takes away what is not ours, and what of ours nobody uses under another name."""

@@ -152,6 +152,15 @@ def _stamp(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def at_first(seed: int, *, gpus: bool, slices: bool, hold: str = "20s") -> Law:
+    """Return what a host's policy says at first."""
+    law = Law(gpus=GPUS[0], hold=hold) if gpus else Law()
+    if not slices:
+        return law
+    chance = random.Random(f"together/{seed}/{hold}")
+    return replace(law, aggregate=chance.choice(AGGREGATES), reserved=chance.choice(RESERVED))
+
+
 def catalog(choice: int) -> bytes:
     """The text of a catalog that nobody refers to."""
     return (

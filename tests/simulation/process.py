@@ -329,7 +329,7 @@ class Process:
         if isinstance(action, actions.HostAction):
             return self._host.execute(action)
         if isinstance(action, actions.SliceAction):
-            return self.slices.execute(action, self._pause, self._die)
+            return self.slices.execute(action, self._linger, self._die)
         return self.ledger.execute(action, self.world.wall())
 
     def _die(self) -> None:
@@ -384,6 +384,21 @@ class Process:
         if isinstance(task, Task):
             self.world.runnable.append(task)
             self.world.hub.switch()
+
+    def _linger(self, seconds: float) -> None:
+        """Let others go first, for so long at least."""
+        task = getcurrent()
+        assert isinstance(task, Task)
+        if not seconds:
+            self._pause()
+            return
+
+        def wake() -> None:
+            if self.alive:
+                self.world.runnable.append(task)
+
+        self.world.after(seconds, wake, "a slice is waited for")
+        self.world.hub.switch()
 
     def kill(self) -> None:
         """End at once, as by `kill -9`: no line of it runs any more, and what the Engine has it keeps."""

@@ -7,13 +7,13 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 
-from tests.simulation import acts, faults, gpu_deeds, gpu_verdicts, hands, healing, judging
+from tests.simulation import acts, faults, gpu_deeds, gpu_verdicts, hands, healing, judging, slice_deeds
 from tests.simulation.judging import ViolatedError
 from tests.simulation.scenario import LOCKLESS, NAMES, SAFETY, Disturbance, Scenario, generate
 from tests.simulation.world import World
 from tests.support import specfiles
 
-CATALOGUE = {**faults.FAULTS, **acts.ACTS, **hands.HANDS, **gpu_deeds.GPU_DEEDS}
+CATALOGUE = {**faults.FAULTS, **acts.ACTS, **hands.HANDS, **gpu_deeds.GPU_DEEDS, **slice_deeds.SLICE_DEEDS}
 LEAST = 5
 """Calls of the controller's that changed something, without which a run is void."""
 
@@ -45,7 +45,9 @@ class Result:
 
 def scenario_of(seed: int, steps: int = 400) -> Scenario:
     """The run of a seed."""
-    return generate(seed, tuple(faults.FAULTS), (*acts.ACTS, *hands.HANDS), steps, tuple(gpu_deeds.GPU_DEEDS))
+    words = (*acts.ACTS, *hands.HANDS)
+    of_gpus, of_slices = tuple(gpu_deeds.GPU_DEEDS), tuple(slice_deeds.SLICE_DEEDS)
+    return generate(seed, tuple(faults.FAULTS), words, steps, of_gpus, of_slices)
 
 
 def disturb(world: World, disturbance: Disturbance) -> str | None:

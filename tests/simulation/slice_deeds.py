@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from controller.api.config import SliceDriver
-from controller.model.slices import FIELDS, UNLIMITED, SliceLimit
-from tests.simulation import laws
-from tests.simulation.scenario import Disturb
+from controller.model.slices import FIELDS, ROOT, UNLIMITED, SliceLimit
+from tests.simulation import faults, laws
+from tests.simulation.scenario import NAMES, Disturb
 from tests.simulation.slice_host import SliceHost
 
 if TYPE_CHECKING:
@@ -80,10 +80,10 @@ def slice_stopped(world: "World", chance: random.Random) -> str | None:
     if host is None or host.tree.driver is not SliceDriver.SYSTEMD or not _named(host):
         return None
     name = chance.choice(_named(host))
+    host.touch(*(_named(host) if name == host.tree.name(ROOT) else (name,)))
     host.by_hand = True
     host.tree.stop(name)
     host.by_hand = False
-    host.touch(name)
     return name
 
 
@@ -153,6 +153,16 @@ def slices_mute(world: "World", chance: random.Random) -> str | None:
     return host.mute
 
 
+def slices_slow(world: "World", chance: random.Random) -> str | None:
+    """Setting a slice takes seconds for a while."""
+    host = world.slices
+    if host is None or host.slow:
+        return None
+    host.slow = chance.choice((0.3, 2.0, 8.0))
+    world.after(chance.choice((10.0, 60.0)), lambda: setattr(host, "slow", 0.0), "slices are set at once")
+    return f"{host.slow} s"
+
+
 def killed_at_a_slice(world: "World", chance: random.Random) -> str | None:
     """The controller is killed before, amid or after what it does to the next slice."""
     if world.slices is None or world.slices.kills:
@@ -207,6 +217,26 @@ def _as_unit(host: SliceHost, name: str) -> bool:
     return True
 
 
+def engine_reconfigured(world: "World", chance: random.Random) -> str | None:
+    """Somebody gives the Engine another driver for its cgroups, and starts it anew: all that runs ends."""
+    host = world.slices
+    if host is None or world.engine.down:
+        return None
+    other = SliceDriver.CGROUPFS if host.tree.driver is SliceDriver.SYSTEMD else SliceDriver.SYSTEMD
+    world.engine.down = True
+    world.wire.cut()
+    world.engine.pending.clear()
+
+    def back() -> None:
+        if world.engine.down:
+            host.tree.use_driver(other)
+            host.touch(*map(host.tree.name, (ROOT, *NAMES)))
+            faults.rise(world, kills=True)
+
+    world.after(chance.choice((0.2, 3.0, 40.0)), back, "the Engine is back")
+    return other
+
+
 def takes_memory(world: "World", chance: random.Random) -> str | None:
     """A program takes memory, or gives some back."""
     host = world.slices
@@ -230,9 +260,11 @@ SLICE_DEEDS: Final[Mapping[str, Disturb]] = {
         slice_write_lost,
         slices_unseen,
         slices_mute,
+        slices_slow,
         killed_at_a_slice,
         daemon_reload,
         scope_changed,
+        engine_reconfigured,
         takes_memory,
         laws.edit_aggregate,
     )

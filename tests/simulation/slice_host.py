@@ -57,6 +57,7 @@ class SliceHost:
         touched: when somebody else than a controller changed a slice last, in true time, by its name.
         started: starts by controllers that are not judged yet.
         unseen: why nobody can look at slices now, or empty. `mute`: why none can be set, or empty.
+        slow: seconds that each moment of a setting takes.
         strikes: what befalls the next settings: `refused`, `lost`.
         kills: after how many moments of an action on a slice a controller is killed, in order.
         by_hand: what is done to slices now is no controller's deed.
@@ -72,6 +73,7 @@ class SliceHost:
         self.touched: dict[str, datetime] = {}
         self.started: list[Started] = []
         self.unseen = self.mute = ""
+        self.slow = 0.0
         self.strikes: deque[str] = deque()
         self.kills: deque[int] = deque()
         self.by_hand = False
@@ -100,7 +102,7 @@ class SliceHost:
 
     def heal(self) -> None:
         """Nothing is wrong any more; strangers leave, and programs give their memory back."""
-        self.unseen = self.mute = ""
+        self.unseen, self.mute, self.slow = "", "", 0.0
         self.strikes.clear()
         self.kills.clear()
         for group in self.tree.groups.values():

@@ -51,8 +51,10 @@ class SliceRoom:
             self.seen = self._before = found.value
         return found
 
-    def execute(self, action: SliceAction, pause: Callable[[], None], die: Callable[[], None]) -> Outcome:
-        """Carry one action out; `pause` lets others go first, `die` kills the controller here."""
+    def execute(
+        self, action: SliceAction, pause: Callable[[float], None], die: Callable[[], None]
+    ) -> Outcome:
+        """Carry one action out; `pause` lets others go first for a time, `die` kills the controller."""
         host = self._world.slices
         if host is None or self._maker is None:
             assert isinstance(action, LimitCgroup), "nobody makes slices here"
@@ -70,4 +72,4 @@ class SliceRoom:
                 outcome: Outcome = end.value
                 return outcome
             moments += 1
-            pause()
+            pause(host.slow)

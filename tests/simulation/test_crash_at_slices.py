@@ -72,7 +72,10 @@ def lower_below_what_is_in_use(site: Site) -> None:
     _edit(site, b"  aggregate: {memory: 32m}\n")
     site.settle()
     assert container.running
-    assert site.slices.groups[site.slices.name("alice")].limits.memory_high == 32 * MIB
+    limits = site.slices.groups[site.slices.name("alice")].limits
+    assert limits.memory == 64 * MIB
+    assert limits.memory_high is not None
+    assert 31 * MIB < limits.memory_high <= 32 * MIB
     site.slices.take(container, 4 * MIB)
     site.clock.advance(LATER)
 

@@ -1,5 +1,6 @@
 """The simulator finds what is wrong: each of these faults in the product is seen within a few runs."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from controller.planning import budget, chains, holdings, inventory, quotas, rol
 from controller.planning.case import Ours
 from controller.reconciler import Reconciler
 from controller.sources import settling
-from tests.simulation import acts, faults, gpu_deeds, hands, runs, scenario, shrinking
+from tests.simulation import acts, faults, gpu_deeds, hands, runs, scenario, shrinking, slice_deeds
 
 SEEDS = range(0, 300, 3)
 STEPS = 400
@@ -99,6 +100,10 @@ def keeps_gpus_for_who_may_come_back(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(holdings._Reader, "_counts", eternal)
 
 
+def counts_what_was_never_written_down(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(acts, "_unless_said", lambda *_: contextlib.nullcontext())
+
+
 @dataclass(frozen=True)
 class Broken:
     """A fault in the product, what goes on while it is there, and which invariant it violates."""
@@ -131,8 +136,9 @@ FORGOTTEN = {
     "a_start_that_was_not_answered_comes_when_its_gpu_is_given": takes_no_answer_for_no,
     "two_that_may_have_to_come_back_wait_for_each_other": keeps_gpus_for_who_may_come_back,
     "a_rolled_back_container_that_ends_at_once": rolls_back_for_ever,
+    "a_start_that_was_never_written_down": counts_what_was_never_written_down,
 }
-"""What mended the product after each plan was kept, taken away again."""
+"""What mended the product, or the simulator, after each plan was kept, taken away again."""
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.breaks.__name__)
@@ -157,5 +163,5 @@ def test_a_kept_plan_still_finds_what_it_was_kept_for(plan: str, monkeypatch: py
 
 
 def test_every_kind_is_in_the_catalogue_once() -> None:
-    every = (faults.FAULTS, acts.ACTS, hands.HANDS, gpu_deeds.GPU_DEEDS)
+    every = (faults.FAULTS, acts.ACTS, hands.HANDS, gpu_deeds.GPU_DEEDS, slice_deeds.SLICE_DEEDS)
     assert len(runs.CATALOGUE) == sum(map(len, every))

@@ -24,12 +24,12 @@ from controller.model.plan import Decision
 from controller.model.status import Event, PassReport
 from controller.planning.budget import Budget
 from controller.planning.case import Rules
-from tests.simulation import durable, judging
+from tests.simulation import durable, judging, laws
 from tests.simulation.board import Board
 from tests.simulation.carrier import Call, Wire
 from tests.simulation.engine import WatchedEngine
 from tests.simulation.filesystem import POLICY, SPECS, FileSystem
-from tests.simulation.laws import GPUS, Law
+from tests.simulation.laws import Law
 from tests.simulation.process import Killed, Process, Task
 from tests.simulation.scenario import LOCKLESS, Disturbance, Scenario
 from tests.simulation.slice_host import SliceHost
@@ -100,7 +100,7 @@ class World:
             retain=timedelta(hours=1),
             proxied=True,
             gpus_clean_after=timedelta(seconds=20),
-            slice_driver=self.slices.tree.driver if self.slices is not None else SliceDriver.NONE,
+            slice_driver=SliceDriver.AUTO if self.slices is not None else SliceDriver.NONE,
         )
         self.strikes: deque[str] = deque()
         self.ledger_full = False
@@ -110,7 +110,7 @@ class World:
         self.armed: deque[tuple[str, Callable[[Call], bool], Callable[[Call], str]]] = deque(maxlen=4)
         self.losing = self.doubling = 0
         self.leapt_at: datetime | None = None
-        self.law = Law(gpus=GPUS[0], hold="20s") if self.board is not None else Law()
+        self.law = laws.at_first(scenario.seed, gpus=self.board is not None, slices=self.slices is not None)
         self.laws, self.in_force = dict[str, Law](), list[tuple[datetime, Law]]()
         self.catalog = b""
         self.enforced: list[tuple[datetime, frozenset[str]]] = []
