@@ -63,10 +63,12 @@ class Harbour(Fleet):
 
     Attributes:
         cpus, memory: what three hungry workspaces used together before there were any: processors, bytes.
+        old: main process of the workspace `old`, which is from then.
     """
 
     cpus: float
     memory: int
+    old: int
 
     def slice(self, owner: str) -> str:
         """The cgroup of an owner."""
@@ -129,9 +131,9 @@ def harbour(dockerd: dockerd_support.Dockerd, tmp_path_factory: pytest.TempPathF
     site = process.Site(tmp_path_factory.mktemp("site"), dockerd.base_url, dockerd.free_subnet())
     site.policy(**POLICY)
     try:
-        cpus, used = _without_slices(site, dockerd)
+        cpus, used, old = _without_slices(site, dockerd)
         site.configure(slices={"root": site.slices, "driver": "Auto"})
-        yield Harbour(site, site.run().ready(), dockerd, cpus, used)
+        yield Harbour(site, site.run().ready(), dockerd, cpus, used, old)
     finally:
         site.close()
         dockerd.remove_everything()
@@ -149,13 +151,14 @@ def _before_all_others(cgroup: str) -> Iterator[None]:
         cgroups.write("cpu", cgroup, "cpu.shares", before)
 
 
-def _without_slices(site: process.Site, engine: dockerd_support.Dockerd) -> tuple[float, int]:
-    """What three hungry workspaces of one owner use where nobody makes slices: the most that is seen."""
+def _without_slices(site: process.Site, engine: dockerd_support.Dockerd) -> tuple[float, int, int]:
+    """What three hungry workspaces of one owner use where nobody makes slices, and what stays from then."""
     site.configure(slices={"root": site.slices, "driver": "None"})
     fleet = Fleet(site, site.run().ready(), engine)
     names = [f"free-{number}" for number in range(3)]
     for name in names:
         site.spec(name, {"owner": "eve", "class": "hungry"})
+    old = fleet.up("old")["State"]["Pid"]
     members = []
     for name in names:
         fleet.controller.runs(name)
@@ -172,8 +175,8 @@ def _without_slices(site: process.Site, engine: dockerd_support.Dockerd) -> tupl
     fleet.controller.stop()
     for name in names:
         (site.specs / f"{name}.yaml").unlink()
-    engine.remove_everything()
-    return max(seen), used
+        fleet.docker.remove_container(f"workspace-{name}", force=True)
+    return max(seen), used, old
 
 
 def test_three_containers_are_held_at_the_slice_of_their_owner_and_another_owner_keeps_what_is_reserved(
@@ -204,6 +207,15 @@ def test_three_containers_are_held_at_the_slice_of_their_owner_and_another_owner
     assert harbour.container("bob")["State"]["Pid"] == before["State"]["Pid"]
     for number in range(3):
         (harbour.site.specs / f"alice-{number}.yaml").unlink()
+
+
+def test_a_container_from_before_there_were_slices_runs_on_outside_and_says_so(harbour: Harbour) -> None:
+    harbour.controller.runs("old")
+    condition = harbour.controller.condition("old", "LimitNotEnforced")
+    assert (condition["status"], condition["reason"]) == ("True", "LimitNotEnforced")
+    assert harbour.controller.status("old")["drift"] == []
+    assert harbour.container("old")["State"]["Pid"] == harbour.old
+    assert not cgroups.path(harbour.old, "memory").startswith(harbour.slice(""))
 
 
 def test_whatever_owners_are_called_their_containers_are_in_their_slices_which_go_with_the_last_one(
