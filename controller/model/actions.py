@@ -254,7 +254,7 @@ class LimitCgroup:
     """Write limits into a running container's own cgroup, past the Engine, and read them back.
 
     For containers that an update would cost their GPUs, and for what the Engine cannot say. Already so: it
-    has them. A hard limit of memory is never written below what is in use: then it is `Skipped`.
+    has them. A hard limit of memory is never written below what is in use: then it fails, and is tried again.
 
     Attributes:
         limits: complete, None for unlimited each; None in place of all leaves them as they are.

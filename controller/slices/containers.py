@@ -41,9 +41,9 @@ def limit(action: LimitCgroup, group: Group, kernel: Kernel) -> bool:
         kernel: what it can.
 
     Raises:
-        NotNowError: the container is not as expected, or uses more memory than it may have.
+        NotNowError: the container is not as expected.
         OSError, ValueError: the kernel refuses it.
-        errors.EffectError: it is not there afterwards.
+        errors.EffectError: it is not there afterwards, or the container uses more memory than it may have.
     """
     if not group.folders:
         raise NotNowError("the container is not as expected: its process is gone")
@@ -57,7 +57,10 @@ def limit(action: LimitCgroup, group: Group, kernel: Kernel) -> bool:
             raise errors.Terminal(Reason.NOT_APPLIED, message)
     which -= lacking
     differs = which & frozenset(differing(wanted, found, own.view.grain))
-    guards.memory(reading.read, group, wanted, found, differs)
+    try:
+        guards.memory(reading.read, group, wanted, found, differs)
+    except NotNowError as error:  # where nobody makes slices, who decides does not know what is in use
+        raise errors.Retryable(Reason.MEMORY_LOWERING, str(error)) from error
     writing.write_limits(group, wanted, differs, own.terms)
     changed = bool(differs) | _reserve_v1(group, action.limits)
     after = files.read_limits(reading.read, group, own.terms)

@@ -265,7 +265,8 @@ def test_a_limit_of_memory_is_not_written_below_what_is_in_use(host: Host) -> No
         assert skipped.message.endswith("of memory are in use, and the limit would be 32m")
         assert host.look().slices["alice"].limits == SliceLimits(memory=400 * MIB)
         own = host.room.execute(limit_of(pid, Limits(memory=32 * MIB)))
-        assert isinstance(own, Skipped), own
+        assert isinstance(own, Failed), own
+        assert own.reason is Reason.MEMORY_LOWERING
         os.kill(pid, 0)
     assert isinstance(outcome := host.set("alice", SliceLimits(memory=32 * MIB)), Succeeded), outcome
 
