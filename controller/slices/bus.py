@@ -25,7 +25,8 @@ DEADLINE: Final = 10.0
 REST: Final = 5.0
 """Seconds after a time-out in which nobody asks again: many that wait in line would wait for each other."""
 _NAME: Final = "org.freedesktop.systemd1"
-_MANAGER: Final = jeepney.DBusAddress("/org/freedesktop/systemd1", _NAME, f"{_NAME}.Manager")
+MANAGER: Final = "/org/freedesktop/systemd1"
+_MANAGER: Final = jeepney.DBusAddress(MANAGER, _NAME, f"{_NAME}.Manager")
 _CHUNK: Final = 65536
 _JUST: Final = 0.01
 """Seconds by which a time-out may come early."""
@@ -79,7 +80,7 @@ class Bus:
         return self._ask(jeepney.new_method_call(_MANAGER, method, signature or None, body))
 
     def unit(self, path: str, name: str, interface: str = "Unit") -> Any:  # noqa: ANN401 - of any type
-        """Return a property of the unit with this object path. Raises as `call` does."""
+        """Return a property of the unit, or the manager, with this object path. Raises as `call` does."""
         unit = jeepney.DBusAddress(path, _NAME, f"{_NAME}.{interface}")
         ((_, value),) = self._ask(jeepney.Properties(unit).get(name))
         return value

@@ -20,7 +20,7 @@ from controller.model.slices import UNLIMITED, SliceLimit, SliceLimits
 from controller.slices import systemd_names
 from controller.slices import systemd_properties as properties
 from controller.slices import systemd_refusals as refusals
-from controller.slices.bus import DEADLINE, Bus, Refused, Unanswered
+from controller.slices.bus import DEADLINE, MANAGER, Bus, Refused, Unanswered
 
 CANNOT_V1: Final[Mapping[SliceLimit, str]] = {
     SliceLimit.CPUSET: "systemd sets processors (AllowedCPUs) on version 2 of the cgroups alone",
@@ -68,7 +68,7 @@ class Driver:
             unit = self._find(name)
             if unit is None:
                 return None
-            return str(self._bus.unit(unit.path, "ControlGroup", "Slice")) or None
+            return self._group(unit) or None
 
     def ensure(self, name: str, limits: SliceLimits) -> None:
         """Make or change the slice, so that it has these limits; the kernel was told when this returns."""
@@ -120,8 +120,13 @@ class Driver:
         if busy:
             more = f" and {len(busy) - _SHOWN} more" if len(busy) > _SHOWN else ""
             return ", ".join(busy[:_SHOWN]) + more
-        group = str(self._bus.unit(unit.path, "ControlGroup", "Slice"))
+        group = self._group(unit)
         return "processes" if group and self._populated(group) else ""
+
+    def _group(self, unit: _Unit) -> str:
+        """Return where it is below systemd's root, which in a container is not that of the cgroups."""
+        root = str(self._bus.unit(MANAGER, "ControlGroup", "Manager"))
+        return str(self._bus.unit(unit.path, "ControlGroup", "Slice")).removeprefix(root)
 
     def _find(self, name: str) -> _Unit | None:
         """Return the unit as systemd has it in memory; one that it would have to load first is none."""

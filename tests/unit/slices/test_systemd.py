@@ -146,3 +146,24 @@ def test_a_job_that_does_not_end_leaves_the_outcome_open() -> None:
         with pytest.raises(errors.Retryable, match=r"wharf-a\.slice is still activating") as caught:
             trial()
         assert caught.value.reason is Reason.OUTCOME_UNKNOWN
+
+
+class Nested(Stuck):
+    """A systemd in a container that sees the host's cgroups: its own root is below theirs."""
+
+    def unit(self, path: str, name: str, interface: str = "Unit") -> Any:  # noqa: ANN401 - as it is there
+        groups = {"Manager": "/docker/4f1a", "Slice": "/docker/4f1a/wharf.slice/wharf-a.slice"}
+        return groups[interface] if name == "ControlGroup" else super().unit(path, name, interface)
+
+
+def test_a_slice_is_looked_for_below_systemds_own_root() -> None:
+    asked: list[str] = []
+
+    def populated(group: str) -> bool:
+        asked.append(group)
+        return True
+
+    driver = Driver(Nested(), populated)
+    assert driver.path("wharf-a.slice") == "/wharf.slice/wharf-a.slice"
+    assert driver.remove("wharf-a.slice") == "processes"
+    assert asked == ["/wharf.slice/wharf-a.slice"]
