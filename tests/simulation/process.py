@@ -329,7 +329,10 @@ class Process:
         if isinstance(action, actions.HostAction):
             return self._host.execute(action)
         if isinstance(action, actions.SliceAction):
-            return self.slices.execute(action, self._linger, self._die)
+            outcome = self.slices.execute(action, self._linger, self._die)
+            if isinstance(action, actions.LimitCgroup):
+                self.observer.note_own(action, outcome)
+            return outcome
         return self.ledger.execute(action, self.world.wall())
 
     def _die(self) -> None:

@@ -141,7 +141,8 @@ def limit(engine: SimEngine, high: dict[str, int], action: actions.LimitCgroup) 
     if limits is not None:
         lowered = limits.memory is not None and limits.memory != container.kernel.memory
         if lowered and container.memory_use >= (limits.memory or 0):
-            return Skipped(action, 0.0, f"{action.name} has more in memory")
+            message = f"{action.name} has more in memory"
+            return Failed(action, 0.0, Reason.MEMORY_LOWERING, message, retryable=True)
         container.kernel = replace(limits, cpuset=limits.cpuset or ALL_PROCESSORS)
     if action.memory_high is None:
         high.pop(container.id, None)
