@@ -40,6 +40,10 @@ def approve(world: World, name: str, rest: dict[str, Any]) -> None:
 
 
 def _roll_back(world: World, name: str, _: dict[str, Any]) -> None:
+    """A person wants the kept container back; `changes.roll_back` refuses who has no spec."""
+    spec = world.specs.get(name)
+    if spec is None or spec.missing_since is not None:
+        return
     wish = Rollback(name, kept(world, name).container_id, requested=True, at=world.now, by="root")
     world.remember(rollbacks={**world.memory.rollbacks, name: wish})
 
