@@ -129,19 +129,6 @@ def test_access_that_is_lost_is_told_soon_and_disturbs_nobody(lab: Lab) -> None:
     assert lab.container("bob")["State"]["Pid"] == pid
 
 
-@ONE_ENGINE
-def test_limits_follow_the_spec_while_the_hook_s_gpu_stays(lab: Lab) -> None:
-    """An update by the Engine would take the GPU away: they are written into the container's own cgroup."""
-    before = lab.up("carla", ONE)
-    pid, mine = before["State"]["Pid"], granted(lab, "carla")
-    lab.site.spec("carla", {**ONE, "resources": {"cpus": "0.25", "memory": "48m", "pids": 32}})
-    right = {"memory": 48 << 20, "cpu": 250, "pids": 32}
-    lab.controller.until(lambda: limits_of(pid) == right, "the kernel has what the spec says")
-    after = lab.container("carla")
-    assert (after["State"]["Pid"], after["HostConfig"]["PidsLimit"]) == (pid, 64)
-    assert gpus.has_access(pid, mine)
-
-
 def foreign_use(lab: Lab, uuid: str) -> list[dict[str, Any]]:
     """Who uses a device without a grant, once somebody does."""
 
@@ -182,3 +169,16 @@ def test_a_plain_process_of_the_host_is_told_with_its_user(lab: Lab) -> None:
     assert "root" in row
     assert "SIMULATED" in row
     lab.tell()
+
+
+@ONE_ENGINE
+def test_limits_follow_the_spec_while_the_hook_s_gpu_stays(lab: Lab) -> None:
+    """An update by the Engine would take the GPU away: they are written into the container's own cgroup."""
+    before = lab.up("alice", ONE)
+    pid, mine = before["State"]["Pid"], granted(lab, "alice")
+    lab.site.spec("alice", {**ONE, "resources": {"cpus": "0.25", "memory": "48m", "pids": 32}})
+    right = {"memory": 48 << 20, "cpu": 250, "pids": 32}
+    lab.controller.until(lambda: limits_of(pid) == right, "the kernel has what the spec says")
+    after = lab.container("alice")
+    assert (after["State"]["Pid"], after["HostConfig"]["PidsLimit"]) == (pid, 64)
+    assert gpus.has_access(pid, mine)
