@@ -147,10 +147,10 @@ def _wrong(
     if not any(_in_force(one, seen.limits, lowering) for one in wanted):
         yield f"although {mine} had {hard(seen.limits)} in place of {wanted[0]}"
     if touched is None or touched < sight.taken_at:
-        others = [asked(law, started.owner, now) for law in lawful for now in (*sight.times, started.at)]
-        wanted += [hard(one) for one in others]
+        times = (*sight.times, started.at)
+        may = [asked(law, started.owner, now) for law in (sight.law, *lawful) for now in times]
         found = started.limits
-        if found is None or not any(_in_force(one, found, lowering) for one in wanted):
+        if found is None or not _on_the_way(may, found, lowering):
             yield f"while {mine} has {found and hard(found)} in place of {wanted[0]}"
 
 
@@ -160,6 +160,14 @@ def _in_force(wanted: Mapping[str, object], found: SliceLimits, in_use: int | No
         getattr(found, name) == value
         or (name == "memory" and in_use is not None and isinstance(value, int) and in_use >= value)
         for name, value in wanted.items()
+    )
+
+
+def _on_the_way(may: list[SliceLimits], found: SliceLimits, in_use: int | None) -> bool:
+    """Tell whether each limit is that of a policy that came into force since, which may be half set."""
+    return all(
+        any(_in_force({name: wanted}, found, in_use) for wanted in {getattr(one, name) for one in may})
+        for name in HARD
     )
 
 
