@@ -11,6 +11,7 @@ from typing import Final
 from controller.api import labels
 from controller.api.conditions import Reason
 from controller.model.plan import Decision, Verdict
+from controller.model.slices import subject
 from controller.planning.case import Blueprint
 from controller.reporting import control
 from tests.simulation import acts, faults, laws, liveness, slice_ends
@@ -207,7 +208,15 @@ class Healed:
         if self.world.process is None:
             return {}
         found = {name: why for name in NAMES if (why := self._why(name))}
-        return found | slice_ends.amiss(self.world, self.wanted, self.poisoned)
+        of_slices = slice_ends.amiss(self.world, self.wanted, self.poisoned)
+        for owner in {slice_ends.owner_of(name) for name in self.wanted}:
+            if slice_ends.is_held(self.world, owner, self._stuck()):
+                of_slices.pop(subject(owner), None)
+        return found | of_slices
+
+    def _stuck(self) -> str:
+        """The workspace whose container cannot be inspected, or empty."""
+        return self.poisoned if self._poison == "stuck" else ""
 
     def _why(self, name: str) -> str:
         """What is not as wanted of one workspace."""
@@ -250,6 +259,9 @@ class Healed:
     def _must_wait(self, design: Blueprint, decision: Decision) -> bool:
         """Tell whether a workspace waits for what it cannot have in truth."""
         world, wish = self.world, design.effective.gpu
+        owner = design.effective.owner
+        if decision.reason is Reason.SLICE_PENDING and slice_ends.is_held(world, owner, self._stuck()):
+            return True
         if decision.reason is Reason.LIMIT_UNENFORCEABLE:
             return slice_ends.is_impossible(world, decision.workspace)
         process = world.process

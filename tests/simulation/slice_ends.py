@@ -70,6 +70,19 @@ def _differing(found: SliceLimits, limits: SliceLimits) -> str:
     return ", ".join(f"{name} {getattr(found, name)} in place of {getattr(limits, name)}" for name in fields)
 
 
+def is_held(world: "World", owner: str, stuck: str) -> bool:
+    """Tell whether a container that cannot be inspected keeps its owner's slice from getting less.
+
+    On version 1 it may have more processors than the slice is to have, and then goes first.
+    """
+    return (
+        bool(stuck)
+        and world.slices is not None
+        and world.slices.tree.version == 1
+        and owner_of(stuck) == owner
+    )
+
+
 def is_impossible(world: "World", workspace: str) -> bool:
     """Tell whether the kernel cannot enforce what a workspace must not run without."""
     if world.slices is None:
