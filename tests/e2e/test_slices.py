@@ -96,9 +96,13 @@ class Harbour(Fleet):
         self.controller.until(lambda: not places.folders(self.slice(owner)), f"the slice of {owner} is gone")
 
     def holds(self, workspace: str) -> None:
-        """Returns once a container of the class `holding` has all of its memory."""
-        cgroup = self.cgroup(workspace)
-        self.controller.until(lambda: memory(cgroup) >= 200 * MIB, f"{workspace} holds its memory")
+        """Returns once the one container of an owner, of class `holding`, is seen with its memory."""
+
+        def seen() -> bool:
+            return bool(self.controller.slices()[workspace].get("use", {}).get("memory", 0) >= 200 * MIB)
+
+        self.controller.until(seen, f"{workspace} holds its memory")
+        assert memory(self.cgroup(workspace)) >= 200 * MIB
 
 
 FILES: Final = (("memory", "memory.limit_in_bytes"), ("cpu", "cpu.cfs_quota_us"), ("pids", "pids.max"))
