@@ -146,4 +146,4 @@ class SliceHost:
         """A container was given limits, or begins to run: its program takes some memory."""
         self.tree.confine(container)
         if not container.memory_use:
-            self.tree.take(container, LEAST * (1 + int(container.id[:2], 16) % 8))
+            self.tree.take(container, LEAST * (1 + int(container.id[:2], 16) % 4))
