@@ -1,7 +1,7 @@
 """Knows the chains that are under way: one for each workspace at the most, in bounded pools.
 
 Refuses to choose: it executes the actions of a decision one after another, until one does not succeed.
-Pulls and stops have pools of their own, because each may take minutes and must not keep starts waiting.
+Pulls, stops and slices have pools of their own: each may take long and must not keep starts waiting.
 """
 
 import contextlib
@@ -22,6 +22,9 @@ from controller.model.status import ChainReport
 
 PATIENCE = 1.0
 """Seconds that chains under way have to end when the controller ends; the next one finds what they left."""
+
+SLICES = (actions.SetSlice, actions.RemoveSlice)
+"""Who carries these out may be silent for seconds: systemd."""
 
 Execute = Callable[[Action], Outcome]
 Report = Callable[[Decision, BaseException], None]
@@ -59,6 +62,7 @@ class Workers:
         self._chains = _Pool(size, "chain")
         self._pulls = _Pool(max(2, size // 2), "pull")
         self._stops = _Pool(max(8, size), "stop")
+        self._slices = _Pool(2, "slice")
         self._lock = threading.Lock()
         self._busy: dict[str, Decision] = {}
         self._since: dict[str, datetime] = {}
@@ -97,9 +101,10 @@ class Workers:
     def close(self) -> None:
         """Start no other chain, and give those under way a moment to end."""
         deadline = time.monotonic() + PATIENCE
-        for pool in (self._chains, self._pulls, self._stops):
+        pools = (self._chains, self._pulls, self._stops, self._slices)
+        for pool in pools:
             pool.close()
-        for pool in (self._chains, self._pulls, self._stops):
+        for pool in pools:
             pool.join(deadline)
 
     def _pool(self, rest: tuple[Action, ...]) -> "_Pool":
@@ -107,6 +112,8 @@ class Workers:
             return self._pulls
         if any(isinstance(action, actions.StopContainer) for action in rest):
             return self._stops
+        if rest and all(isinstance(action, SLICES) for action in rest):
+            return self._slices
         return self._chains
 
     def _run(self, decision: Decision, rest: tuple[Action, ...], intent_id: int) -> None:

@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from controller.api.conditions import Reason
+from controller.api.config import SliceDriver
 from controller.model import actions
 from controller.model.actions import Action
 from controller.model.outcomes import Failed, Outcome, Skipped, Succeeded
 from controller.model.plan import Decision, Verdict
+from controller.model.slices import SliceLimits
 from controller.workers import Finished, Workers
 
 
@@ -23,7 +25,7 @@ class Executor:
         self.answers: dict[type, Outcome | Exception] = {}
 
     def __call__(self, action: Action) -> Outcome:
-        if getattr(action, "workspace", "") in self.slow:
+        if getattr(action, "workspace", getattr(action, "name", "")) in self.slow:
             assert self.gate.wait(30)
         answer = self.answers.get(type(action), Succeeded(action, 0.0))
         if isinstance(answer, Exception):
@@ -69,6 +71,10 @@ def start(name: str = "alice") -> Action:
     return actions.StartContainer(
         name, "c" * 64, f"workspace-{name}", actions.Expected(running=False, started_at=None, pid=0)
     )
+
+
+def limit(owner: str) -> Action:
+    return actions.SetSlice(SliceDriver.SYSTEMD, owner, "slow.slice", SliceLimits(pids=100))
 
 
 def stop(name: str = "alice") -> Action:
@@ -130,11 +136,13 @@ def test_a_workspace_is_busy_until_its_chain_is_collected(crew: Crew) -> None:
     assert crew.workers.busy() == frozenset()
 
 
-def test_slow_pulls_and_stops_keep_no_start_waiting() -> None:
+def test_slow_pulls_stops_and_slices_keep_no_start_waiting() -> None:
     crew = Crew(size=1)
-    crew.executor.slow = {"slow-pull", "slow-stop"}
+    crew.executor.slow = {"slow-pull", "slow-stop", "slow.slice"}
     crew.submit("slow-pull", pull("slow-pull"))
     crew.submit("slow-stop", stop("slow-stop"))
+    for owner in ("alice", "bob", "carol"):
+        crew.submit(f"slice/{owner}", limit(owner))
     crew.submit("quick", start("quick"))
     finished = crew.wait()
     assert [one.report.decision.workspace for one in finished] == ["quick"]
