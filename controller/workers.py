@@ -59,10 +59,10 @@ class Workers:
         self._on_defect = on_defect
         self._wake = wake
         self._clock = clock
-        self._chains = _Pool(size, "chain")
-        self._pulls = _Pool(max(2, size // 2), "pull")
-        self._stops = _Pool(max(8, size), "stop")
-        self._slices = _Pool(2, "slice")
+        self._chains = self._hire(size, "chain")
+        self._pulls = self._hire(max(2, size // 2), "pull")
+        self._stops = self._hire(max(8, size), "stop")
+        self._slices = self._hire(2, "slice")
         self._lock = threading.Lock()
         self._busy: dict[str, Decision] = {}
         self._since: dict[str, datetime] = {}
@@ -106,6 +106,9 @@ class Workers:
             pool.close()
         for pool in pools:
             pool.join(deadline)
+
+    def _hire(self, size: int, name: str) -> "_Pool":
+        return _Pool(size, name)
 
     def _pool(self, rest: tuple[Action, ...]) -> "_Pool":
         if any(isinstance(action, actions.PullImage) for action in rest):

@@ -89,9 +89,8 @@ class Driver:
             if inside:
                 return inside
             if self._bus.unit(unit.path, "DropInPaths") and not self._bus.unit(unit.path, "Transient"):
-                self._set(
-                    name, UNLIMITED
-                )  # else the next one of this name begins with the limits of this one
+                # else the next one of this name begins with the limits of this one
+                self._set(name, UNLIMITED)
             self._bus.call("StopUnit", "ss", (name, _KEEP_OTHER_JOBS))
             self._await(name, lambda found: found is None or found.at_rest)
             return ""

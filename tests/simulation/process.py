@@ -116,6 +116,7 @@ class _Crew(workers.Workers):
     """The real crew with other hands."""
 
     def __init__(self, process: "Process", size: int) -> None:
+        self._process = process
         super().__init__(
             process.execute,
             process.world.on_defect,
@@ -123,10 +124,9 @@ class _Crew(workers.Workers):
             process.world.wall,
             size,
         )
-        self._process = process
-        self._chains = _Hands(process, size, "chain")
-        self._pulls = _Hands(process, max(2, size // 2), "pull")
-        self._stops = _Hands(process, max(8, size), "stop")
+
+    def _hire(self, size: int, name: str) -> workers._Pool:
+        return _Hands(self._process, size, name)
 
     def submit(self, decision: Decision, rest: tuple[Action, ...], intent_id: int) -> None:
         process = self._process
