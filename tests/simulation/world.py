@@ -212,6 +212,8 @@ class World:
             raise Killed
 
     def on_defect(self, decision: Decision, defect: BaseException) -> None:
+        if isinstance(defect, judging.ViolatedError):
+            raise defect  # it was seen amid an action
         raise judging.ViolatedError(
             "defect", f"{decision.workspace}: {type(defect).__name__}: {defect}"
         ) from defect
