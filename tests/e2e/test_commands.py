@@ -63,6 +63,12 @@ def test_apply_of_a_change_that_waits_says_what_it_waits_for(fleet: Fleet) -> No
     assert "wharf approve waits" in done.err
 
 
+def _storage(fleet: Fleet, name: str) -> process.Tree:
+    """What is known of the size of a container's layer."""
+    layer: process.Tree = fleet.controller.status(name)["storage"]["layer"]
+    return layer
+
+
 def test_get_and_describe(fleet: Fleet) -> None:
     fleet.up("shown", {**SERVED, "services": SERVED["services"][:1], "owner": "news"})
     table = fleet.site.wharf("get", "workspaces", "shown")
@@ -72,6 +78,7 @@ def test_get_and_describe(fleet: Fleet) -> None:
     assert row[:4] == ["shown", "news", "True", "Running"]
     named = fleet.site.wharf("get", "ws", "shown", "-o", "name")
     assert named.out == "workspace/shown\n"
+    process.until(lambda: "bytes" in _storage(fleet, "shown") or None, "how large it is to be measured")
     plain = json.loads(fleet.site.wharf("get", "workspace", "shown", "-o", "json").out)
     same = yaml.safe_load(fleet.site.wharf("get", "workspace", "shown", "-o", "yaml").out)
     for shown in (plain, same):
