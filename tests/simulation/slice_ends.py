@@ -60,7 +60,9 @@ def _due(world: "World", wanted: Collection[str], poisoned: str) -> dict[str, li
         if not all(numbers) and not tree.populated(tree.name(owner)):
             continue  # nothing of the owner's runs or has to
         due[owner] = [slice_verdicts.due(world.law, owner, one, tree, world.wall()) for one in numbers]
-    groups = [tree.groups.get(tree.name(owner)) for owner in sorted(set(map(owner_of, wanted)))]
+    going = (tree.owner(name) for name in tree.groups if tree.populated(name))  # it takes turns to be stopped
+    owners = {*map(owner_of, wanted), *(owner for owner in going if owner)}
+    groups = [tree.groups.get(tree.name(owner)) for owner in sorted(owners)]
     low = sum(group.limits.memory_low for group in groups if group is not None)
     return {**due, ROOT: [SliceLimits(memory_low=low)]}
 
