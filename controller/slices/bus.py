@@ -28,6 +28,11 @@ _NAME: Final = "org.freedesktop.systemd1"
 MANAGER: Final = "/org/freedesktop/systemd1"
 _MANAGER: Final = jeepney.DBusAddress(MANAGER, _NAME, f"{_NAME}.Manager")
 _CHUNK: Final = 65536
+_PING: Final = jeepney.new_method_call(
+    jeepney.DBusAddress("/org/freedesktop/systemd1", _NAME, "org.freedesktop.DBus.Peer"), "Ping"
+)
+_PATIENCE: Final = 0.3
+"""Seconds until systemd is asked once more whether it is there."""
 _JUST: Final = 0.01
 """Seconds by which a time-out may come early."""
 
@@ -145,6 +150,25 @@ class _Line:
             except (Refused, Unanswered):
                 self.close()
                 raise
+        else:
+            self._knock(ends)
+
+    def _knock(self, ends: float) -> None:
+        """Ask until systemd answers: a first call that comes with the end of the greeting may lie unread.
+
+        It lies in its buffer until more comes (systemd 257).
+        """
+        try:
+            while True:
+                serial = next(self._serials)
+                self._socket.settimeout(_left(ends))
+                self._socket.sendall(_PING.serialise(serial=serial))
+                with contextlib.suppress(TimeoutError):
+                    self._answer_to(serial, min(ends, time.monotonic() + _PATIENCE))
+                    return
+        except OSError as error:
+            self.close()
+            raise Unanswered(f"no answer to the greeting: {error}", taken=False) from error
 
     def alive(self) -> bool:
         """Whether the other side has not hung up yet, as far as can be told without asking."""

@@ -225,7 +225,20 @@ def test_systemds_own_socket_is_the_second_way_and_is_not_greeted(serve: Serve, 
     server = serve(lambda connection, call: reply(connection, call, "here"), "private")
     with opened(tmp_path / "absent", server.path) as bus:
         assert bus.call("GetUnit", "s", ("a.slice",)) == ("here",)
-    assert server.heard == ["GetUnit"]
+    assert server.heard == ["Ping", "GetUnit"]
+
+
+def test_what_lies_unread_after_the_greeting_is_asked_once_more(serve: Serve) -> None:
+    calls: list[jeepney.Message] = []
+
+    def answer(connection: socket.socket, call: jeepney.Message) -> bool:
+        calls.append(call)
+        return True if len(calls) == 1 else reply(connection, call, "here")
+
+    server = serve(answer, "private")
+    with opened(server.path) as bus:
+        assert bus.call("GetUnit", "s", ("a.slice",)) == ("here",)
+    assert server.heard == ["Ping", "Ping", "GetUnit"]
 
 
 def test_without_any_way_it_was_certainly_not_heard_and_each_way_is_named(tmp_path: Path) -> None:
