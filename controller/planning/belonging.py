@@ -33,7 +33,7 @@ def drifts(container: Container, template: Template, owner: str, status: SlicesS
     if has != wanted:
         other = (Drift(DriftKind.SLICE, "parent", has, wanted, Remedy.REPLACE),)
         made_by_us = labels.TEMPLATE_HASH in container.labels
-        return other if has and _is_ours(has, wanted, owner, made_by_us) else ()
+        return other if has and _is_ours(has, wanted, owner, made_by_us=made_by_us) else ()
     slice_ = status.owners.get(owner) if container.running else None
     if slice_ is None or not slice_.differences:
         return ()
@@ -43,7 +43,7 @@ def drifts(container: Container, template: Template, owner: str, status: SlicesS
     )
 
 
-def _is_ours(has: str, wanted: str, owner: str, made_by_us: bool) -> bool:  # noqa: FBT001 - it is a fact
+def _is_ours(has: str, wanted: str, owner: str, *, made_by_us: bool) -> bool:
     """Tell whether a slice is the owner's by another driver or below another root, or another owner's.
 
     A root of before is only believed where we made the container: an adopted one may be in `lab-alice.slice`.

@@ -120,20 +120,20 @@ def weighed(case: Case) -> Case:
         return case
     now = reach(case) if differs or reclaimed is not None else None
     if differs and now is not None:
-        drifts = soften(drifts, _subject(case, by_hook, now.limits), now.limits)
+        drifts = soften(drifts, _subject(case, now.limits, by_hook=by_hook), now.limits)
     if by_hook:
         drifts = tuple(map(_at_next_start, drifts))
-    drifts = _told(case, drifts, by_hook, now.soon if now is not None else frozenset())
+    drifts = _told(case, drifts, now.soon if now is not None else frozenset(), by_hook=by_hook)
     waits = _tightened(case, drifts)
     excess = (case.beyond.message if case.beyond is not None else "", waits)
-    notes = [*_noted(case, drifts, by_hook)]
+    notes = [*_noted(case, drifts)] if by_hook else []
     if now is not None:
         notes += [Note(Reason.MEMORY_LOWERING, text) for text in (now.lowering,) if text]
         drifts += _high(reclaimed, now.high)
     return replace(case, drifts=drifts, excess="; ".join(filter(None, excess)), notes=tuple(notes))
 
 
-def _subject(case: Case, by_hook: bool, now: Limits) -> drift.Subject:  # noqa: FBT001 - it is a fact
+def _subject(case: Case, now: Limits, *, by_hook: bool) -> drift.Subject:
     """Return what is compared; of a container that an update would cost its GPUs only what the kernel has."""
     design, container = case.design, case.container
     if by_hook:
@@ -163,13 +163,11 @@ def _at_next_start(found: Drift) -> Drift:
     return replace(found, remedy=Remedy.RESTART) if waits else found
 
 
-def _noted(case: Case, drifts: tuple[Drift, ...], by_hook: bool) -> Iterator[Note]:  # noqa: FBT001 - likewise
+def _noted(case: Case, drifts: tuple[Drift, ...]) -> Iterator[Note]:
     """Say what waits for the next start because a hook gave the container its GPUs.
 
     Limits that the kernel has already, and the Engine will only hear of, are no news.
     """
-    if not by_hook:
-        return
     blind = not isinstance(case.container.kernel_limits, Limits)
     waiting = [
         f"{one.field} {one.observed} -> {one.desired}"
@@ -181,12 +179,7 @@ def _noted(case: Case, drifts: tuple[Drift, ...], by_hook: bool) -> Iterator[Not
         yield Note(Reason.UPDATE_WAITS, message)
 
 
-def _told(
-    case: Case,
-    drifts: tuple[Drift, ...],
-    by_hook: bool,  # noqa: FBT001 - it is a fact
-    soon: frozenset[str],
-) -> tuple[Drift, ...]:
+def _told(case: Case, drifts: tuple[Drift, ...], soon: frozenset[str], *, by_hook: bool) -> tuple[Drift, ...]:
     """Return the differences, those only reported that wait for no start.
 
     These are what is changed as soon as something else is (`soon`), and what the kernel has already and only
@@ -194,7 +187,9 @@ def _told(
     """
     unmet = set(PATHS)
     if by_hook and any(one.remedy is Remedy.RESTART and one.field in PATHS for one in drifts):
-        unmet = {one.field for one in drift.detect(_subject(case, by_hook, case.design.template.limits))}
+        unmet = {
+            one.field for one in drift.detect(_subject(case, case.design.template.limits, by_hook=by_hook))
+        }
         unmet = unmet if isinstance(case.container.kernel_limits, Limits) else set(PATHS)
     waits = unmet - soon
     return tuple(

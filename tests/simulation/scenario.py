@@ -127,11 +127,7 @@ def _of_gpus(seed: int, kinds: Sequence[str], length: int) -> tuple[int, list[Di
     if not kinds or chance.random() < 0.6:  # noqa: PLR2004 - more often than not
         return 0, []
     some = [kind for kind in kinds if chance.random() < 0.5] or list(kinds)  # noqa: PLR2004 - likewise
-    rate = chance.choice((0.01, 0.03, 0.06))
-    at = [step for step in range(chance.randint(30, 120), length) if chance.random() < rate]
-    return chance.randint(1, 4), [
-        Disturbance(step, chance.choice(some), chance.randrange(1 << 30)) for step in at
-    ]
+    return _befalling(chance, some, length, 4)
 
 
 def _of_slices(seed: int, kinds: Sequence[str], length: int) -> tuple[int, list[Disturbance]]:
@@ -140,9 +136,16 @@ def _of_slices(seed: int, kinds: Sequence[str], length: int) -> tuple[int, list[
     if not kinds or chance.random() < 0.4:  # noqa: PLR2004 - less often than not
         return 0, []
     some = [kind for kind in kinds if chance.random() < 0.6] or list(kinds)  # noqa: PLR2004 - most
+    return _befalling(chance, some, length, 5)
+
+
+def _befalling(
+    chance: random.Random, some: Sequence[str], length: int, most: int
+) -> tuple[int, list[Disturbance]]:
+    """Draw a number up to `most` of what a host has, and when what befalls it."""
     rate = chance.choice((0.01, 0.03, 0.06))
     at = [step for step in range(chance.randint(30, 120), length) if chance.random() < rate]
-    return chance.randint(1, 5), [
+    return chance.randint(1, most), [
         Disturbance(step, chance.choice(some), chance.randrange(1 << 30)) for step in at
     ]
 
